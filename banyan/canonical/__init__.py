@@ -1,0 +1,1 @@
+"""The canonical model: each column declared once, with its type, nullability, sensitivity and meaning."""

@@ -1,0 +1,189 @@
+"""The project's configuration: one frozen value read from `banyan.yaml`; the only reader of the environment.
+
+Secrets are references, never values: `env:NAME`, `file:PATH`, or `embedded:NAME` for the embedded servers.
+"""
+
+import getpass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from banyan.departments import Actor, Department, Domain, SourceRef
+from banyan.errors import ConfigurationError, UsageError
+
+PROJECT_FILE = "banyan.yaml"
+ROLES = ("engineer", "steward", "lead", "security", "auditor")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceConfig(_Strict):
+    """One legacy system: its medium, where it is, and the rules that give it meaning."""
+
+    medium: Literal["postgresql", "sqlite", "odbc", "dbf", "csv", "xlsx"]
+    url: str = Field(repr=False)
+    schema_name: Annotated[str, Field(alias="schema")] = ""
+    encoding: str = "UTF8"
+    rules: str
+    fence_url: str = Field(default="", repr=False)
+    reverse_url: str = Field(default="", repr=False)
+    admin_url: str = Field(default="", repr=False)
+    write_once: bool = False
+
+
+class DepartmentConfig(_Strict):
+    """One department with its legacy systems."""
+
+    name: str
+    time_zone: str
+    wave: int = 1
+    sources: dict[str, SourceConfig]
+    domains: tuple[Domain, ...]
+
+
+class LandingConfig(_Strict):
+    """Where parcels are kept: a local folder, or a bucket on an allowed endpoint."""
+
+    kind: Literal["local", "s3"] = "local"
+    path: str = "landing"
+    bucket: str = ""
+    prefix: str = ""
+    endpoint_url: str = ""
+    region: str = ""
+    access_key: str = Field(default="", repr=False)
+    secret_key: str = Field(default="", repr=False)
+    allowed_endpoints: tuple[str, ...] = ()
+
+
+class TargetConfig(_Strict):
+    """The canonical PostgreSQL: embedded by default, or the URL of a PostgreSQL 18 or newer."""
+
+    url: str = Field(default="embedded:target", repr=False)
+    database: str = "banyan"
+    port: int | None = None
+
+
+class _ProjectFile(_Strict):
+    project: str
+    target: TargetConfig = TargetConfig()
+    landing: LandingConfig = LandingConfig()
+    departments: dict[str, DepartmentConfig] = Field(default_factory=dict)
+    people: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A migration project: where it is and what it says."""
+
+    folder: Path
+    name: str
+    target: TargetConfig
+    landing: LandingConfig
+    departments: Mapping[str, DepartmentConfig]
+    people: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def department(self, code: str) -> Department:
+        """Give a department of the project; refuse an unknown code with the list of known ones."""
+        found = self.departments.get(code)
+        if found is None:
+            known = ", ".join(sorted(self.departments)) or "none"
+            raise UsageError(f"department {code} is not in {PROJECT_FILE}; it knows: {known}", department=code)
+        return Department(code, found.name, found.time_zone, found.wave)
+
+    def source(self, reference: SourceRef) -> SourceConfig:
+        """Give a legacy system of a department."""
+        self.department(reference.department_code)
+        found = self.departments[reference.department_code].sources.get(reference.system_code)
+        if found is None:
+            known = ", ".join(sorted(self.departments[reference.department_code].sources)) or "none"
+            raise UsageError(f"{reference} is not in {PROJECT_FILE}; department has: {known}")
+        return found
+
+    @property
+    def state_folder(self) -> Path:
+        """Give the folder of what banyan itself keeps on disk."""
+        return self.folder / ".banyan"
+
+
+def load_project(path: Path) -> Project:
+    """Read `banyan.yaml` of a folder (or the file itself) into one frozen value."""
+    file = path / PROJECT_FILE if path.is_dir() else path
+    if not file.exists():
+        raise ConfigurationError(
+            f"there is no {PROJECT_FILE} in {file.parent}; nothing was read",
+            hint=f"banyan init {file.parent}    or    banyan -C FOLDER ...",
+        )
+    try:
+        raw = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        parsed = _ProjectFile.model_validate(raw)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{file.name}:{mark.line + 1}:{mark.column + 1}" if mark else file.name
+        raise ConfigurationError(f"{place}: not valid YAML; nothing was read") from error
+    except ValidationError as error:
+        raise ConfigurationError(f"{file.name}: {_first_problem(error)}; nothing was read") from error
+    for code, department in parsed.departments.items():
+        Department(code, department.name, department.time_zone, department.wave)
+    return Project(
+        folder=file.parent.resolve(),
+        name=parsed.project,
+        target=parsed.target,
+        landing=parsed.landing,
+        departments=parsed.departments,
+        people=parsed.people,
+    )
+
+
+def _first_problem(error: ValidationError) -> str:
+    first: Any = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(str(step) for step in first["loc"])
+    return f"{place}: {first['msg']}"
+
+
+def read_secret(reference: str) -> str:
+    """Resolve a secret given by reference (`env:NAME` or `file:PATH`); a bare text is itself."""
+    kind, _, rest = reference.partition(":")
+    if kind == "env":
+        value = os.environ.get(rest)
+        if value is None:
+            raise ConfigurationError(f"the environment has no {rest}; nothing was opened", hint=f"export {rest}=...")
+        return value
+    if kind == "file":
+        try:
+            return Path(rest).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigurationError(f"the secret file {rest} cannot be read; nothing was opened") from error
+    return reference
+
+
+def real_files_folder() -> Path | None:
+    """Give the folder of real files for the examples, from BANYAN_REAL_DATA."""
+    folder = os.environ.get("BANYAN_REAL_DATA")
+    return Path(folder) if folder else None
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingSystemActors:
+    """Actors authenticated by the operating system, with the roles the project gives them."""
+
+    people: Mapping[str, tuple[str, ...]]
+    name: str = ""
+
+    def current(self, role: str | None = None) -> Actor:
+        """Give the person at the keyboard in a role the project grants; refuse any other."""
+        name = self.name or os.environ.get("BANYAN_ACTOR") or getpass.getuser()
+        granted = self.people.get(name, ())
+        wanted = role or (granted[0] if granted else "engineer")
+        if role is not None and role not in granted:
+            raise UsageError(
+                f"{name} does not hold the role {role} in this project; nothing was signed",
+                hint=f"add `{name}: [{role}]` under `people` in {PROJECT_FILE}",
+            )
+        return Actor(name=name, role=wanted, authenticated_by="operating system")
