@@ -17,6 +17,8 @@ from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 
+import psycopg
+from psycopg import sql
 from sqlalchemy.engine import URL
 
 from banyan.errors import CapacityExhausted, ConfigurationError, StoreUnavailable
@@ -89,6 +91,13 @@ class Cluster:
             return False
         with socket.socket() as probe:  # a killed server that nobody has reaped still counts for pg_ctl
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def create_database(self, name: str) -> None:
+        """Create a database when it is missing."""
+        address = self.url("postgres").set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(address, autocommit=True) as connection:
+            if connection.execute("select 1 from pg_database where datname = %s", (name,)).fetchone() is None:
+                connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
 
     def start(self) -> "Cluster":
         """Create the cluster when it is new and start it when it is stopped; recovers after a kill -9."""

@@ -27,7 +27,7 @@ def copy_out(
     connection: psycopg.Connection[Any],
     query: sql.Composable,
     kinds: Mapping[str, Kind],
-    parameters: Sequence[object] = (),
+    parameters: Sequence[object] | Mapping[str, object] = (),
 ) -> Iterator[pl.DataFrame]:
     """Stream the rows of a query as frames of the kinds given, in the order of `kinds`; memory is bounded.
 

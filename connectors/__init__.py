@@ -1,0 +1,1 @@
+"""The legacy world, one file per medium: read, changes, write back, fence."""

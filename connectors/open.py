@@ -1,0 +1,48 @@
+"""From the configuration of a source to its port and its fence."""
+
+from banyan.config import SourceConfig, read_secret
+from banyan.errors import ConfigurationError
+from banyan.ports import LegacyFence, LegacyPort
+from connectors.postgresql import open_postgresql
+from connectors.postgresql_fence import open_postgresql_fence
+
+_MEDIA = ("postgresql",)
+
+
+def open_source(source: SourceConfig) -> LegacyPort:
+    """Open a legacy system for reading, and for write-back when its `reverse_url` is given."""
+    _check_medium(source)
+    return open_postgresql(_url(source.url), source.schema_name, reverse_url=_url(source.reverse_url))
+
+
+def open_fence(source: SourceConfig, closure: str, *, probe_url: str = "") -> LegacyFence:
+    """Open the fence of a closure of a legacy system; probed with `probe_url`, an ordinary application account.
+
+    Without one the administrator's account is used, which the fence refuses like any other.
+    """
+    _check_medium(source)
+    if not source.fence_url:
+        raise ConfigurationError(
+            f"the source has no fence_url: the fence of {closure} cannot be worked; nothing was changed",
+            hint="add fence_url (role banyan_guard) to the source in banyan.yaml",
+        )
+    probing = _url(probe_url or source.admin_url)
+    return open_postgresql_fence(_url(source.fence_url), closure, schema=source.schema_name, probe_url=probing)
+
+
+def _check_medium(source: SourceConfig) -> None:
+    if source.medium not in _MEDIA:
+        raise ConfigurationError(
+            f"there is no port for the medium {source.medium} yet; there is one for: {', '.join(_MEDIA)}",
+            hint="banyan file check PATH reads single files",
+            medium=source.medium,
+        )
+
+
+def _url(reference: str) -> str:
+    url = read_secret(reference)
+    if url.startswith("embedded:"):
+        raise ConfigurationError(
+            "an embedded server is named by its project and cannot be opened by its reference alone; nothing was opened"
+        )
+    return url

@@ -1,0 +1,265 @@
+"""A legacy system on PostgreSQL: rows as raw text, changes from the trigger journal, write-back behind the fence."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from uuid import UUID
+
+from sqlalchemy import inspect
+from sqlalchemy.exc import NoSuchTableError
+
+from banyan.errors import ConfigurationError, SourceDrifted, UsageError
+from banyan.ports import (
+    NO_FENCE,
+    Capabilities,
+    FenceCapability,
+    FenceKind,
+    Incremental,
+    SourceColumn,
+    WriteBack,
+)
+from banyan.records import Batch, ChangedKey, KeyRange, Position
+from connectors.dialects import Bound, TableShape, count_rows, select_keys, select_range, select_step, statement
+from connectors.postgresql_capture import (
+    install_capture,
+    plan_capture,
+    prune_journal,
+    read_changes,
+    read_head,
+    remove_capture,
+)
+from connectors.postgresql_connection import PostgreSQLConnections, copy_rows
+from connectors.postgresql_reverse import Admission, PostgreSQLReverseSession, open_reverse_session
+
+ONLINE_FENCE = FenceCapability(
+    FenceKind.ONLINE, blocks_new=True, waits_inflight=True, checks_token=True, probe=True, lease=True
+)
+
+
+class PostgreSQLPort:
+    """One schema of a legacy PostgreSQL database, read as `banyan_reader` and written back as `banyan_reverse`."""
+
+    def __init__(self, reader: PostgreSQLConnections, schema: str, reverse: PostgreSQLConnections | None) -> None:
+        self.schema = schema
+        self._reader = reader
+        self._reverse = reverse
+        self._shapes: dict[str, TableShape] = {}
+
+    def close(self) -> None:
+        """Close every connection of this port."""
+        self._reader.close()
+        if self._reverse is not None:
+            self._reverse.close()
+
+    def tables(self) -> list[str]:
+        """List the tables of the schema."""
+        with self._reader.session("listing tables"):
+            return sorted(inspect(self._reader.engine).get_table_names(schema=self.schema))
+
+    def columns(self, table: str) -> list[SourceColumn]:
+        """List the columns of a table in the order of the source."""
+        return list(self.shape(table).columns)
+
+    def key_columns(self, table: str) -> tuple[str, ...]:
+        """Name the columns of the primary key, in its order; empty when there is none."""
+        return self.shape(table).key
+
+    def shape(self, table: str) -> TableShape:
+        """Read the shape of a table once; a port opened later sees a changed table anew."""
+        if table not in self._shapes:
+            self._shapes[table] = self._read_shape(table)
+        return self._shapes[table]
+
+    def capabilities(self, table: str) -> Capabilities:
+        """Tell what this table can do today, as its triggers and our accounts allow."""
+        self.shape(table)
+        with self._reader.session("reading capabilities", table=table) as connection:
+            row = connection.execute(statement("table_guards"), {"schema": self.schema, "table": table}).fetchone()
+        is_captured, is_fenced = row or (False, False)
+        return Capabilities(
+            incremental=Incremental.JOURNAL if is_captured else Incremental.SNAPSHOT_DIFF,
+            write_back=WriteBack.SQL if self._reverse is not None else WriteBack.NONE,
+            deletes_visible=True,  # in the journal, or by the difference of two snapshots
+            fence=ONLINE_FENCE if is_fenced else NO_FENCE,
+        )
+
+    def incarnation(self) -> str:
+        """Name the history of this database: system, database, timeline and installed capture."""
+        with self._reader.session("reading the incarnation") as connection:
+            return read_head(connection).incarnation
+
+    def head(self) -> Position:
+        """Give the present Position, in a transaction of its own."""
+        with self._reader.session("reading the position") as connection:
+            return read_head(connection).position
+
+    def count(self, table: str) -> int:
+        """Count the rows of a table."""
+        shape = self.shape(table)
+        with self._reader.session("counting rows", table=table) as connection:
+            row = connection.execute(count_rows(shape)).fetchone()
+        return int(row[0]) if row else 0
+
+    def plan_ranges(self, table: str, rows_per_chunk: int) -> list[KeyRange]:
+        """Cut a table into key ranges that together hold every key, present or future.
+
+        Steps through the key in short statements; text keys are compared by bytes. The first range is open below and
+        the last one above. A table without a primary key is one range, and is refused when it exceeds a chunk.
+        """
+        if rows_per_chunk < 1:
+            raise UsageError("a chunk holds at least one row; nothing was planned", rows_per_chunk=rows_per_chunk)
+        shape = self.shape(table)
+        if not shape.key:
+            self._refuse_large_keyless(shape, rows_per_chunk)
+            return [KeyRange(None, None)]
+        bounds: list[str | None] = [None]
+        with self._reader.session("planning key ranges", table=table) as connection:
+            while True:
+                query, values = select_step(shape, bounds[-1], rows_per_chunk)
+                row = connection.execute(query, values).fetchone()
+                if row is None:
+                    break
+                bounds.append(row[0])
+        return [KeyRange(low, high) for low, high in zip(bounds, [*bounds[1:], None], strict=True)]
+
+    def read_range(self, table: str, keys: KeyRange) -> Batch:
+        """Read the rows of a key range between a low and a high Position."""
+        shape = self.shape(table)
+        return self._read(shape, select_range(shape, keys))
+
+    def read_keys(self, table: str, keys: Sequence[str]) -> Batch:
+        """Read the rows of the keys given, as they are now; an absent key has no row."""
+        shape = self._keyed(table)
+        return self._read(shape, select_keys(shape, keys))
+
+    def plan_capture(self, tables: Sequence[str]) -> list[str]:
+        """Write the statements that would install the capture of these tables; runs none of them."""
+        return plan_capture([self._keyed(table) for table in tables])
+
+    def install_capture(self, admin_url: str, tables: Sequence[str]) -> None:
+        """Install the capture of these tables in one transaction; what is installed already stays."""
+        install_capture(admin_url, [self._keyed(table) for table in tables])
+
+    def remove_capture(self, admin_url: str, tables: Sequence[str] | None = None) -> None:
+        """Remove the capture of these tables, or of all with the journal; Positions taken before become void."""
+        remove_capture(admin_url, self.schema, tables)
+
+    def changes(self, since: Position, until: Position | None = None) -> list[ChangedKey]:
+        """List each key that changed after `since` and up to `until`, once, with its last operation.
+
+        What was not visible at `since` and is visible at `until`: nothing is lost behind an old open transaction and
+        nothing waits for it. A change is a PERSON's when any of the changes of its key is.
+        """
+        with self._reader.session("reading changes") as connection:
+            return read_changes(connection, self.schema, since, until)
+
+    def prune(self, before: Position) -> int:
+        """Delete the journal up to a Position nobody needs any more; gives the number of entries removed."""
+        with self._reader.session("pruning the journal") as connection:
+            return prune_journal(connection, before)
+
+    def reverse_session(
+        self, closure: str, token: int, *, nonce: UUID
+    ) -> AbstractContextManager[PostgreSQLReverseSession]:
+        """Open a transaction for the reverse applier, refused unless the fence is shut under this token and nonce."""
+        return open_reverse_session(self._writer(), self._keyed, Admission(closure, token, nonce))
+
+    def rehearsal_session(
+        self, closure: str, token: int, *, nonce: UUID
+    ) -> AbstractContextManager[PostgreSQLReverseSession]:
+        """Open a transaction that is always rolled back, also while the fence is open: the canary of READY."""
+        admission = Admission(closure, token, nonce, is_rehearsal=True)
+        return open_reverse_session(self._writer(), self._keyed, admission)
+
+    def reverse_position(self, route: str) -> Position | None:
+        """Give the Position a route last committed in this store."""
+        with self._writer().session("reading the reverse position") as connection:
+            row = connection.execute(statement("reverse_position"), {"route": route}).fetchone()
+        return Position(row[0]) if row else None
+
+    def reserve_keys(self, counter: str, count: int) -> list[str]:
+        """Take keys from a legacy sequence (or from the one a table owns), which advances before any is used."""
+        with self._writer().session("reserving keys", table=counter) as connection:
+            row = connection.execute(
+                statement("owned_sequence"), {"schema": self.schema, "counter": counter}
+            ).fetchone()
+            sequence = row and (row[0] if row[1] else row[2])
+            if not sequence:
+                raise SourceDrifted(
+                    f"{self.schema}.{counter} is no sequence and owns none; no key was taken",
+                    hint="name the sequence of the key in the rule",
+                    table=counter,
+                )
+            taken = connection.execute(statement("next_keys"), {"sequence": sequence, "count": count}).fetchall()
+        return [key for (key,) in taken]
+
+    def _read(self, shape: TableShape, bound: Bound) -> Batch:
+        names = [column.name for column in shape.columns]
+        with self._reader.session("reading rows", table=shape.name) as connection:
+            low = read_head(connection).position
+            rows = copy_rows(connection, bound, names)
+            high = read_head(connection).position
+        return Batch(shape.name, rows, low, high)
+
+    def _read_shape(self, table: str) -> TableShape:
+        with self._reader.session("reading the columns", table=table) as connection:
+            try:
+                inspector = inspect(self._reader.engine)
+                reflected = inspector.get_columns(table, schema=self.schema)
+                key = inspector.get_pk_constraint(table, schema=self.schema)["constrained_columns"]
+            except NoSuchTableError:
+                raise SourceDrifted(
+                    f"there is no table {self.schema}.{table} at {self._reader.place}; nothing was read",
+                    hint="banyan source scan",
+                    table=table,
+                ) from None
+            found = connection.execute(statement("column_casts"), {"schema": self.schema, "table": table}).fetchall()
+        dialect = self._reader.engine.dialect
+        return TableShape(
+            schema=self.schema,
+            name=table,
+            columns=tuple(
+                SourceColumn(column["name"], column["type"].compile(dialect).lower(), bool(column["nullable"]))
+                for column in reflected
+            ),
+            key=tuple(key),
+            casts={name: cast for name, cast, _ in found},
+            bytewise=frozenset(name for name, _, is_collated in found if is_collated),
+        )
+
+    def _keyed(self, table: str) -> TableShape:
+        shape = self.shape(table)
+        if not shape.key:
+            raise SourceDrifted(
+                f"{self.schema}.{table} has no primary key: its rows cannot be followed; nothing was changed",
+                hint="read it whole, by snapshot difference",
+                table=table,
+            )
+        return shape
+
+    def _refuse_large_keyless(self, shape: TableShape, rows_per_chunk: int) -> None:
+        rows = self.count(shape.name)
+        if rows > rows_per_chunk:
+            raise SourceDrifted(
+                f"{self.schema}.{shape.name} has {rows} rows and no primary key to cut it by; nothing was planned",
+                hint="ask the department for a unique index, or raise the chunk size above the table",
+                table=shape.name,
+            )
+
+    def _writer(self) -> PostgreSQLConnections:
+        if self._reverse is None:
+            raise ConfigurationError(
+                "this source has no reverse_url: nothing can be written back; nothing was changed",
+                hint="add reverse_url (role banyan_reverse) to the source in banyan.yaml",
+            )
+        return self._reverse
+
+
+def open_postgresql(url: str, schema: str, *, reverse_url: str = "") -> PostgreSQLPort:
+    """Open a legacy schema for reading, and for write-back when the URL of `banyan_reverse` is given.
+
+    Nothing is connected before the first question.
+    """
+    if not schema:
+        raise ConfigurationError("a PostgreSQL source needs its schema; nothing was opened", hint="schema: orion")
+    reverse = PostgreSQLConnections(reverse_url, settings={}) if reverse_url else None  # legacy triggers see defaults
+    return PostgreSQLPort(PostgreSQLConnections(url), schema, reverse)

@@ -1,0 +1,170 @@
+"""Change capture on a legacy PostgreSQL: a journal of keys written by statement triggers, read by snapshots.
+
+A Position is a snapshot (`pg_current_snapshot`) and the incarnation it belongs to. The next batch is what the last
+snapshot could not see and the new one can: reading by id, by xid or up to xmin loses or inverts changes.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from banyan.errors import ConfigurationError, SourceDrifted
+from banyan.records import ChangedKey, Operation, Origin, Position
+from connectors.dialects import TableShape, capture_statements, statement, statements, uncapture_statements
+from connectors.postgresql_connection import Connection, PostgreSQLConnections
+
+_LOCK_WAIT = "set local lock_timeout = '5s'"  # installing waits for running transactions, not for ever
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The present of a database: its incarnation and the snapshot of this moment."""
+
+    incarnation: str
+    snapshot: str
+
+    @property
+    def position(self) -> Position:
+        """Give it as the opaque text callers keep."""
+        return Position(json.dumps({"incarnation": self.incarnation, "snapshot": self.snapshot}, sort_keys=True))
+
+
+def read_head(connection: Connection) -> Head:
+    """Read the incarnation and the present snapshot."""
+    row = connection.execute(statement("snapshot")).fetchone()
+    assert row is not None
+    snapshot, database, timeline, is_captured, may_read_system = row
+    installed = system = ""
+    if is_captured:
+        found = connection.execute(statement("installed_incarnation")).fetchone()
+        installed = found[0] if found else ""
+    if may_read_system or not installed:  # the identity installed with the capture can stand alone
+        found = connection.execute(statement("system_identifier")).fetchone()
+        system = found[0] if found else ""
+    return Head("-".join(filter(None, (system, database, timeline, installed))), snapshot)
+
+
+def plan_capture(shapes: Sequence[TableShape]) -> list[str]:
+    """Write the statements that install the capture of these tables, in order."""
+    once = list(statements("postgresql_capture").values())
+    return [_LOCK_WAIT, *once, *(line for shape in shapes for line in capture_statements(shape))]
+
+
+def install_capture(admin_url: str, shapes: Sequence[TableShape]) -> None:
+    """Run the plan in one transaction, as an account that may create triggers."""
+    with administrator(admin_url, "installing the capture") as connection:
+        for line in plan_capture(shapes):
+            connection.execute(sql.SQL(line))  # type: ignore[arg-type]  # written by the plan
+        found = connection.execute(statement("captured_schemas")).fetchall()
+        if len(found) > 1:
+            raise ConfigurationError(
+                f"one database holds one captured schema, not {', '.join(name for (name,) in found)}; "
+                "nothing was installed"
+            )
+
+
+def remove_capture(admin_url: str, schema: str, tables: Sequence[str] | None) -> None:
+    """Remove the capture of some tables, or of all together with journal and incarnation."""
+    with administrator(admin_url, "removing the capture") as connection:
+        if connection.execute(statement("capture_table")).fetchone() != (True,):
+            return
+        captured = [name for (name,) in connection.execute(statement("captured_tables")).fetchall()]
+        for table in captured if tables is None else tables:
+            for line in uncapture_statements(schema, table):
+                connection.execute(sql.SQL(line))  # type: ignore[arg-type]  # written by the dialect
+        if tables is None:
+            connection.execute(statement("drop_journal"))
+            connection.execute(statement("drop_prune"))
+
+
+def read_changes(connection: Connection, schema: str, since: Position, until: Position | None) -> list[ChangedKey]:
+    """List the keys that changed between two Positions; refuses a Position that this journal cannot answer."""
+    with connection.transaction():
+        connection.execute("set transaction isolation level repeatable read, read only")
+        head = read_head(connection)
+        bounds = {
+            "since": _snapshot_of(since, head.incarnation),
+            "until": _snapshot_of(until, head.incarnation) if until is not None else head.snapshot,
+        }
+        _check_journal(connection, schema, bounds)
+        rows = connection.execute(statement("changes"), bounds).fetchall()
+    return [
+        ChangedKey(table, key, Operation(operation), Origin.PERSON if by_person else Origin.ROUTE)
+        for table, key, operation, by_person in rows
+    ]
+
+
+def prune_journal(connection: Connection, before: Position) -> int:
+    """Delete the entries every reader has passed; a later question about them is refused."""
+    head = read_head(connection)
+    row = connection.execute(statement("prune"), {"before": _snapshot_of(before, head.incarnation)}).fetchone()
+    return int(row[0]) if row else 0
+
+
+@contextmanager
+def administrator(admin_url: str, doing: str) -> Iterator[Connection]:
+    """Open one transaction as an account that may install triggers; it gives up after 5 s behind a lock."""
+    admin = PostgreSQLConnections(admin_url)
+    try:
+        with admin.transaction(doing) as connection:
+            connection.execute(_LOCK_WAIT)
+            yield connection
+    finally:
+        admin.close()
+
+
+def _snapshot_of(position: Position, incarnation: str) -> str:
+    try:
+        read: dict[str, Any] = json.loads(position)
+        named, snapshot = str(read["incarnation"]), str(read["snapshot"])
+    except (ValueError, KeyError, TypeError):
+        raise SourceDrifted("a Position of this source cannot be read; nothing was read from the journal") from None
+    if named != incarnation:
+        raise SourceDrifted(
+            "the Position belongs to another incarnation of this database (restored, promoted, or captured anew); "
+            "nothing was read",
+            hint="banyan switch status, then load the department again or reconcile",
+            expected=named,
+            found=incarnation,
+        )
+    return snapshot
+
+
+def _check_journal(connection: Connection, schema: str, bounds: dict[str, str]) -> None:
+    if connection.execute(statement("capture_table")).fetchone() != (True,):
+        raise ConfigurationError(
+            f"no capture is installed beside {schema}; no change was read",
+            hint="banyan source grants, then install the capture",
+        )
+    defects = connection.execute(statement("capture_defects")).fetchall()
+    if defects:
+        names = ", ".join(name for (name,) in defects)
+        raise SourceDrifted(
+            f"the capture of {names} was removed, disabled or changed: changes may be missing; nothing was read",
+            hint="install the capture again, then sweep these tables by snapshot difference",
+            tables=names,
+        )
+    row = connection.execute(statement("position_faults"), {"position": bounds["since"]}).fetchone()
+    is_future, is_pruned = row or (False, False)
+    if is_future:
+        raise SourceDrifted(
+            "the Position is later than this database: it was restored from a backup; nothing was read",
+            hint="isolate the legacy system, then banyan switch status",
+        )
+    if is_pruned:
+        raise SourceDrifted(
+            "the journal was pruned after this Position: changes are missing; nothing was read",
+            hint="sweep the tables by snapshot difference, then continue from a new Position",
+        )
+    truncated = connection.execute(statement("truncated_unseen"), bounds).fetchall()
+    if truncated:
+        names = ", ".join(name for (name,) in truncated)
+        raise SourceDrifted(
+            f"{names} was truncated in a transaction whose keys could not be listed; no change was read",
+            hint="sweep these tables by snapshot difference, then continue from a Position taken before the sweep",
+            tables=names,
+        )

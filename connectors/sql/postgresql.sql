@@ -1,0 +1,182 @@
+-- Small statements of the PostgreSQL connector. Each is found by its name; values are bound by the driver.
+
+-- name: system_identifier
+select system_identifier::text from pg_catalog.pg_control_system()
+
+-- name: snapshot
+select pg_catalog.pg_current_snapshot()::text,
+       (select oid::text from pg_catalog.pg_database where datname = pg_catalog.current_database()),
+       case when pg_catalog.pg_is_in_recovery()
+            then (select timeline_id::text from pg_catalog.pg_control_checkpoint())
+            else substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) end,
+       pg_catalog.to_regclass('banyan.incarnation') is not null,
+       pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')
+
+-- name: installed_incarnation
+select id::text from banyan.incarnation
+
+-- name: column_casts
+select a.attname,
+       pg_catalog.format_type(a.atttypid, -1),
+       a.attcollation <> 0 and l.collname not in ('C', 'POSIX', 'ucs_basic') and not (
+         l.collname = 'default' and d.datcollate in ('C', 'POSIX', 'C.UTF-8', 'C.utf8')
+         and coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') <> 'i')
+from pg_catalog.pg_attribute a
+join pg_catalog.pg_class c on c.oid = a.attrelid
+join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+join pg_catalog.pg_database d on d.datname = pg_catalog.current_database()
+left join pg_catalog.pg_collation l on l.oid = a.attcollation
+where n.nspname = %(schema)s and c.relname = %(table)s and a.attnum > 0 and not a.attisdropped
+order by a.attnum
+
+-- name: table_guards
+select exists (select from pg_catalog.pg_trigger t where t.tgrelid = c.oid and t.tgname = 'zz_banyan_update'
+               and t.tgenabled = 'A'),
+       exists (select from pg_catalog.pg_trigger t where t.tgrelid = c.oid and t.tgname = 'aa_banyan'
+               and t.tgenabled = 'A')
+from pg_catalog.pg_class c
+join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where n.nspname = %(schema)s and c.relname = %(table)s
+
+-- name: capture_defects
+select c.table_name
+from banyan.captured c
+left join pg_catalog.pg_proc p on p.oid = c.function_oid
+where pg_catalog.to_regclass(quote_ident(c.schema_name) || '.' || quote_ident(c.table_name))::oid is distinct from c.table_oid
+   or p.oid is null
+   or pg_catalog.md5(p.prosrc) <> c.digest
+   or (select count(*) from pg_catalog.pg_trigger t
+       where t.tgrelid = c.table_oid and t.tgenabled = 'A' and t.tgfoid = c.function_oid
+         and t.tgname in ('zz_banyan_insert', 'zz_banyan_update', 'zz_banyan_delete', 'zz_banyan_truncate')) <> 4
+order by c.table_name
+
+-- name: position_faults
+select pg_catalog.pg_snapshot_xmax(%(position)s::pg_catalog.pg_snapshot)
+         > pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()),
+       exists (select from banyan.pruned p
+               where pg_catalog.pg_snapshot_xmax(p.snapshot)
+                       > pg_catalog.pg_snapshot_xmax(%(position)s::pg_catalog.pg_snapshot)
+                  or exists (select from pg_catalog.pg_snapshot_xip(%(position)s::pg_catalog.pg_snapshot) x
+                             where pg_catalog.pg_visible_in_snapshot(x, p.snapshot)))
+
+-- name: truncated_unseen
+select distinct table_name from banyan.journal
+where op = 'T'
+  and xid >= pg_catalog.pg_snapshot_xmin(%(since)s::pg_catalog.pg_snapshot)
+  and xid < pg_catalog.pg_snapshot_xmax(%(until)s::pg_catalog.pg_snapshot)
+  and not pg_catalog.pg_visible_in_snapshot(xid, %(since)s::pg_catalog.pg_snapshot)
+  and pg_catalog.pg_visible_in_snapshot(xid, %(until)s::pg_catalog.pg_snapshot)
+order by table_name
+
+-- name: changes
+select table_name, key, (array_agg(op order by seq desc))[1], bool_or(origin = 'PERSON')
+from banyan.journal
+where op <> 'T'
+  and xid >= pg_catalog.pg_snapshot_xmin(%(since)s::pg_catalog.pg_snapshot)
+  and xid < pg_catalog.pg_snapshot_xmax(%(until)s::pg_catalog.pg_snapshot)
+  and not pg_catalog.pg_visible_in_snapshot(xid, %(since)s::pg_catalog.pg_snapshot)
+  and pg_catalog.pg_visible_in_snapshot(xid, %(until)s::pg_catalog.pg_snapshot)
+group by table_name, key
+order by max(seq)
+
+-- name: prune
+select banyan.prune(%(before)s::pg_catalog.pg_snapshot)
+
+-- name: owned_sequence
+select s.oid::pg_catalog.regclass::text, s.relkind = 'S', pg_catalog.quote_ident(n.nspname) || '.' || (
+         select pg_catalog.quote_ident(o.relname) from pg_catalog.pg_depend d
+         join pg_catalog.pg_class o on o.oid = d.objid and o.relkind = 'S'
+         where d.refobjid = s.oid and d.deptype in ('a', 'i') and d.classid = 'pg_catalog.pg_class'::regclass
+         order by o.oid limit 1)
+from pg_catalog.pg_class s
+join pg_catalog.pg_namespace n on n.oid = s.relnamespace
+where n.nspname = %(schema)s and s.relname = %(counter)s
+
+-- name: next_keys
+select nextval(%(sequence)s::pg_catalog.regclass)::text from generate_series(1, %(count)s)
+
+-- name: admit_reverse
+select banyan.admit_reverse(%(closure)s, %(token)s, %(nonce)s, %(rehearsal)s)
+
+-- name: set_position
+insert into banyan.position (route, position, applied_at) values (%(route)s, %(position)s, clock_timestamp())
+on conflict (route) do update set position = excluded.position, applied_at = excluded.applied_at
+
+-- name: reverse_position
+select position from banyan.position where route = %(route)s
+
+-- name: effect
+select accepted, reason, lease_seconds
+from banyan.effect(%(what)s, %(closure)s, %(token)s, %(seconds)s, %(nonce_old)s, %(nonce_new)s)
+
+-- name: read_fence
+select token, mode, case mode when 'CLOSED' then extract(epoch from lease_until - clock_timestamp())::float8 end, nonce
+from banyan.fence where closure = %(closure)s
+
+-- name: wait_in_flight
+select banyan.wait_in_flight(%(closure)s)
+
+-- name: lock_timeout
+select set_config('lock_timeout', %(milliseconds)s, true)
+
+-- name: plain_column
+select a.attname
+from pg_catalog.pg_attribute a
+join pg_catalog.pg_class c on c.oid = a.attrelid
+join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where n.nspname = %(schema)s and c.relname = %(table)s and a.attnum > 0 and not a.attisdropped
+  and a.attgenerated = '' and a.attidentity <> 'a'
+order by a.attnum limit 1
+
+-- name: fence_on_table
+select c.oid = f.table_oid, t.oid is not null, coalesce(t.tgenabled = 'A', false),
+       coalesce(t.tgfoid = pg_catalog.to_regprocedure('banyan.check_fence()'), false)
+         and t.tgtype = %(trigger_type)s and pg_catalog.encode(t.tgargs, 'escape') = %(closure)s || '\000',
+       exists (select from pg_catalog.pg_inherits i where i.inhparent = c.oid and not exists (
+         select from pg_catalog.pg_trigger k where k.tgrelid = i.inhrelid and k.tgname = 'aa_banyan'))
+from pg_catalog.pg_class c
+join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+left join banyan.fenced f on f.closure = %(closure)s and f.table_name = c.relname
+left join pg_catalog.pg_trigger t on t.tgrelid = c.oid and t.tgname = 'aa_banyan'
+where n.nspname = %(schema)s and c.relname = %(table)s
+
+-- name: fence_functions
+select p.proname, p.prosrc, p.prosecdef, p.proconfig
+from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+where n.nspname = 'banyan' and p.proname in ('check_fence', 'effect', 'admit_reverse', 'wait_in_flight')
+order by p.proname
+
+-- name: fenced_tables
+select schema_name, table_name from banyan.fenced where closure = %(closure)s order by table_name
+
+-- name: capture_table
+select to_regclass('banyan.captured') is not null
+
+-- name: captured_tables
+select table_name from banyan.captured order by table_name
+
+-- name: captured_schemas
+select distinct schema_name from banyan.captured order by schema_name
+
+-- name: drop_journal
+drop table banyan.journal, banyan.captured, banyan.pruned, banyan.incarnation
+
+-- name: drop_prune
+drop function banyan.prune(pg_snapshot)
+
+-- name: raw_setting
+select set_config(%(name)s, %(value)s, true)
+
+-- name: fence_strangers
+select table_name, closure from banyan.fenced
+where schema_name = %(schema)s and table_name = any(%(tables)s) and closure <> %(closure)s
+order by table_name
+
+-- name: lock_fence
+select mode, nonce from banyan.fence where closure = %(closure)s for update
+
+-- name: forget_fenced
+delete from banyan.fenced where closure = %(closure)s
+
+-- name: forget_fence
+delete from banyan.fence where closure = %(closure)s

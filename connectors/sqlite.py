@@ -1,0 +1,183 @@
+"""Tables of a SQLite file, value by value: storage class and bytes.
+
+SQLite keeps in each cell a class of its own, whatever the column declares: `abc` stands in an integer column as text.
+A text is decoded strictly under the declared encoding; an integer is given in decimal digits, a real as the shortest
+text of its double, a blob as `0x` and hexadecimal, NULL as null. The class itself is in `_storage`, one letter for each
+column (n null, i integer, r real, t text, b blob), so that the cell can be written back byte for byte.
+
+The file is opened read-only and read in one transaction.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
+
+from banyan.errors import SourceDrifted, SourceUnavailable, SourceUnreadable
+from connectors.lines import checked_encoding
+
+RECNO = "_recno"
+STORAGE = "_storage"
+
+
+class _Text(bytes):
+    """The bytes of a text, to tell them from those of a blob."""
+
+    __slots__ = ()
+
+
+Value = int | float | bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteTable:
+    """One table whose columns were read; `count_declared` is what the file counted at opening."""
+
+    path: Path
+    table: str
+    encoding: str
+    columns: tuple[str, ...]
+    count_declared: int
+    order: tuple[str, ...]
+
+    def read(self, batch_rows: int, *, recno: bool = False, storage: bool = False) -> Iterator[pl.DataFrame]:
+        """Give the rows in the order of their key.
+
+        `storage=True` adds `_storage`, `recno=True` adds `_recno`, the number of the row from 1 in that order. Another
+        number of rows than the file counts in the same transaction is refused.
+        """
+        read = 0
+        with _opened(self.path) as connection:
+            counted = _count(connection, self.table)
+            cursor = connection.execute(_select(self.table, self.columns, self.order))
+            while rows := cursor.fetchmany(batch_rows):
+                yield self._frame(rows, read, recno=recno, storage=storage)
+                read += len(rows)
+        if read != counted:
+            raise SourceUnreadable(
+                f"{self.path.name}, table {self.table}: {read} rows were read, the file counts {counted}; the batches "
+                "already given must be thrown away",
+                hint="check the file: PRAGMA integrity_check",
+                file=self.path.name,
+                table=self.table,
+            )
+
+    def _frame(self, rows: list[tuple[Value, ...]], first: int, *, recno: bool, storage: bool) -> pl.DataFrame:
+        series = []
+        for name, cells in zip(self.columns, zip(*rows, strict=True), strict=True):
+            texts = [self._text(cell, name, first + row) for row, cell in enumerate(cells, 1)]
+            series.append(pl.Series(name, texts, dtype=pl.String))
+        if storage:
+            letters = ["".join(_letter(cell) for cell in row) for row in rows]
+            series.append(pl.Series(STORAGE, letters, dtype=pl.String))
+        if recno:
+            numbers = [str(first + row) for row in range(1, len(rows) + 1)]
+            series.append(pl.Series(RECNO, numbers, dtype=pl.String))
+        return pl.DataFrame(series)
+
+    def _text(self, cell: Value, column: str, row: int) -> str | None:
+        match cell:
+            case None:
+                return None
+            case _Text():
+                try:
+                    return cell.decode(self.encoding)
+                except UnicodeDecodeError as error:
+                    raise SourceUnreadable(
+                        f"{self.path.name}, table {self.table} is not {self.encoding}: row {row}, column {column}, "
+                        f"byte offset {error.start} of the value; nothing of this batch was passed on",
+                        hint="declare the encoding that the application wrote, then read again",
+                        file=self.path.name,
+                        table=self.table,
+                        record=row,
+                        column=column,
+                        offset=error.start,
+                    ) from None
+            case bytes():
+                return "0x" + cell.hex()
+            case float():
+                return repr(cell)
+            case _:
+                return str(cell)
+
+
+def open_sqlite(path: Path, table: str, encoding: str) -> SqliteTable:
+    """Read the columns of a table and count its rows; the file is opened read-only and is not changed.
+
+    Rows come in the order of the primary key, of the rowid when there is none.
+    """
+    path, encoding = Path(path), checked_encoding(encoding)
+    with _opened(path) as connection:
+        found = connection.execute("SELECT name, pk FROM pragma_table_xinfo(?) ORDER BY cid", (table,)).fetchall()
+        if not found:
+            raise SourceDrifted(
+                f"{path.name} has no table {table}; nothing was read",
+                hint="correct the name of the table in the rules",
+                file=path.name,
+                table=table,
+            )
+        count = _count(connection, table)
+    columns = tuple(bytes(name).decode() for name, _ in found)
+    keys = sorted((place, name) for name, (_, place) in zip(columns, found, strict=True) if place)
+    return SqliteTable(path, table, encoding, columns, count, tuple(name for _, name in keys))
+
+
+def _select(table: str, columns: tuple[str, ...], order: tuple[str, ...]) -> str:
+    keys: list[sa.ColumnElement[Any]] = [sa.column(_quoted(name)) for name in order] or [sa.literal_column("rowid")]
+    cells: list[sa.ColumnElement[Any]] = [sa.column(_quoted(name)) for name in columns]
+    statement = sa.select(*cells).select_from(sa.table(_quoted(table)))
+    return str(statement.order_by(*keys).compile(dialect=sqlite_dialect(paramstyle="qmark")))
+
+
+def _count(connection: sqlite3.Connection, table: str) -> int:
+    statement = sa.select(sa.func.count()).select_from(sa.table(_quoted(table)))
+    (count,) = connection.execute(str(statement.compile(dialect=sqlite_dialect()))).fetchone()
+    return int(count)
+
+
+def _quoted(name: str) -> sa.quoted_name:
+    return sa.quoted_name(name, quote=True)
+
+
+def _letter(cell: Value) -> str:
+    match cell:
+        case None:
+            return "n"
+        case _Text():
+            return "t"
+        case bytes():
+            return "b"
+        case float():
+            return "r"
+        case _:
+            return "i"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a file read-only, in one transaction, and say what is wrong with it in our words."""
+    try:
+        uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+            connection.text_factory = _Text
+            connection.execute("BEGIN")
+            yield connection
+    except sqlite3.OperationalError as error:
+        raise SourceUnavailable(
+            f"{path.name} cannot be opened or is locked ({error.sqlite_errorname}); nothing more was read",
+            hint="check the path, the rights of the reader and who has the file open",
+            file=path.name,
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise SourceUnreadable(
+            f"{path.name} is no SQLite file that can be read ({error.sqlite_errorname}); nothing more was read",
+            hint="check the file: PRAGMA integrity_check",
+            file=path.name,
+        ) from error

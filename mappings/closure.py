@@ -1,0 +1,63 @@
+"""What must move together, and in which order tables are mapped: both follow from the rules alone."""
+
+from graphlib import CycleError, TopologicalSorter
+
+from banyan.departments import Closure
+from banyan.errors import RulesetError
+from mappings.catalogue import bind_parameters
+from mappings.model import RuleBook, Ruleset
+
+
+def closure(book: RuleBook, department: str) -> tuple[Closure, ...]:
+    """Give the sets of domains that share a legacy table, directly or through others, with those tables."""
+    groups: list[set[str]] = []
+    for ruleset in book.rulesets.values():
+        joined = find_domains(ruleset)
+        apart = [group for group in groups if not group & joined]
+        for group in groups:
+            if group & joined:
+                joined |= group
+        groups = [*apart, joined]
+    return tuple(_closure(book, department, group) for group in sorted(groups, key=sorted))
+
+
+def find_domains(ruleset: Ruleset) -> set[str]:
+    """Give the domains that a table emits into."""
+    return {part.domain.value for part in ruleset.parts}
+
+
+def _closure(book: RuleBook, department: str, group: set[str]) -> Closure:
+    tables = sorted(table for table, ruleset in book.rulesets.items() if find_domains(ruleset) & group)
+    shared = tuple(table for table in tables if len(find_domains(book.rulesets[table])) > 1)
+    return Closure(department, tuple(sorted(group)), tuple(tables), shared)
+
+
+def find_references(ruleset: Ruleset) -> frozenset[str]:
+    """Give the tables a table refers to, by a reference of a field or by a filter that follows a parent."""
+    lenses = [rule.lens for part in ruleset.parts for rule in part.fields if rule.lens is not None]
+    named = {str(bind_parameters(lens)["target"]).split(".")[0] for lens in lenses if lens.name == "ref"}
+    parents = {one.parent.table for one in ruleset.filters if one.parent is not None}
+    return frozenset((named | parents) - {ruleset.table})
+
+
+def load_order(book: RuleBook) -> tuple[str, ...]:
+    """Give the tables so that each comes after those it refers to; equal ones by name."""
+    sorter = TopologicalSorter({table: find_references(book.rulesets[table]) for table in book.rulesets})
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        cycle = " -> ".join(error.args[1])
+        mark = book.rulesets[error.args[1][0]].marks.get("")
+        raise RulesetError(
+            f"the tables {cycle} refer to each other in a circle; no order was given",
+            hint="keep one of these references as residue",
+            file="" if mark is None else mark.file,
+            line=1,
+            column=1,
+        ) from error
+    order: list[str] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        order.extend(ready)
+        sorter.done(*ready)
+    return tuple(order)

@@ -1,0 +1,84 @@
+"""Checks between rule files: references to parts of other tables, code maps, parents of filters."""
+
+from collections.abc import Mapping
+
+from banyan.canonical.model import TABLES
+from mappings.catalogue import bind_parameters
+from mappings.diagnostics import Diagnostics, suggest
+from mappings.model import CodeMap, FieldRule, PartRule, Ruleset
+
+REFERENCES: Mapping[str, str] = {
+    "author_id": "enforcement_official",
+    "lead_official_id": "enforcement_official",
+    "unit_id": "enforcement_unit",
+    "reporting_unit_id": "enforcement_unit",
+    "parent_unit_id": "enforcement_unit",
+    "parent_case_id": "case_file",
+    "master_identity_id": "person_identity",
+}
+"""What a reference points to where its name does not say it: `<table>_id` does."""
+
+
+def referenced_table(column: str) -> str | None:
+    """Give the canonical table a reference column points to."""
+    named = column.removesuffix("_id")
+    return REFERENCES.get(column, named if named in TABLES else None)
+
+
+def check_book(rulesets: Mapping[str, Ruleset], code_maps: Mapping[str, CodeMap], found: Diagnostics) -> None:
+    """Refuse what points to something no rule of the book has."""
+    for ruleset in rulesets.values():
+        for part in ruleset.parts:
+            _check_attached(ruleset, part, found)
+            for rule in part.fields:
+                _check_codes(rule, code_maps, found)
+                _check_reference(ruleset, rule, rulesets, found)
+        for one in ruleset.filters:
+            if one.parent is not None and one.parent.table not in rulesets:
+                found.refuse(
+                    one.mark,
+                    f"filter {one.name} follows unknown table {one.parent.table}",
+                    suggest(one.parent.table, rulesets, what="tables"),
+                )
+
+
+def _check_codes(rule: FieldRule, code_maps: Mapping[str, CodeMap], found: Diagnostics) -> None:
+    name = rule.code_map
+    if rule.lens is not None and rule.lens.name == "code":
+        name = str(bind_parameters(rule.lens)["map"])
+    if name is not None and name not in code_maps:
+        found.refuse(rule.mark, f"unknown code map {name}", suggest(name, code_maps, what="code maps"))
+
+
+def _check_attached(ruleset: Ruleset, part: PartRule, found: Diagnostics) -> None:
+    if part.attach is not None:
+        _check_points(part.attach, ruleset.main.table, part, found)
+
+
+def _check_points(column: str, table: str, place: PartRule | FieldRule, found: Diagnostics) -> None:
+    wanted = referenced_table(column)
+    if wanted is not None and wanted != table:
+        found.refuse(
+            place.mark,
+            f"column {column} refers to {wanted}, not to {table}",
+            f"refer to a part whose table is {wanted}",
+        )
+
+
+def _check_reference(ruleset: Ruleset, rule: FieldRule, rulesets: Mapping[str, Ruleset], found: Diagnostics) -> None:
+    if rule.lens is None or rule.lens.name not in ("ref", "part"):
+        return
+    given = bind_parameters(rule.lens)
+    if rule.lens.name == "part":
+        _check_points(rule.to[0], ruleset.part(str(given["name"])).table, rule, found)
+        return
+    target = str(given["target"])
+    table, _, name = target.partition(".")
+    if table not in rulesets:
+        found.refuse(rule.mark, f"unknown table {table} in a reference", suggest(table, rulesets, what="tables"))
+        return
+    names = {part.name: part for part in rulesets[table].parts}
+    if name not in names:
+        found.refuse(rule.mark, f"unknown part {name} of {table}", suggest(name, names, what="parts"))
+        return
+    _check_points(rule.to[0], names[name].table, rule, found)

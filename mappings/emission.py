@@ -1,0 +1,128 @@
+"""Emitting the loaded rows: identifiers, canonical records with exact types, crosswalk and links."""
+
+from dataclasses import dataclass, field
+from typing import assert_never
+
+import polars as pl
+
+from mappings.compile import Compiled
+from mappings.digest import hash_rows
+from mappings.identity import FIRST_EPOCH, identify
+from mappings.outcomes import CROSSWALK, LINKS, MapContext
+from mappings.plans import LensPlan, PartPlan, ReferencePlan, SiblingPlan
+
+ORIGIN = "LEGACY"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The loaded rows of a batch with the identifiers of all their parts."""
+
+    compiled: Compiled
+    context: MapContext = field(repr=False)
+    rows: pl.DataFrame = field(repr=False)
+    present: dict[str, pl.Series] = field(repr=False)
+    keys: pl.DataFrame = field(repr=False)
+    ids: dict[str, pl.Series] = field(repr=False)
+    """By part: its identifier in each row that has it, else null."""
+
+    @property
+    def main_ids(self) -> pl.Series:
+        """Give the identifier of the main part of each row."""
+        return self.ids[self.compiled.main.rule.name]
+
+    def emit_part(self, part: PartPlan, values: dict[str, pl.Series]) -> pl.DataFrame:
+        """Make the canonical records of one part, where the row has it, with the exact types of their columns."""
+        name = part.rule.name
+        columns = {"id": self.ids[name], "source_key": self.rows["source_key"], **values}
+        for plan in part.fields:
+            match plan:
+                case ReferencePlan():
+                    columns[plan.output] = self._refer(plan)
+                case SiblingPlan():
+                    columns[plan.output] = self.ids[plan.part]
+                case LensPlan():
+                    pass
+                case _:
+                    assert_never(plan)
+        if part.rule.attach:
+            columns[part.rule.attach] = self.main_ids
+        tail = ("id", "department_code", "domain_code", "origin", "source_key")
+        return (
+            pl.DataFrame([series.alias(column) for column, series in columns.items()])
+            .filter(self.present[name])
+            .with_columns(
+                pl.lit(self.context.department_code).alias("department_code"),
+                pl.lit(part.rule.domain.value).alias("domain_code"),
+                pl.lit(ORIGIN).alias("origin"),
+                *part.constants.values(),
+            )
+            .select(*tail, *part.dtypes)
+            .cast(dict(part.dtypes))  # type: ignore[arg-type]
+        )
+
+    def _refer(self, plan: ReferencePlan) -> pl.Series:
+        """Compute identifiers of other rows, once for each distinct key."""
+        keys = self.rows.select(plan.key().alias("key"))
+        distinct = with_epochs(keys["key"].drop_nulls().unique(), plan.table, self.context)
+        adopted = adopted_ids(self.context, plan.table, plan.part, is_main=plan.is_main)
+        ids = identify(distinct, source=self.compiled.source, table=plan.table, part=plan.part, adopted=adopted)
+        known = distinct.select("key", ids.alias("id"))
+        return keys.join(known, on="key", how="left", maintain_order="left")["id"]
+
+    def crosswalk(self, residue: pl.Series) -> pl.DataFrame:
+        """Give what is remembered of each loaded row."""
+        row_hash = hash_rows(self.rows, self.compiled.hashed, key=self.context.digest_key)
+        columns = (self.main_ids, self.rows["source_key"], self.keys["epoch"], row_hash, residue)
+        return pl.DataFrame(dict(zip(CROSSWALK, columns, strict=True)), schema_overrides=CROSSWALK)
+
+    def links(self) -> pl.DataFrame:
+        """Give the identifiers of the parts that are not the main one."""
+        frames = [
+            pl.DataFrame({"id": self.main_ids, "canonical_id": self.ids[part.rule.name]})
+            .with_columns(pl.lit(part.rule.name).alias("part"))
+            .filter(self.present[part.rule.name])
+            .select(list(LINKS))
+            for part in self.compiled.parts
+            if not part.rule.main
+        ]
+        return pl.concat([pl.DataFrame(schema=LINKS), *frames])
+
+
+def identify_rows(compiled: Compiled, context: MapContext, rows: pl.DataFrame, present: dict[str, pl.Series]) -> Loaded:
+    """Give loaded rows the identifiers of their parts."""
+    table = compiled.ruleset.table
+    keys = with_epochs(rows["source_key"], table, context)
+    ids = {
+        part.rule.name: identify(
+            keys.with_columns(pl.when(present[part.rule.name]).then("key").alias("key")),
+            source=compiled.source,
+            table=table,
+            part=part.rule.name,
+            adopted=adopted_ids(context, table, part.rule.name, is_main=part.rule.main),
+        )
+        for part in compiled.parts
+    }
+    return Loaded(compiled, context, rows, present, keys, ids)
+
+
+def with_epochs(keys: pl.Series, table: str, context: MapContext) -> pl.DataFrame:
+    """Give each key its epoch: columns key and epoch."""
+    frame = pl.DataFrame({"key": keys})
+    if context.epochs is None:
+        return frame.with_columns(pl.lit(FIRST_EPOCH, dtype=pl.Int16).alias("epoch"))
+    known = context.epochs.filter(pl.col("table") == table).select("key", pl.col("epoch").cast(pl.Int16))
+    joined = frame.join(known, on="key", how="left", maintain_order="left", validate="m:1")
+    return joined.with_columns(pl.col("epoch").fill_null(FIRST_EPOCH))
+
+
+def adopted_ids(context: MapContext, table: str, part: str, *, is_main: bool) -> pl.DataFrame | None:
+    """Give the identifiers that rows of a table brought with them for one of their parts: columns key and id."""
+    adopted = context.adopted
+    if adopted is None:
+        return None
+    of_table = adopted.filter(pl.col("table") == table)
+    if "part" not in adopted.columns:
+        return of_table.select("key", "id") if is_main else None
+    of_part = pl.col("part").eq_missing(part) | (pl.col("part").is_null() & is_main)
+    return of_table.filter(of_part).select("key", "id")

@@ -1,0 +1,76 @@
+"""Which rows are deleted, filtered or without a usable key, as expressions over raw columns."""
+
+import polars as pl
+
+from banyan.records import KEY_SEPARATOR
+from mappings.model import Condition, FilterRule, Parent, Retention, Ruleset
+from mappings.outcomes import MapContext
+
+READABLE_DATE = "^(19|20)[0-9]{6}$"
+KEY_MISSING = "the key is missing"
+KEY_UNREADABLE = "the key holds the character NUL"
+KEY_REPEATED = "the key stands twice in the batch"
+
+
+def key_of_row(ruleset: Ruleset) -> pl.Expr:
+    """Give the text of the key: its columns joined by the unit separator; null when one is null."""
+    return pl.concat_str([pl.col(column) for column in ruleset.key], separator=KEY_SEPARATOR)
+
+
+def holds(condition: Condition) -> pl.Expr:
+    """Tell whether a condition holds; null reads as the empty text, trailing blanks do not count."""
+    text = pl.col(condition.column).fill_null("").str.strip_chars_end(" ")
+    value = condition.value.rstrip(" ")
+    match condition.op:
+        case "=":
+            return text == value
+        case "!=":
+            return text != value
+        case "starts":
+            return text.str.starts_with(value)
+
+
+def filters_row(rule: FilterRule, context: MapContext) -> pl.Expr:
+    """Tell whether a filter rule keeps a row out."""
+    if rule.condition is not None:
+        return holds(rule.condition)
+    if rule.retention is not None:
+        return _out_of_time(rule.retention)
+    if rule.parent is not None:
+        return _follows(rule.parent, context)
+    raise ValueError(f"the filter rule {rule.name} has no condition, retention or parent")
+
+
+def _out_of_time(retention: Retention) -> pl.Expr:
+    readable = [
+        pl.when(pl.col(column).str.contains(READABLE_DATE)).then(pl.col(column)) for column in retention.columns
+    ]
+    return (pl.max_horizontal(readable) < retention.before).fill_null(value=False)
+
+
+def _follows(parent: Parent, context: MapContext) -> pl.Expr:
+    keys = context.filtered.get(parent.table)
+    if keys is None or keys.is_empty():
+        return pl.lit(value=False)
+    return pl.col(parent.column).is_in(keys.drop_nulls().implode()).fill_null(value=False)
+
+
+def filtered_by(ruleset: Ruleset, context: MapContext) -> pl.Expr:
+    """Give the name of the first filter rule that keeps a row out, or null."""
+    name = pl.lit(None, dtype=pl.String)
+    for rule in reversed(ruleset.filters):
+        name = pl.when(filters_row(rule, context)).then(pl.lit(rule.name)).otherwise(name)
+    return name
+
+
+def key_fault() -> pl.Expr:
+    """Say what is wrong with the key in the column `source_key`, or null; repetition is judged among live rows."""
+    key = pl.col("source_key")
+    return (
+        pl.when(key.is_null())
+        .then(pl.lit(KEY_MISSING))
+        .when(key.str.contains("\x00", literal=True))
+        .then(pl.lit(KEY_UNREADABLE))
+        .when(~key.is_first_distinct())
+        .then(pl.lit(KEY_REPEATED))
+    )

@@ -1,0 +1,48 @@
+"""French telephone numbers: kept as written, with their international form where it is certain."""
+
+import polars as pl
+
+from mappings.lenses.lens import Backward, Columns, Forward, Lens, LensSetting
+
+OVERSEAS = (
+    ("262", "REU", ("262", "263", "692", "693")),
+    ("262", "MYT", ("269", "639")),
+    ("590", "GLP", ("590", "690", "691")),
+    ("594", "GUF", ("594", "694")),
+    ("596", "MTQ", ("596", "696", "697")),
+)
+"""Country code, country, first three digits of the national numbers: territories that share the French plan."""
+
+_PREFIXES = {start: prefix for prefix, _, starts in OVERSEAS for start in starts}
+_COUNTRIES = {start: country for _, country, starts in OVERSEAS for start in starts}
+_PUNCTUATION = ["(0)", " ", ".", "-", "/", "(", ")", "\u00a0", "\u202f"]
+
+
+def _forward(columns: Columns, setting: LensSetting) -> Forward:
+    raw = columns[0]
+    digits = raw.str.replace_many(_PUNCTUATION, [""] * len(_PUNCTUATION), leftmost=True)
+    digits = pl.when(digits.str.starts_with("00")).then("+" + digits.str.slice(2)).otherwise(digits)
+    home = digits.str.extract(r"^(?:0|\+330?)([1-9][0-9]{8})$")
+    start = home.str.head(3)
+    prefix = start.replace_strict(_PREFIXES, default="33", return_dtype=pl.String)
+    country = start.replace_strict(_COUNTRIES, default="FRA", return_dtype=pl.String)
+    number = pl.concat_str([pl.lit("+"), prefix, home])
+    is_abroad = digits.str.contains(r"^\+[1-9][0-9]{6,14}$") & ~digits.str.starts_with("+33")
+    direct = digits.str.slice(4, 3)
+    shares_plan = is_abroad & (digits.str.len_bytes() == 13)
+    shares_plan &= digits.str.slice(1, 3) == direct.replace_strict(_PREFIXES, default=None, return_dtype=pl.String)
+    territory = pl.when(shares_plan).then(direct.replace_strict(_COUNTRIES, default=None, return_dtype=pl.String))
+    return Forward(
+        (
+            raw,
+            pl.when(home.is_not_null()).then(number).when(is_abroad).then(digits),
+            pl.when(home.is_not_null()).then(country).otherwise(territory),
+        )
+    )
+
+
+def _backward(values: Columns, setting: LensSetting) -> Backward:
+    return Backward((values[0],))
+
+
+FRENCH = Lens(_forward, _backward)

@@ -1,0 +1,239 @@
+"""Rule files become rulesets: read, checked at the border with file:line:column, then trusted inside."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from banyan.errors import RulesetError
+from mappings.conditions import read_condition
+from mappings.crosschecks import check_book
+from mappings.diagnostics import Diagnostic, Diagnostics, DiagnosticSeverity, suggest
+from mappings.documents import RulesetDocument, parse_code_maps, parse_ruleset
+from mappings.fates import find_uses
+from mappings.filters import FilterReader
+from mappings.model import CodeMap, Mark, PartRule, RuleBook, Ruleset
+from mappings.parts import PartReader
+from mappings.seal import seal_book, seal_ruleset
+from mappings.yaml_nodes import YamlFile, read_yaml
+
+CODE_MAPS_FILE = "code_maps.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRules:
+    """What a directory of rules says: the book unless there are errors, and every remark."""
+
+    book: RuleBook | None
+    diagnostics: tuple[Diagnostic, ...] = field(default=())
+
+
+def load_rulebook(directory: Path) -> RuleBook:
+    """Read all rules of a legacy system, or refuse them at the first wrong place."""
+    read = read_rulebook(directory)
+    if read.book is not None:
+        return read.book
+    errors = [one for one in read.diagnostics if one.severity is DiagnosticSeverity.ERROR]
+    raise errors[0].as_error()
+
+
+def read_rulebook(directory: Path) -> ReadRules:
+    """Read all rules of a legacy system and every remark about them; refuses nothing by itself."""
+    if not directory.is_dir():
+        raise RulesetError(
+            f"{directory} is not a directory of rules; nothing was read",
+            hint="name a directory such as rules/orion, with one YAML file a table and code_maps.yaml",
+            file=str(directory),
+            line=1,
+            column=1,
+        )
+    found = Diagnostics()
+    code_maps = _read_code_maps(directory / CODE_MAPS_FILE, found)
+    rulesets: dict[str, Ruleset] = {}
+    for path in sorted(directory.glob("*.yaml")):
+        if path.name == CODE_MAPS_FILE:
+            continue
+        ruleset = _read_file(path, found)
+        if ruleset is None:
+            continue
+        if ruleset.table in rulesets:
+            first = rulesets[ruleset.table].marks[""].file
+            found.refuse(ruleset.marks[""], f"table {ruleset.table} has a rule already", f"see {first}")
+            continue
+        rulesets[ruleset.table] = ruleset
+    if not rulesets and not found.has_errors:
+        found.refuse(Mark(str(directory), 1, 1), "there is no rule here", "write one YAML file a table")
+    _check_one_system(rulesets, found)
+    if not found.has_errors:
+        check_book(rulesets, code_maps, found)
+    if found.has_errors:
+        return ReadRules(None, found.in_order())
+    sealed = {table: seal_ruleset(ruleset, code_maps) for table, ruleset in rulesets.items()}
+    system = next(iter(sealed.values())).system
+    return ReadRules(seal_book(RuleBook(system, sealed, code_maps)), found.in_order())
+
+
+def _check_one_system(rulesets: dict[str, Ruleset], found: Diagnostics) -> None:
+    systems = sorted({ruleset.system for ruleset in rulesets.values()})
+    for ruleset in rulesets.values():
+        if ruleset.system != systems[0]:
+            found.refuse(
+                ruleset.marks["source.system"],
+                f"system {ruleset.system} beside {systems[0]}",
+                "keep the rules of one legacy system in one directory",
+            )
+
+
+def _read_code_maps(path: Path, found: Diagnostics) -> dict[str, CodeMap]:
+    if not path.exists():
+        return {}
+    file = read_yaml(path, found)
+    document = None if file is None else parse_code_maps(file, found)
+    if file is None or document is None:
+        return {}
+    code_maps: dict[str, CodeMap] = {}
+    for name, one in document.code_maps.items():
+        mark = file.key_mark(("code_maps", name))
+        code_maps[name] = CodeMap(name, one.entries, one.reverse_preferred, mark)
+        _check_reverse(file, code_maps[name], found)
+    return code_maps
+
+
+def _check_reverse(file: YamlFile, code_map: CodeMap, found: Diagnostics) -> None:
+    for canonical, source in code_map.reverse_preferred.items():
+        if code_map.entries.get(source) != canonical:
+            found.refuse(
+                file.value_mark(("code_maps", code_map.name, "reverse_preferred", canonical)),
+                f"source code {source} of {code_map.name} does not mean {canonical}",
+                "prefer a source code whose entry is that canonical code",
+            )
+    seen: dict[str, str] = {}
+    for source, canonical in code_map.entries.items():
+        if canonical in seen and canonical not in code_map.reverse_preferred:
+            found.refuse(
+                file.key_mark(("code_maps", code_map.name, "entries", source)),
+                f"source codes {seen[canonical]} and {source} both mean {canonical} in {code_map.name}",
+                f"say which one is written back: reverse_preferred: {{{canonical}: {seen[canonical]}}}",
+            )
+        seen.setdefault(canonical, source)
+
+
+def _read_file(path: Path, found: Diagnostics) -> Ruleset | None:
+    file = read_yaml(path, found)
+    document = None if file is None else parse_ruleset(file, found)
+    if file is None or document is None:
+        return None
+    reader = _RulesetReader(file, document, found)
+    return reader.read()
+
+
+@dataclass(frozen=True, slots=True)
+class _RulesetReader:
+    file: YamlFile
+    document: RulesetDocument
+    found: Diagnostics
+
+    def read(self) -> Ruleset | None:
+        document, file, found = self.document, self.file, self.found
+        known_problems = len(found.found)
+        self._check_columns()
+        source = document.source
+        deletes = None
+        if source.deletes is not None:
+            deletes = read_condition(file, ("source", "deletes"), source.deletes, columns=document.columns, found=found)
+        parts = PartReader(file, found, document.columns).read_all(document)
+        filters = FilterReader(file, found, document.columns).read_all(document.filters)
+        if len(found.found) == known_problems:
+            self._check_fates(parts)
+            self._check_owners(parts)
+        if len(found.found) > known_problems:
+            return None
+        rule_name, version = document.rule.split("@")
+        return Ruleset(
+            rule_id=f"{rule_name}@{version}",
+            version=int(version),
+            system=source.system,
+            table=source.table,
+            key=source.key,
+            columns=document.columns,
+            parts=parts,
+            deletes=deletes,
+            filters=filters,
+            residue_only=document.residue_only,
+            drop={column: one.legal_basis for column, one in document.drop.items()},
+            side_effects=document.side_effects,
+            marks=self._marks(),
+        )
+
+    def _marks(self) -> dict[str, Mark]:
+        marks = {"": self.file.start, "source.system": self.file.value_mark(("source", "system"))}
+        for number, column in enumerate(self.document.columns):
+            marks[column] = self.file.value_mark(("columns", number))
+        for column in self.document.side_effects:
+            marks[f"side_effects.{column}"] = self.file.key_mark(("side_effects", column))
+        return marks
+
+    def _check_columns(self) -> None:
+        columns = self.document.columns
+        for number, column in enumerate(columns):
+            if column in columns[:number]:
+                mark = self.file.value_mark(("columns", number))
+                self.found.refuse(mark, f"column {column} is listed twice", "list each source column once")
+        for number, column in enumerate(self.document.source.key):
+            self._check_known(column, self.file.value_mark(("source", "key", number)))
+        for section in ("residue_only", "drop", "side_effects"):
+            for column in getattr(self.document, section):
+                self._check_known(column, self.file.key_mark((section, column)))
+
+    def _check_known(self, column: str, mark: Mark) -> None:
+        if column not in self.document.columns:
+            self.found.refuse(
+                mark,
+                f"unknown source column {column}",
+                suggest(column, self.document.columns, what="columns"),
+            )
+
+    def _check_fates(self, parts: tuple[PartRule, ...]) -> None:
+        document, file = self.document, self.file
+        for number, column in enumerate(document.columns):
+            fates = [
+                name
+                for name, holds in (
+                    ("the key", column in document.source.key),
+                    ("mapped", column not in document.source.key and bool(find_uses(parts, column))),
+                    ("residue_only", column in document.residue_only),
+                    ("dropped", column in document.drop),
+                )
+                if holds
+            ]
+            if not fates:
+                self.found.refuse(
+                    file.value_mark(("columns", number)),
+                    f"column {column} has no fate",
+                    f"column {column} has no fate; map it, keep it as residue, or drop it with a legal basis",
+                )
+            elif len(fates) > 1:
+                section = "drop" if column in document.drop else "residue_only"
+                self.found.refuse(
+                    file.key_mark((section, column)),
+                    f"column {column} has {len(fates)} fates: {' and '.join(fates)}",
+                    "keep one: map it, keep it as residue, or drop it with a legal basis",
+                )
+
+    def _check_owners(self, parts: tuple[PartRule, ...]) -> None:
+        for number, column in enumerate(self.document.columns):
+            uses = find_uses(parts, column)
+            owners = [(part, rule) for part, rule in uses if rule.writes_back]
+            if column in self.document.source.key:
+                continue
+            if len(owners) > 1:
+                names = " and ".join(f"{part.name}.{rule.to[0]}" for part, rule in owners)
+                self.found.refuse(
+                    owners[1][1].mark,
+                    f"column {column} feeds {names}, and both write it back",
+                    "declare the owner: write_back: false on every other field",
+                )
+            elif uses and not owners:
+                self.found.refuse(
+                    self.file.value_mark(("columns", number)),
+                    f"column {column} is mapped and no field writes it back",
+                    "leave write_back out on the field that owns it",
+                )

@@ -1,0 +1,1 @@
+"""Alembic migrations of the store, their SQL and the roles."""

@@ -1,0 +1,101 @@
+"""What people did in the new system, as keys: read by snapshot, in one REPEATABLE READ transaction of the caller.
+
+A Position is `pg_current_snapshot()` with the incarnation of the store. The next changes are those the last snapshot
+did not see: reading by id, by transaction number or up to the oldest open transaction loses or inverts changes.
+"""
+
+import json
+import uuid
+from dataclasses import dataclass, field
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from banyan.errors import SwitchUncertain, UsageError
+from banyan.records import Position
+
+_INCARNATION = sa.text(
+    "select c.system_identifier::text || '.' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)"
+    " || '.' || d.oid"
+    " from pg_control_system() c, pg_database d where d.datname = current_database()"
+)
+_HEAD = sa.text("select pg_current_snapshot()::text")
+_ISOLATION = sa.text("select current_setting('transaction_isolation')")
+_CHANGES = sa.text(
+    "select relation, op, domain_code, key from mig.outbox"
+    " where xid >= pg_snapshot_xmin(cast(:last as pg_snapshot))"
+    " and not pg_visible_in_snapshot(xid, cast(:last as pg_snapshot))"
+    " and department_code = :department and domain_code = any(cast(:domains as text[])) order by id"
+)
+_BEFORE_ALL = "1:1:"
+KEYS_SCHEMA = {"relation": pl.String, "operation": pl.String, "domain_code": pl.String, "id": pl.Binary}
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxChanges:
+    """The records people touched since a Position: each once, with its last operation, in order; no value.
+
+    `events` counts the outbox rows read. The state of the records is read in the same transaction.
+    """
+
+    keys: pl.DataFrame = field(repr=False)
+    events: int
+    high: Position
+
+
+def read_incarnation(connection: Connection) -> str:
+    """Read which history this store is: system identifier, timeline and database. A restored backup has another."""
+    return str(connection.execute(_INCARNATION).scalar_one())
+
+
+def beginning(connection: Connection) -> Position:
+    """Give the Position before all changes of this store."""
+    return _position(read_incarnation(connection), _BEFORE_ALL)
+
+
+def head(connection: Connection) -> Position:
+    """Give the present Position: all that this transaction sees is behind it."""
+    return _position(read_incarnation(connection), str(connection.execute(_HEAD).scalar_one()))
+
+
+def changes_since(
+    connection: Connection, position: Position, *, department_code: str, domains: tuple[str, ...]
+) -> OutboxChanges:
+    """Read the records of a closure that people touched after a Position, and the Position they reach."""
+    if connection.execute(_ISOLATION).scalar_one() != "repeatable read":
+        raise UsageError("the outbox is read in a REPEATABLE READ transaction only; nothing was read")
+    last = _snapshot(position, read_incarnation(connection))
+    high = head(connection)
+    bound = {"last": last, "department": department_code, "domains": list(domains)}
+    rows = connection.execute(_CHANGES, bound).fetchall()
+    keys = pl.DataFrame(
+        [(row.relation, row.op, row.domain_code, _bytes(row.key)) for row in rows], schema=KEYS_SCHEMA, orient="row"
+    )
+    once = keys.unique(["relation", "id"], keep="last", maintain_order=True)
+    return OutboxChanges(once, len(rows), high)
+
+
+def _position(incarnation: str, snapshot: str) -> Position:
+    return Position(json.dumps({"incarnation": incarnation, "snapshot": snapshot}))
+
+
+def _snapshot(position: Position, incarnation: str) -> str:
+    try:
+        known = json.loads(position)
+        of, snapshot = str(known["incarnation"]), str(known["snapshot"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise UsageError("this is not a Position of the canonical store; nothing was read") from error
+    if of != incarnation:
+        raise SwitchUncertain(
+            "the store is another incarnation than the one this Position belongs to: it was restored, promoted or "
+            "copied; nothing was read",
+            hint="banyan guard; two people compare both sides before anything moves",
+            expected=of,
+            found=incarnation,
+        )
+    return snapshot
+
+
+def _bytes(key: uuid.UUID | str) -> bytes:
+    return key.bytes if isinstance(key, uuid.UUID) else uuid.UUID(key).bytes

@@ -1,0 +1,146 @@
+"""Tables of the control plane that hold something for each row: crosswalk, links, quarantine, outbox.
+
+Crosswalk and links are partitioned by department like the canonical tables. Residue, quarantined values and keys are
+personal: they follow the retention of the record.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSON
+from sqlalchemy.types import UserDefinedType
+
+from store.tables import instant, number, one_of, table, text
+
+PARTITION_BY = "LIST (department_code)"
+
+
+class Xid8(UserDefinedType[str]):
+    """PostgreSQL's transaction identifier that never wraps around."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:  # noqa: ANN401 - the signature is SQLAlchemy's
+        """Give the type's name in SQL."""
+        return "xid8"
+
+
+def table_number() -> sa.Column[int]:
+    """Declare the number of the legacy table a row came from."""
+    return sa.Column("source_table_no", sa.SmallInteger(), nullable=False)
+
+
+def identifier(name: str) -> sa.Column[Any]:
+    """Declare a canonical identifier."""
+    return sa.Column(name, sa.Uuid(), nullable=False)
+
+
+CROSSWALK = table(
+    "crosswalk",
+    identifier("id"),
+    text("department_code"),
+    table_number(),
+    text("source_key"),
+    sa.Column("key_epoch", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+    sa.Column("row_hash", sa.LargeBinary(), nullable=False),
+    sa.Column("residue", sa.LargeBinary(), nullable=True),
+    text("rule_id"),
+    number("run_no"),
+    instant("deleted_at", nullable=True),
+    sa.PrimaryKeyConstraint("id", "department_code"),
+    partition_by=PARTITION_BY,
+)
+RECORD_LINK = table(
+    "record_link",
+    identifier("id"),
+    text("department_code"),
+    text("part"),
+    text("canonical_table"),
+    identifier("canonical_id"),
+    sa.PrimaryKeyConstraint("id", "department_code", "part"),
+    sa.Index(None, "canonical_id"),
+    partition_by=PARTITION_BY,
+)
+ADOPTED_KEY = table(
+    "adopted_key",
+    text("department_code"),
+    table_number(),
+    text("source_key"),
+    sa.Column("key_epoch", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+    identifier("id"),
+    sa.PrimaryKeyConstraint("department_code", "source_table_no", "source_key", "key_epoch"),
+    sa.UniqueConstraint("department_code", "id", "source_table_no"),
+    sa.ForeignKeyConstraint(["source_table_no"], ["mig.source_table.source_table_no"]),
+)
+QUARANTINE = table(
+    "quarantine",
+    number("quarantine_no", sa.Identity(always=True)),
+    text("department_code"),
+    table_number(),
+    text("source_key"),
+    text("column_name", nullable=True),
+    text("cause"),
+    sa.Column("raw", sa.LargeBinary(), nullable=True),
+    text("rule_id"),
+    number("run_no"),
+    text("state"),
+    instant("noticed_at", default="now()"),
+    text("decided_by", nullable=True),
+    instant("decided_at", nullable=True),
+    sa.Column("decision", JSON(), nullable=True),
+    sa.PrimaryKeyConstraint("quarantine_no"),
+    sa.ForeignKeyConstraint(["source_table_no"], ["mig.source_table.source_table_no"]),
+    one_of("state", ("OPEN", "REPAIRED", "REPLAYED", "SETTLED")),
+)
+sa.Index(
+    "one_open_quarantine", QUARANTINE.c.department_code, QUARANTINE.c.source_table_no, QUARANTINE.c.source_key,
+    QUARANTINE.c.column_name, unique=True, postgresql_nulls_not_distinct=True,
+    postgresql_where=QUARANTINE.c.state == sa.literal_column("'OPEN'"),
+)  # fmt: skip
+FILTERED_ROW = table(
+    "filtered_row",
+    text("department_code"),
+    table_number(),
+    text("source_key"),
+    text("rule"),
+    number("run_no"),
+    instant("noticed_at", default="now()"),
+    sa.PrimaryKeyConstraint("department_code", "source_table_no", "source_key"),
+    sa.ForeignKeyConstraint(["source_table_no"], ["mig.source_table.source_table_no"]),
+)
+OUTBOX = table(
+    "outbox",
+    number("id", sa.Identity(always=True)),
+    sa.Column("xid", Xid8(), server_default=sa.text("pg_current_xact_id()"), nullable=False),
+    text("relation"),
+    text("op"),
+    text("department_code"),
+    text("domain_code"),
+    identifier("key"),
+    sa.PrimaryKeyConstraint("id"),
+    sa.Index(None, "xid"),
+)
+DEGRADED_WRITE_BACK = table(
+    "degraded_write_back",
+    number("degraded_no", sa.Identity(always=True)),
+    text("department_code"),
+    table_number(),
+    text("source_key", nullable=True),
+    identifier("main_id"),
+    text("canonical_table"),
+    text("column_name", nullable=True),
+    text("kind"),
+    text("cause"),
+    number("run_no", nullable=True),
+    text("state"),
+    instant("noticed_at", default="now()"),
+    sa.PrimaryKeyConstraint("degraded_no"),
+    sa.ForeignKeyConstraint(["source_table_no"], ["mig.source_table.source_table_no"]),
+    one_of("state", ("OPEN", "ACCEPTED", "SETTLED")),
+)
+sa.Index(
+    "one_open_degraded", DEGRADED_WRITE_BACK.c.department_code, DEGRADED_WRITE_BACK.c.main_id,
+    DEGRADED_WRITE_BACK.c.canonical_table, DEGRADED_WRITE_BACK.c.column_name, unique=True,
+    postgresql_nulls_not_distinct=True,
+    postgresql_where=DEGRADED_WRITE_BACK.c.state == sa.literal_column("'OPEN'"),
+)  # fmt: skip

@@ -1,0 +1,152 @@
+"""Ownership: the slices of a closure, read together and moved together, by compare-and-set in one transaction."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from banyan.departments import Actor, Phase, Side
+from banyan.errors import SwitchRefused, UsageError
+from store.journal import JournalEntry, append_journal
+from store.tables import SLICE
+
+
+class Keep(Enum):
+    """Says that a field of a slice stays as it is."""
+
+    KEEP = "KEEP"
+
+
+KEEP = Keep.KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class SliceRow:
+    """One slice: department x domain, its one owner and its phase."""
+
+    department_code: str
+    domain_code: str
+    closure: str
+    owner: Side
+    phase: Phase
+    epoch: int
+    is_armed: bool
+    nonce: UUID
+    drain_position: str | None
+    deadline: datetime | None
+    evidence_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a controller saw before it acts: nothing is changed when any slice of the closure differs."""
+
+    phase: Phase
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What every slice of the closure becomes. The owner follows from the phase; HALT keeps it."""
+
+    phase: Phase
+    epoch: int
+    drain_position: str | Keep | None = KEEP
+    deadline: datetime | Keep | None = KEEP
+    evidence_id: str | Keep | None = KEEP
+    nonce: UUID | Keep = KEEP
+
+
+def read_closure(connection: Connection, closure: str) -> tuple[SliceRow, ...]:
+    """Read the slices of a closure in key order."""
+    rows = connection.execute(_query().where(SLICE.c.closure == closure)).fetchall()
+    if not rows:
+        raise UsageError(f"there is no closure {closure}; nothing was read", hint="banyan map closure")
+    return tuple(_slice(row) for row in rows)
+
+
+def read_slices(connection: Connection) -> tuple[SliceRow, ...]:
+    """Read every slice in key order."""
+    return tuple(_slice(row) for row in connection.execute(_query()))
+
+
+def transition(connection: Connection, closure: str, expected: Expected, target: Target, *, actor: Actor) -> int:
+    """Move every slice of a closure and write the journal, in the caller's transaction; gives the entry's number.
+
+    Waits for writers in flight (set lock_timeout before). Refuses when a slice is not as expected: nothing is changed.
+    """
+    rows = _lock(connection, closure)
+    strangers = [row for row in rows if (row.phase, row.epoch) != (expected.phase.value, expected.epoch)]
+    if not rows or strangers:
+        found = ", ".join(f"{row.domain_code}: {row.phase} {row.epoch}" for row in strangers) or "no slice"
+        raise SwitchRefused(
+            f"closure {closure} is not {expected.phase.value} with epoch {expected.epoch} ({found}); "
+            "nothing was changed",
+            hint="banyan switch status",
+            closure=closure,
+        )
+    values: dict[str, object] = {"phase": target.phase.value, "epoch": target.epoch, "updated_at": sa.func.now()}
+    if target.phase.owner is not None:
+        values["owner"] = target.phase.owner.value
+    for name in ("drain_position", "deadline", "evidence_id", "nonce"):
+        value = getattr(target, name)
+        if value is not KEEP:
+            values[name] = value
+    done = connection.execute(
+        sa.update(SLICE)
+        .where(SLICE.c.closure == closure, SLICE.c.phase == expected.phase.value, SLICE.c.epoch == expected.epoch)
+        .values(values)
+    )
+    if done.rowcount != len(rows):
+        raise SwitchRefused(f"closure {closure} changed while it was moved; nothing was changed", closure=closure)
+    facts = {"slices": len(rows), "from_epoch": expected.epoch}
+    entry = JournalEntry(actor, "TRANSITION", closure, expected.phase, target.phase, target.epoch, facts)
+    return append_journal(connection, entry)
+
+
+def arm(connection: Connection, closure: str, *, actor: Actor) -> int:
+    """Open the boot latch of a closure after the store's start was compared with the witness; gives the entry's number.
+
+    Until then every write to its slices is refused: after a restart, a promotion or a restored copy.
+    """
+    rows = _lock(connection, closure)
+    if not rows:
+        raise UsageError(f"there is no closure {closure}; nothing was armed", hint="banyan map closure")
+    boot = sa.func.pg_postmaster_start_time()
+    connection.execute(
+        sa.update(SLICE).where(SLICE.c.closure == closure).values(armed_boot=boot, updated_at=sa.func.now())
+    )
+    facts = {"boot": str(connection.scalar(sa.select(sa.cast(boot, sa.Text()))))}
+    phase = Phase(rows[0].phase)
+    return append_journal(connection, JournalEntry(actor, "ARM", closure, phase, phase, rows[0].epoch, facts))
+
+
+def _lock(connection: Connection, closure: str) -> list[sa.Row[*tuple[Any, ...]]]:
+    query = sa.select(SLICE.c.domain_code, SLICE.c.phase, SLICE.c.epoch).where(SLICE.c.closure == closure)
+    ordered = query.order_by(SLICE.c.department_code, SLICE.c.domain_code)
+    return list(connection.execute(ordered.with_for_update(key_share=True)).fetchall())
+
+
+def _query() -> sa.Select[Any]:
+    is_armed = sa.func.coalesce(SLICE.c.armed_boot == sa.func.pg_postmaster_start_time(), sa.false()).label("is_armed")
+    return sa.select(SLICE, is_armed).order_by(SLICE.c.department_code, SLICE.c.domain_code)
+
+
+def _slice(row: sa.Row[Any]) -> SliceRow:
+    return SliceRow(
+        department_code=row.department_code,
+        domain_code=row.domain_code,
+        closure=row.closure,
+        owner=Side(row.owner),
+        phase=Phase(row.phase),
+        epoch=row.epoch,
+        is_armed=row.is_armed,
+        nonce=row.nonce,
+        drain_position=row.drain_position,
+        deadline=row.deadline,
+        evidence_id=row.evidence_id,
+    )

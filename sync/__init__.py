@@ -1,0 +1,1 @@
+"""Movement along a route, either way: read, land, map, write, with position and data in one transaction."""

@@ -1,0 +1,267 @@
+"""Legacy to canonical: reads rows by key range or by changed keys, and writes their fate in one transaction."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import polars as pl
+import psycopg
+from sqlalchemy.engine import Engine
+
+from banyan.clock import today
+from banyan.departments import Department, Side, SourceRef
+from banyan.ports import LegacyPort
+from banyan.records import KEY_SEPARATOR, ChunkCounts, KeyRange, Origin, PartCounts, Position, RowCounts
+from mappings.closure import load_order
+from mappings.engine import Compiled, MapContext, Mapped, apply_forward, compile_ruleset
+from mappings.identity import FIRST_EPOCH, identify
+from mappings.model import RuleBook, Ruleset
+from store.landing import LandingZone
+from store.ledger import Ledger, LedgerReader
+from store.outcomes import find_adopted, find_filtered, write_filtered, write_quarantine
+from store.postgres import raw, transaction
+from store.records import RowsPlace, delete_rows, find_links, write_crosswalk, write_parts
+from store.runs import ChunkLease, ChunkPlan
+from sync.lane import Checkpoint, Step, pass_by
+from sync.route import Route
+
+ROWS_PER_CHUNK = 50_000
+Psycopg = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What both directions of a route share: where, by which rules, between which stores."""
+
+    department: Department
+    source: SourceRef
+    port: LegacyPort = field(repr=False)
+    engine: Engine = field(repr=False)
+    book: RuleBook = field(repr=False)
+    table_numbers: dict[str, int] = field(repr=False)
+    digest_key: bytes = field(repr=False)
+
+    def place(self, table: str, run_no: int) -> RowsPlace:
+        """Give where rows of a legacy table are remembered."""
+        ruleset = self.book.rulesets[table]
+        return RowsPlace(self.department.code, self.table_numbers[table], run_no, ruleset.rule_id)
+
+    def context(self) -> MapContext:
+        """Give the context of mapping without what must be looked up for a batch."""
+        return MapContext(
+            department_code=self.department.code,
+            system_code=self.source.system_code,
+            time_zone=self.department.time_zone,
+            digest_key=self.digest_key,
+            as_of=today(),
+        )
+
+    def compiled(self, table: str) -> Compiled:
+        """Compile the ruleset of a legacy table."""
+        return compile_ruleset(self.book.rulesets[table], self.book, self.context())
+
+    def main_ids(self, table: str, keys: pl.Series, adopted: pl.DataFrame) -> pl.Series:
+        """Give the canonical id of the main part for legacy keys."""
+        frame = pl.DataFrame({"key": keys}).with_columns(pl.lit(FIRST_EPOCH, pl.Int16).alias("epoch"))
+        own = adopted.filter(pl.col("table") == table).select("key", "id")
+        part = self.book.rulesets[table].main.name
+        return identify(frame, source=str(self.source), table=table, part=part, adopted=own)
+
+
+def key_column(ruleset: Ruleset) -> pl.Expr:
+    """Give the text of the legacy key of each row."""
+    return pl.concat_str([pl.col(name) for name in ruleset.key], separator=KEY_SEPARATOR).alias("source_key")
+
+
+def referred_keys(ruleset: Ruleset, rows: pl.DataFrame) -> pl.DataFrame:
+    """List the keys of other rows that a batch refers to: columns table, key."""
+    found = [
+        rows.select(
+            pl.lit(str(rule.lens.args[0]).split(".", 1)[0]).alias("table"), pl.col(rule.sources[0]).alias("key")
+        )
+        for part in ruleset.parts
+        for rule in part.fields
+        if rule.lens is not None and rule.lens.name == "ref"
+    ]
+    own = rows.select(pl.lit(ruleset.table).alias("table"), key_column(ruleset).alias("key"))
+    return pl.concat([own, *found]).drop_nulls().unique(maintain_order=True)
+
+
+def look_up(connection: Psycopg, setting: Setting, ruleset: Ruleset, rows: pl.DataFrame) -> MapContext:
+    """Look up what a batch needs of other rows: adopted ids, parts with ids of their own, filtered parents."""
+    context = setting.context()
+    if rows.is_empty():
+        return context
+    keys = referred_keys(ruleset, rows).filter(pl.col("table").is_in(list(setting.table_numbers)))
+    adopted = find_adopted(connection, setting.department.code, setting.table_numbers, keys)
+    adopted = adopted.with_columns(pl.lit(None, pl.String).alias("part"))
+    if len(ruleset.parts) > 1:
+        own = rows.select(key_column(ruleset)).to_series()
+        mains = pl.DataFrame({"key": own, "id": setting.main_ids(ruleset.table, own, adopted)})
+        links = find_links(connection, setting.department.code, mains["id"])
+        parts = links.join(mains, on="id").select(
+            pl.lit(ruleset.table).alias("table"), "key", pl.col("canonical_id").alias("id"), "part"
+        )
+        adopted = pl.concat([adopted, parts])
+    filtered = {
+        rule.parent.table: find_filtered(
+            connection, setting.place(rule.parent.table, 0), rows[rule.parent.column].drop_nulls().unique()
+        )
+        for rule in ruleset.filters
+        if rule.parent is not None
+    }
+    return replace(context, adopted=adopted, filtered=filtered)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What was read for one chunk."""
+
+    rows: pl.DataFrame = field(repr=False)
+    missing: pl.Series = field(repr=False)
+    in_flight: int
+    read: int
+
+
+class ForwardLane:
+    """The way from a legacy system to the canonical store."""
+
+    def __init__(self, setting: Setting, landing: LandingZone) -> None:
+        self._setting = setting
+        self._landing = landing
+
+    @property
+    def route(self) -> Route:
+        """Give the route."""
+        return Route(self._setting.source, Side.CANONICAL)
+
+    @property
+    def setting(self) -> Setting:
+        """Give what the lane works with."""
+        return self._setting
+
+    def head(self) -> Position:
+        """Give the present Position of the legacy side."""
+        return self._setting.port.head()
+
+    def watermark(self) -> Position | None:
+        """Give how far the canonical side has come: it stands in the ledger, moved with the last run."""
+        with transaction(self._setting.engine) as connection:
+            return LedgerReader(connection).find_watermark(self.route.source, self.route.to)
+
+    def plan_load(self, *, rows_per_chunk: int = ROWS_PER_CHUNK) -> list[ChunkPlan]:
+        """Plan the first copy: key ranges of every table, parents before children."""
+        return [
+            ChunkPlan(table, keys)
+            for table in load_order(self._setting.book)
+            for keys in self._setting.port.plan_ranges(table, rows_per_chunk)
+        ]
+
+    def plan_changes(self, since: Position, until: Position) -> list[ChunkPlan]:
+        """Plan the keys people changed; what a route wrote is not carried back (no echo)."""
+        changed = self._setting.port.changes(since, until)
+        by_table: dict[str, list[str]] = {}
+        for change in changed:
+            if change.origin is Origin.PERSON and change.table in self._setting.book.rulesets:
+                by_table.setdefault(change.table, []).append(change.key)
+        return self.plan_keys(by_table)
+
+    def plan_keys(self, by_table: dict[str, list[str]]) -> list[ChunkPlan]:
+        """Plan reading the rows of these keys again, parents before children."""
+        return [
+            ChunkPlan(table, tuple(keys[at : at + ROWS_PER_CHUNK]))
+            for table in load_order(self._setting.book)
+            for keys in [sorted(set(by_table.get(table, ())))]
+            for at in range(0, len(keys), ROWS_PER_CHUNK)
+        ]
+
+    def carry(self, lease: ChunkLease, checkpoint: Checkpoint = pass_by) -> ChunkCounts:
+        """Read, land, map and write one chunk; data, crosswalk, lists and ledger commit in one transaction."""
+        checkpoint(Step.LEASED)
+        ruleset = self._setting.book.rulesets[lease.table]
+        found = self._read(ruleset, lease.keys)
+        checkpoint(Step.READ)
+        parcel = self._landing.write_parcel(
+            f"{self._setting.department.code}/{self._setting.source.system_code}/{lease.table}/"
+            f"run-{lease.run_no:08d}/chunk-{lease.chunk_no:06d}-{lease.attempt}",
+            found.rows,
+            metadata={"table": lease.table, "rule": ruleset.rule_id, "ruleset": ruleset.digest},
+        )
+        checkpoint(Step.LANDED)
+        with transaction(self._setting.engine) as connection:
+            context = look_up(raw(connection), self._setting, ruleset, found.rows)
+        mapped = apply_forward(self._setting.compiled(lease.table), found.rows, context)
+        checkpoint(Step.MAPPED)
+        with transaction(self._setting.engine) as connection:
+            ledger = Ledger(connection)
+            ledger.hold_chunk(lease)
+            counts = self._write(raw(connection), lease, found, mapped)
+            ledger.finish_chunk(lease, counts, parcel=parcel.name)
+            checkpoint(Step.WRITTEN)
+        checkpoint(Step.COMMITTED)
+        return counts
+
+    def _read(self, ruleset: Ruleset, keys: KeyRange | tuple[str, ...]) -> _Rows:
+        port = self._setting.port
+        kept = [column for column in ruleset.columns if column not in ruleset.drop]
+        if not isinstance(keys, KeyRange):
+            batch = port.read_keys(ruleset.table, keys)
+            rows = batch.rows.select(kept)  # dropped columns have a legal reason not to be kept, nor landed
+            present = rows.select(key_column(ruleset)).to_series()
+            wanted = pl.Series("source_key", list(keys), dtype=pl.String)
+            return _Rows(rows, wanted.filter(~wanted.is_in(present.implode())), in_flight=0, read=len(keys))
+        batch = port.read_range(ruleset.table, keys)
+        rows = batch.rows.select(kept)
+        moved = [c.key for c in port.changes(batch.low, batch.high) if c.table == ruleset.table]
+        settled = rows.filter(~key_column(ruleset).is_in(moved)) if moved else rows
+        # a row that moved while it was read is left to the changes, whose capture began before
+        return _Rows(
+            settled, pl.Series("source_key", [], dtype=pl.String), rows.height - settled.height, read=rows.height
+        )
+
+    def _write(self, connection: Psycopg, lease: ChunkLease, found: _Rows, mapped: Mapped) -> ChunkCounts:
+        setting = self._setting
+        ruleset = setting.book.rulesets[lease.table]
+        place = setting.place(lease.table, lease.run_no)
+        tables = {part.name: part.table for part in ruleset.parts}
+        parts = PartCounts()
+        for name, frame in mapped.parts.items():
+            parts += write_parts(connection, tables[name], frame)
+        links = mapped.links.with_columns(
+            pl.col("part").replace_strict(tables, return_dtype=pl.String).alias("canonical_table")
+        )
+        written = write_crosswalk(connection, place, mapped.crosswalk, links)
+        leaving = pl.concat([mapped.deleted["source_key"], found.missing, mapped.filtered["source_key"]])
+        gone = self._ids_leaving(connection, lease.table, leaving)
+        removed = delete_rows(connection, place, ruleset.main.table, gone)
+        seen = pl.concat([found.rows.select(key_column(ruleset)).to_series(), found.missing])
+        write_quarantine(connection, place, seen, _refused(mapped))
+        write_filtered(connection, place, seen, mapped.filtered)
+        rows = RowCounts(
+            read=found.read,
+            loaded=written.inserted + written.updated,
+            unchanged=written.unchanged,
+            deleted=mapped.deleted.height + found.missing.len(),
+            filtered=mapped.filtered.height,
+            quarantined=mapped.rejected.height,
+            in_flight=found.in_flight,
+        )
+        split = PartCounts(
+            split=parts.emitted - mapped.crosswalk.height, removed=written.parts_removed + sum(removed.values())
+        )
+        return ChunkCounts(rows, parts + split, mapped.rejected_fields.height)
+
+    def _ids_leaving(self, connection: Psycopg, table: str, keys: pl.Series) -> pl.Series:
+        """Give the main ids of rows that leave; missing rows were not looked up with the batch."""
+        wanted = pl.DataFrame({"key": keys}).select(pl.lit(table).alias("table"), "key")
+        setting = self._setting
+        adopted = find_adopted(connection, setting.department.code, setting.table_numbers, wanted)
+        return setting.main_ids(table, keys, adopted)
+
+
+def _refused(mapped: Mapped) -> pl.DataFrame:
+    """Put rows and fields no rule may carry into one list: source_key, column, cause, raw."""
+    rows = mapped.rejected.select(
+        "source_key", pl.lit(None, pl.String).alias("column"), "cause", pl.lit(None, pl.Binary).alias("raw")
+    )
+    fields = mapped.rejected_fields.select("source_key", "column", "cause", pl.col("raw").cast(pl.Binary))
+    return pl.concat([rows, fields]).unique(["source_key", "column"], keep="first", maintain_order=True)

@@ -1,0 +1,330 @@
+"""Canonical to legacy: what people did in the new system, written as the legacy rows that say the same.
+
+Reads the keys of the outbox and the present state of their records in one snapshot; reserves legacy keys for rows born
+in the target; writes rows, deletes and the Position in one legacy transaction; reads back what legacy triggers made of
+them. Crosswalk, links and the list of degraded write-backs are written, idempotently, just before that commit.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+import polars as pl
+
+from banyan.departments import Side
+from banyan.ports import ReverseSession
+from banyan.records import ChunkCounts, Position, RowCounts
+from mappings.closure import load_order
+from mappings.engine import Compiled, Lookups, MapContext, WrittenBack, apply_forward, write_back
+from mappings.plans import ReferencePlan
+from store.landing import LandingZone
+from store.ledger import Ledger
+from store.outbox import beginning, changes_since, head
+from store.outcomes import (
+    adopt_keys,
+    bury_rows,
+    find_adopted_keys,
+    settle_degraded,
+    unlink_parts,
+    write_degraded,
+)
+from store.postgres import Isolation, raw, transaction
+from store.records import LINK_KINDS, find_crosswalk, write_crosswalk
+from store.runs import ChunkLease, ChunkPlan
+from sync.forward import Psycopg, Setting, look_up
+from sync.lane import Checkpoint, Step, pass_by
+from sync.route import Route
+from sync.scope import NO_PLACE, Scope, ScopeFinder, TableScope
+
+OUTBOX = "outbox"
+REWRITTEN = "REWRITTEN"
+
+
+@dataclass(frozen=True, slots=True)
+class ReverseGuard:
+    """What the reverse applier proves to the legacy fence before each transaction."""
+
+    closure: str
+    token: int
+    nonce: UUID = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """One legacy table, ready to be written."""
+
+    scope: TableScope = field(repr=False)
+    compiled: Compiled = field(repr=False)
+    written: WrittenBack = field(repr=False)
+    keys: pl.DataFrame = field(repr=False)
+    """Columns id, source_key of every row, born ones included."""
+
+    @property
+    def table(self) -> str:
+        """Give the legacy table."""
+        return self.scope.ruleset.table
+
+
+class ReverseLane:
+    """The way from the canonical store back to a legacy system."""
+
+    def __init__(
+        self, setting: Setting, landing: LandingZone, guard: Callable[[], ReverseGuard], domains: tuple[str, ...]
+    ) -> None:
+        self._setting = setting
+        self._landing = landing
+        self._guard = guard
+        self._domains = domains
+
+    @property
+    def route(self) -> Route:
+        """Give the route."""
+        return Route(self._setting.source, Side.LEGACY)
+
+    def head(self) -> Position:
+        """Give the present Position of the canonical side."""
+        with transaction(self._setting.engine) as connection:
+            return head(connection)
+
+    def watermark(self) -> Position:
+        """Give how far the legacy side has come: it stands there, with the rows it covers."""
+        found = self._setting.port.reverse_position(str(self.route))
+        if found is not None:
+            return found
+        with transaction(self._setting.engine) as connection:
+            return beginning(connection)
+
+    def queue(self) -> int:
+        """Count the records people changed that the legacy side does not hold yet."""
+        with transaction(self._setting.engine, isolation=Isolation.REPEATABLE_READ) as connection:
+            return changes_since(
+                connection,
+                self.watermark(),
+                department_code=self._setting.department.code,
+                domains=self._domains,
+            ).keys.height
+
+    def plan_changes(self, since: Position, until: Position) -> list[ChunkPlan]:
+        """Plan one chunk when the outbox holds anything new: it is carried whole, in one legacy transaction."""
+        return [ChunkPlan(OUTBOX, ())] if self.queue() else []
+
+    def carry(self, lease: ChunkLease, checkpoint: Checkpoint = pass_by) -> ChunkCounts:
+        """Carry what the outbox holds now; rows and Position commit together in the legacy store."""
+        checkpoint(Step.LEASED)
+        setting = self._setting
+        with transaction(setting.engine, isolation=Isolation.REPEATABLE_READ) as connection:
+            changes = changes_since(
+                connection, self.watermark(), department_code=setting.department.code, domains=self._domains
+            )
+            finder = ScopeFinder(raw(connection), setting.department.code, setting.book, setting.table_numbers)
+            scope = finder.find(changes.keys)
+        checkpoint(Step.READ)
+        keys = self._reserve(scope, lease.run_no)
+        writings = [
+            self._write_back(scope.tables[table], keys) for table in load_order(setting.book) if table in scope.tables
+        ]
+        for writing in writings:
+            self._land(writing, lease)
+        checkpoint(Step.LANDED)
+        checkpoint(Step.MAPPED)
+        guard = self._guard()
+        with setting.port.reverse_session(guard.closure, guard.token, nonce=guard.nonce) as session:
+            counts = self._send(session, writings, scope)
+            read_back = {w.table: session.read_back(w.table, w.keys["source_key"].to_list()) for w in writings}
+            session.set_position(str(self.route), changes.high)
+            with transaction(setting.engine) as connection:
+                ledger = Ledger(connection)
+                ledger.hold_chunk(lease)
+                self._remember(raw(connection), writings, read_back, lease.run_no)
+                self._list_homeless(raw(connection), scope, lease.run_no)
+                ledger.finish_chunk(lease, counts)
+            checkpoint(Step.WRITTEN)
+        checkpoint(Step.COMMITTED)
+        return counts
+
+    def _reserve(self, scope: Scope, run_no: int) -> dict[str, pl.DataFrame]:
+        """Give rows born in the target their legacy keys, reserved by advancing the legacy counter first."""
+        keys: dict[str, pl.DataFrame] = {}
+        for table, found in scope.tables.items():
+            known = found.crosswalk.select("id", "source_key")
+            place = self._setting.place(table, run_no)
+            with transaction(self._setting.engine) as connection:
+                adopted = find_adopted_keys(raw(connection), place, found.born)
+                missing = found.born.filter(~found.born.is_in(adopted["id"].implode()))
+                if missing.len():
+                    reserved = self._setting.port.reserve_keys(counter_of(table), missing.len())
+                    new = pl.DataFrame({"id": missing, "source_key": reserved})
+                    adopt_keys(raw(connection), place, new)
+                    adopted = pl.concat([adopted, new])
+            keys[table] = pl.concat([known, adopted])
+        return keys
+
+    def _write_back(self, found: TableScope, keys: Mapping[str, pl.DataFrame]) -> _Writing:
+        table = found.ruleset.table
+        compiled = self._setting.compiled(table)
+        own = keys[table]
+        residue = found.crosswalk.select("id", "residue")
+        crosswalk = own.join(residue, on="id", how="left").select("id", "source_key", "residue")
+        previous = self._setting.port.read_keys(table, own["source_key"].to_list()).rows
+        lookups = Lookups(self._keys_by_id(compiled, found, keys), previous)
+        return _Writing(found, compiled, write_back(compiled, found.parts, crosswalk, lookups), own)
+
+    def _keys_by_id(
+        self, compiled: Compiled, found: TableScope, keys: Mapping[str, pl.DataFrame]
+    ) -> dict[str, pl.DataFrame]:
+        """Look up the legacy keys of the rows that these records refer to."""
+        wanted: dict[str, list[pl.Series]] = {}
+        for part in compiled.parts:
+            for plan in part.fields:
+                if isinstance(plan, ReferencePlan):
+                    ids = found.parts[part.rule.name][plan.output]
+                    wanted.setdefault(plan.table, []).append(ids.drop_nulls().alias("id"))
+        result = {}
+        for table, columns in wanted.items():
+            ids = pl.concat(columns).unique()
+            with transaction(self._setting.engine) as connection:
+                crosswalk = find_crosswalk(raw(connection), self._setting.department.code, ids)
+                born = find_adopted_keys(raw(connection), self._setting.place(table, 0), ids)
+            known = crosswalk.filter(pl.col("source_table_no") == self._setting.table_numbers[table])
+            every = [known.select("id", "source_key"), born]
+            if table in keys:
+                every.append(keys[table])
+            both = pl.concat(every).unique("id", keep="first", maintain_order=True)
+            result[table] = both.select("id", pl.col("source_key").alias("key"))
+        return result
+
+    def _land(self, writing: _Writing, lease: ChunkLease) -> None:
+        if writing.written.rows.is_empty():
+            return
+        setting = self._setting
+        self._landing.write_parcel(
+            f"{setting.department.code}/{setting.source.system_code}/{writing.table}/"
+            f"reverse-{lease.run_no:08d}/chunk-{lease.chunk_no:06d}-{lease.attempt}",
+            writing.written.rows,
+            metadata={"table": writing.table, "rule": writing.scope.ruleset.rule_id, "to": Side.LEGACY.value},
+        )
+
+    def _send(self, session: ReverseSession, writings: list[_Writing], scope: Scope) -> ChunkCounts:
+        rows = RowCounts(read=scope.without_place.height, quarantined=scope.without_place.height)
+        for writing in writings:
+            born = writing.scope.born
+            is_new = writing.written.identities["main_id"].is_in(born.implode())
+            kept = writing.written.rows.filter(~is_new)
+            new = writing.written.rows.filter(is_new)
+            # columns that live only as residue do not exist yet for a new row: the old system's defaults apply
+            fresh = new.select([*writing.scope.ruleset.key, *writing.compiled.owned])
+            for frame in (kept, fresh):
+                if frame.is_empty():
+                    continue
+                done = session.upsert(writing.table, frame)
+                rows += RowCounts(read=frame.height, loaded=done.inserted + done.updated, unchanged=done.untouched)
+        for writing in reversed(writings):
+            gone = writing.scope.gone["source_key"].to_list()
+            if gone:
+                session.delete(writing.table, gone, assign=_soft_delete(writing))
+                rows += RowCounts(read=len(gone), deleted=len(gone))
+        return ChunkCounts(rows)
+
+    def _remember(
+        self,
+        connection: Psycopg,
+        writings: list[_Writing],
+        read_back: Mapping[str, pl.DataFrame],
+        run_no: int,
+    ) -> None:
+        """Write crosswalk, links and degraded write-backs as the legacy rows now stand."""
+        code = self._setting.department.code
+        for writing in writings:
+            place = self._setting.place(writing.table, run_no)
+            links = _links(writing.scope)
+            rows = read_back[writing.table].drop(list(writing.scope.ruleset.drop), strict=False)
+            mapped = apply_forward(writing.compiled, rows, self._context(connection, writing, links, rows))
+            settle_degraded(connection, code, writing.keys["id"])
+            unlink_parts(connection, code, writing.scope.vanished)
+            known = mapped.crosswalk.select("id")
+            write_crosswalk(connection, place, mapped.crosswalk, links.join(known, on="id", how="semi"))
+            bury_rows(connection, place, writing.scope.gone["id"])
+            write_degraded(connection, place, writing.written.degraded)
+            write_degraded(connection, place, self._rewritten(writing, mapped.parts))
+
+    def _context(self, connection: Psycopg, writing: _Writing, links: pl.DataFrame, rows: pl.DataFrame) -> MapContext:
+        """Give the context in which rows read back get the ids that their records and parts have."""
+        context = look_up(connection, self._setting, writing.scope.ruleset, rows)
+        known = context.adopted if context.adopted is not None else pl.DataFrame()
+        others = known.filter((pl.col("table") != writing.table) | pl.col("part").is_null()) if known.width else known
+        parts = links.join(writing.keys, on="id").select(
+            pl.lit(writing.table).alias("table"),
+            pl.col("source_key").alias("key"),
+            pl.col("canonical_id").alias("id"),
+            "part",
+        )
+        return replace(context, adopted=pl.concat([others, parts]) if known.width else None)
+
+    def _rewritten(self, writing: _Writing, now: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+        """List values that legacy triggers made different from what was written."""
+        listed = writing.written.degraded.select("main_id", "canonical_table", "column")
+        found = [writing.written.degraded.clear()]
+        for part in writing.compiled.parts:
+            current = writing.scope.parts[part.rule.name]
+            after = now[part.rule.name]
+            if current.is_empty() or after.is_empty():
+                continue
+            names = [name for name in part.dtypes if name != part.rule.attach]
+            both = current.select("id", "main_id", *names).join(after.select("id", *names), on="id", suffix=" after")
+            for name in names:
+                differs = both.filter(pl.col(name).ne_missing(pl.col(f"{name} after")))
+                found.append(
+                    differs.join(writing.keys.rename({"id": "main_id"}), on="main_id").select(
+                        "source_key",
+                        "main_id",
+                        pl.lit(part.rule.table).alias("canonical_table"),
+                        pl.lit(name).alias("column"),
+                        pl.lit(REWRITTEN).alias("kind"),
+                        pl.lit("the old system rewrote the value").alias("cause"),
+                        pl.lit(None, pl.String).alias("legacy_column"),
+                    )
+                )
+        return pl.concat(found).join(listed, on=["main_id", "canonical_table", "column"], how="anti", nulls_equal=True)
+
+    def _list_homeless(self, connection: Psycopg, scope: Scope, run_no: int) -> None:
+        if scope.without_place.is_empty():
+            return
+        anywhere = next(iter(self._setting.book.rulesets))
+        write_degraded(
+            connection,
+            self._setting.place(anywhere, run_no),
+            scope.without_place.select(
+                pl.lit(None, pl.String).alias("source_key"),
+                pl.col("id").alias("main_id"),
+                "canonical_table",
+                pl.lit(None, pl.String).alias("column"),
+                pl.lit(NO_PLACE).alias("kind"),
+                pl.lit("the old system has no place for this record").alias("cause"),
+            ),
+        )
+
+
+def counter_of(table: str) -> str:
+    """Name the legacy counter of a table's keys: `t_proc` counts with `seq_proc`."""
+    return f"seq_{table.removeprefix('t_')}"
+
+
+def _soft_delete(writing: _Writing) -> dict[str, str] | None:
+    deletes = writing.scope.ruleset.deletes
+    return {deletes.column: deletes.value} if deletes is not None and deletes.op == "=" else None
+
+
+def _links(scope: TableScope) -> pl.DataFrame:
+    """Give the links of the parts that stand now: columns as in LINK_KINDS."""
+    frames = [
+        scope.parts[part.name].select(
+            pl.col("main_id").alias("id"),
+            pl.lit(part.name).alias("part"),
+            pl.lit(part.table).alias("canonical_table"),
+            pl.col("id").alias("canonical_id"),
+        )
+        for part in scope.ruleset.parts
+        if not part.main
+    ]
+    schema = {"id": pl.Binary, "part": pl.String, "canonical_table": pl.String, "canonical_id": pl.Binary}
+    return pl.concat([pl.DataFrame(schema=schema), *frames]).select(list(LINK_KINDS))

@@ -1,0 +1,203 @@
+"""Which legacy rows a set of changed canonical records concerns: the pure part of the way back.
+
+A record is the main part of a legacy row (its id stands in the crosswalk), another part of one (a link says so), or
+was born in the target: then it becomes a row of its own, joins the row it refers to, or has no place there.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+import psycopg
+
+from mappings.model import PartRule, RuleBook, Ruleset
+from store.outcomes import find_attached
+from store.records import find_crosswalk, find_links, find_owners, read_records
+
+NO_PLACE = "NO_PLACE"
+_PLACES = {"canonical_table": pl.String, "id": pl.Binary}
+
+
+@dataclass(frozen=True, slots=True)
+class TableScope:
+    """The rows of one legacy table to write back, with their canonical records as they stand now."""
+
+    ruleset: Ruleset = field(repr=False)
+    parts: dict[str, pl.DataFrame] = field(repr=False)
+    crosswalk: pl.DataFrame = field(repr=False)
+    gone: pl.DataFrame = field(repr=False)
+    """Rows whose main record people deleted: columns id, source_key."""
+    vanished: pl.DataFrame = field(repr=False)
+    """Links to parts that people deleted: columns id, part."""
+
+    @property
+    def born(self) -> pl.Series:
+        """Give the ids of rows that have no legacy key yet."""
+        main = self.parts[self.ruleset.main.name]
+        return main.filter(~pl.col("id").is_in(self.crosswalk["id"].implode()))["id"]
+
+    @property
+    def rows(self) -> int:
+        """Give how many legacy rows are concerned."""
+        return self.parts[self.ruleset.main.name].height + self.gone.height
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """All legacy rows concerned, by table, and the records that have no place in the old system."""
+
+    tables: dict[str, TableScope]
+    without_place: pl.DataFrame = field(repr=False)
+
+    @property
+    def rows(self) -> int:
+        """Give how many legacy rows and homeless records are concerned."""
+        return sum(scope.rows for scope in self.tables.values()) + self.without_place.height
+
+
+@dataclass(slots=True)
+class ScopeFinder:
+    """Finds the rows concerned, inside one snapshot of the canonical store."""
+
+    connection: psycopg.Connection[Any]
+    department_code: str
+    book: RuleBook
+    table_numbers: dict[str, int]
+    _mains: dict[str, list[pl.Series]] = field(default_factory=dict)
+    _claimed: list[pl.Series] = field(default_factory=list)
+    _without_place: list[pl.DataFrame] = field(default_factory=list)
+
+    def find(self, changed: pl.DataFrame) -> Scope:
+        """Find the rows that changed records (columns relation, id) concern."""
+        names = {number: name for name, number in self.table_numbers.items()}
+        known = self._live(changed["id"])
+        owners = find_owners(self.connection, self.department_code, changed["id"])
+        self._add_rows(known, names)
+        self._add_rows(self._live(owners["id"]), names)
+        placed = pl.concat([known["id"], owners["canonical_id"]])
+        homeless = changed.filter(~pl.col("id").is_in(placed.implode()))
+        for (relation,), group in homeless.group_by("relation", maintain_order=True):
+            self._place(str(relation), group["id"])
+        tables = {
+            table: self._read(self.book.rulesets[table], pl.concat(ids).unique(maintain_order=True))
+            for table, ids in self._mains.items()
+        }
+        homes = [pl.DataFrame(schema=_PLACES), *self._without_place]
+        return Scope(tables, pl.concat(homes).unique(maintain_order=True))
+
+    def _live(self, ids: pl.Series) -> pl.DataFrame:
+        found = find_crosswalk(self.connection, self.department_code, ids.unique())
+        return found.filter(pl.col("deleted_at").is_null())
+
+    def _add_rows(self, crosswalk: pl.DataFrame, names: dict[int, str]) -> None:
+        for (number,), group in crosswalk.group_by("source_table_no", maintain_order=True):
+            self._add(names[int(str(number))], group["id"])
+
+    def _add(self, table: str, ids: pl.Series) -> None:
+        if ids.len():
+            self._mains.setdefault(table, []).append(ids)
+
+    def _place(self, relation: str, ids: pl.Series) -> None:
+        """Give records without crosswalk or link a legacy row: their own, or the one they refer to."""
+        records = read_records(self.connection, relation, self.department_code, ids)
+        for ruleset, part in self._homes(relation):
+            if records.is_empty():
+                return
+            match = _constants_hold(part)
+            if part.main:
+                own = records.filter(match)
+                self._add(ruleset.table, own["id"])
+            elif part.attach is not None:
+                own = records.filter(pl.col(part.attach).is_not_null())
+                self._add(ruleset.table, own[part.attach].unique())
+            else:
+                own = self._referred_by(ruleset, part, records)
+            records = records.join(own.select("id"), on="id", how="anti")
+        if records.height:
+            self._without_place.append(records.select(pl.lit(relation).alias("canonical_table"), "id"))
+
+    def _homes(self, relation: str) -> list[tuple[Ruleset, PartRule]]:
+        """List the parts that emit into a canonical table: own rows first, the more particular first."""
+        found = [
+            (ruleset, part)
+            for ruleset in self.book.rulesets.values()
+            for part in ruleset.parts
+            if part.table == relation
+        ]
+        return sorted(found, key=lambda home: (not home[1].main, not home[1].constants, home[0].table))
+
+    def _referred_by(self, ruleset: Ruleset, part: PartRule, records: pl.DataFrame) -> pl.DataFrame:
+        """Find records that a main record refers to as its sibling part."""
+        column = _sibling_column(ruleset, part.name)
+        if column is None:
+            return records.clear()
+        mains = find_attached(self.connection, ruleset.main.table, column, self.department_code, records["id"])
+        self._add(ruleset.table, mains["id"])
+        return records.filter(pl.col("id").is_in(mains["main_id"].implode()))
+
+    def _read(self, ruleset: Ruleset, ids: pl.Series) -> TableScope:
+        main = read_records(self.connection, ruleset.main.table, self.department_code, ids)
+        crosswalk = self._live(ids)
+        links = find_links(self.connection, self.department_code, main["id"])
+        parts = {ruleset.main.name: main.with_columns(pl.col("id").alias("main_id"))}
+        vanished = [pl.DataFrame(schema={"id": pl.Binary, "part": pl.String})]
+        for part in ruleset.parts:
+            if part.main:
+                continue
+            chosen, lost = self._read_part(ruleset, part, main, links.filter(pl.col("part") == part.name))
+            parts[part.name] = chosen
+            vanished.append(lost)
+        gone = crosswalk.join(main.select("id"), on="id", how="anti").select("id", "source_key")
+        alive = crosswalk.join(main.select("id"), on="id", how="semi")
+        return TableScope(ruleset, parts, alive, gone, pl.concat(vanished))
+
+    def _read_part(
+        self, ruleset: Ruleset, part: PartRule, main: pl.DataFrame, links: pl.DataFrame
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Read one other part of each row: the linked record, else one that refers to the row; the old form has one."""
+        linked = links.select(pl.col("canonical_id").alias("id"), pl.col("id").alias("main_id"))
+        pairs = pl.concat([linked, self._candidates(ruleset, part, main)]).unique(maintain_order=True)
+        free = pairs.join(self._owned_elsewhere(pairs, main), on="id", how="anti")
+        records = read_records(self.connection, part.table, self.department_code, free["id"].unique())
+        found = free.join(records, on="id", how="inner", maintain_order="left")
+        chosen = found.unique("main_id", keep="first", maintain_order=True)
+        beyond = found.join(chosen.select("id"), on="id", how="anti")
+        if beyond.height:
+            self._without_place.append(beyond.select(pl.lit(part.table).alias("canonical_table"), "id"))
+        self._claimed.append(chosen["id"])
+        lost = linked.join(records.select("id"), on="id", how="anti")
+        return chosen, lost.select(pl.col("main_id").alias("id"), pl.lit(part.name).alias("part"))
+
+    def _candidates(self, ruleset: Ruleset, part: PartRule, main: pl.DataFrame) -> pl.DataFrame:
+        """List records that may be this part of the rows: columns id, main_id; in the order of their ids."""
+        if part.attach is not None:
+            found = find_attached(self.connection, part.table, part.attach, self.department_code, main["id"])
+            return found.select("id", "main_id").sort("id")
+        column = _sibling_column(ruleset, part.name)
+        if column is None:
+            return pl.DataFrame(schema={"id": pl.Binary, "main_id": pl.Binary})
+        return main.select(pl.col(column).alias("id"), pl.col("id").alias("main_id")).drop_nulls().sort("id")
+
+    def _owned_elsewhere(self, pairs: pl.DataFrame, main: pl.DataFrame) -> pl.DataFrame:
+        """Give the ids of candidates that are rows of their own or parts of other rows."""
+        owners = find_owners(self.connection, self.department_code, pairs["id"].unique())
+        strangers = owners.filter(~pl.col("id").is_in(main["id"].implode()))["canonical_id"]
+        rows = self._live(pairs["id"])["id"]
+        taken = pl.concat([strangers, rows, *self._claimed])
+        return pl.DataFrame({"id": taken}, schema={"id": pl.Binary})
+
+
+def _constants_hold(part: PartRule) -> pl.Expr:
+    """Tell which records carry the constants of a part."""
+    holds = pl.lit(value=True)
+    for column, value in part.constants.items():
+        holds = holds & (pl.col(column) == value).fill_null(value=False)
+    return holds
+
+
+def _sibling_column(ruleset: Ruleset, part: str) -> str | None:
+    """Name the column of the main part that holds the id of a sibling part."""
+    for rule in ruleset.main.fields:
+        if rule.lens is not None and rule.lens.name == "part" and rule.lens.args[0] == part:
+            return rule.to[0]
+    return None

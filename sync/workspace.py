@@ -1,0 +1,198 @@
+"""A project opened: its servers, its engines by role, its ports, rules and landing zone; all opened at first use."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+
+from banyan.config import Project, SourceConfig, read_secret
+from banyan.departments import SourceRef
+from banyan.errors import ConfigurationError, StoreUnavailable
+from mappings.model import RuleBook
+from mappings.ruleset import load_rulebook
+from store.landing import LandingZone, open_landing
+from wire.cluster import Cluster, ClusterPlace, cluster_home
+
+LEGACY_DATABASE = "orion"
+STORE_ROLES = (
+    "banyan_migrator",
+    "banyan_forward",
+    "banyan_reverse",
+    "banyan_app",
+    "banyan_steward",
+    "banyan_auditor",
+    "banyan_guard",
+)
+_EMBEDDED = "embedded:"
+
+
+@dataclass(frozen=True, slots=True)
+class LegacyUrls:
+    """How each role reaches one legacy system."""
+
+    reader: str
+    reverse: str
+    guard: str
+    admin: str
+    application: str
+
+
+class Workspace:
+    """One project, opened for the roles that a command asks for."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._clusters: dict[str, Cluster] = {}
+        self._engines: dict[str, sa.Engine] = {}
+        self._books: dict[SourceRef, RuleBook] = {}
+        self._landing: LandingZone | None = None
+
+    def cluster(self, name: str) -> Cluster:
+        """Give an embedded server of the project, started."""
+        if name not in self._clusters:
+            port = self.project.target.port if name == self._embedded_target() else None
+            place = ClusterPlace(cluster_home(self.project.folder, name), port=port)
+            self._clusters[name] = Cluster(place).start()
+        return self._clusters[name]
+
+    def _embedded_target(self) -> str | None:
+        url = self.project.target.url
+        return url.removeprefix(_EMBEDDED) if url.startswith(_EMBEDDED) else None
+
+    def store_url(self, role: str) -> URL:
+        """Give the URL of the canonical store for a role; a remote store must say sslmode=verify-full."""
+        embedded = self._embedded_target()
+        if embedded is not None:
+            return self.cluster(embedded).url(self.project.target.database, role)
+        url = make_url(read_secret(self.project.target.url))
+        if url.host not in ("127.0.0.1", "localhost", "::1", None) and url.query.get("sslmode") != "verify-full":
+            raise ConfigurationError(
+                f"the store on {url.host} is not asked to prove who it is; nothing was opened",
+                hint="add ?sslmode=verify-full to the URL of the target",
+            )
+        password = url.password if role == url.username else read_secret(f"env:{role.upper()}_PASSWORD")
+        return url.set(drivername="postgresql+psycopg", username=role, password=password)
+
+    def create_store(self) -> URL:
+        """Create the store's database when the server is embedded; gives the URL of a superuser."""
+        embedded = self._embedded_target()
+        if embedded is None:
+            return make_url(read_secret(self.project.target.url))
+        cluster = self.cluster(embedded)
+        cluster.create_database(self.project.target.database)
+        return cluster.url(self.project.target.database)
+
+    def store_passwords(self) -> Mapping[str, str]:
+        """Give the passwords the store's login roles are created with."""
+        embedded = self._embedded_target()
+        if embedded is not None:
+            return {role: self.cluster(embedded).password(role) for role in STORE_ROLES}
+        return {role: read_secret(f"env:{role.upper()}_PASSWORD") for role in STORE_ROLES}
+
+    def engine(self, role: str) -> sa.Engine:
+        """Give the engine of the canonical store for a role."""
+        if role not in self._engines:
+            engine = sa.create_engine(self.store_url(role), pool_pre_ping=True, hide_parameters=True)
+            try:
+                with engine.connect():
+                    pass
+            except sa.exc.OperationalError as error:
+                raise StoreUnavailable(
+                    f"the canonical store does not answer role {role}; nothing was read or written",
+                    hint="banyan doctor",
+                ) from error
+            self._engines[role] = engine
+        return self._engines[role]
+
+    def legacy_urls(self, source: SourceRef) -> LegacyUrls:
+        """Give how each role reaches a legacy system."""
+        config = self.project.source(source)
+        if config.url.startswith(_EMBEDDED):
+            cluster = self.cluster(config.url.removeprefix(_EMBEDDED))
+
+            def url(role: str) -> str:
+                return cluster.url(LEGACY_DATABASE, role).render_as_string(hide_password=False)
+
+            return LegacyUrls(
+                reader=url("banyan_reader"),
+                reverse=url("banyan_reverse"),
+                guard=url("banyan_guard"),
+                admin=url("postgres"),
+                application=url("orion_app"),
+            )
+        reader = read_secret(config.url)
+        return LegacyUrls(
+            reader=reader,
+            reverse=read_secret(config.reverse_url) if config.reverse_url else reader,
+            guard=read_secret(config.fence_url) if config.fence_url else reader,
+            admin=read_secret(config.admin_url) if config.admin_url else reader,
+            application=reader,
+        )
+
+    def source_config(self, source: SourceRef) -> SourceConfig:
+        """Give what the project says of a legacy system."""
+        return self.project.source(source)
+
+    def book(self, source: SourceRef) -> RuleBook:
+        """Read the rules of a legacy system, once."""
+        if source not in self._books:
+            self._books[source] = load_rulebook(self.rules_folder(source))
+        return self._books[source]
+
+    def rules_folder(self, source: SourceRef) -> Path:
+        """Give the folder of a legacy system's rules: in the project, or shipped with banyan."""
+        rules = self.project.source(source).rules
+        own = self.project.folder / rules
+        if own.is_dir():
+            return own
+        import mappings
+
+        shipped = Path(mappings.__file__ or "").parent / "rules" / Path(rules).name
+        if shipped.is_dir():
+            return shipped
+        raise ConfigurationError(
+            f"there are no rules in {own}; nothing was read", hint=f"write rulesets in {own}, then: banyan map lint"
+        )
+
+    @property
+    def landing(self) -> LandingZone:
+        """Give the landing zone of the project."""
+        if self._landing is None:
+            self._landing = open_landing(self.project.landing, folder=self.project.folder)
+        return self._landing
+
+    @property
+    def digest_key(self) -> bytes:
+        """Give the project's key of row digests, made once and kept outside the store."""
+        import os
+        import secrets
+
+        path = self.project.state_folder / "digest.key"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileExistsError:
+                return path.read_bytes()
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_bytes(32))
+        return path.read_bytes()
+
+    def close(self) -> None:
+        """Close every connection; embedded servers go on running."""
+        for engine in self._engines.values():
+            engine.dispose()
+        self._engines.clear()
+
+
+@contextmanager
+def opened(project: Project) -> Iterator[Workspace]:
+    """Open a project for one command and close its connections afterwards."""
+    workspace = Workspace(project)
+    try:
+        yield workspace
+    finally:
+        workspace.close()

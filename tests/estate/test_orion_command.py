@@ -1,0 +1,66 @@
+"""The command `banyan estate`, as people and machines call it."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from sqlalchemy.engine import make_url
+from typer.testing import CliRunner
+
+from banyan.errors import UsageError
+from cli.estates import estate_app
+from estate.catalogue import Defect
+from estate.orion import generate
+
+
+def call(*arguments: str) -> str:
+    result = CliRunner().invoke(estate_app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_folder_receives_one_file_a_table_and_the_ledger(tmp_path: Path) -> None:
+    told = json.loads(call("generate", "--out", str(tmp_path / "orion"), "--json"))
+
+    written = pl.read_csv(tmp_path / "orion" / "t_personne.csv", infer_schema=False)
+    assert written.equals(generate("XS", 1).tables["t_personne"], null_equal=True)
+    assert told["tables"]["t_personne"] == written.height
+    assert told["digest"] == generate("XS", 1).digest()
+    assert pl.read_csv(tmp_path / "orion" / "defects.csv").height == told["defects"]
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+
+    with pytest.raises(UsageError, match="not empty"):
+        call("generate", "--out", str(tmp_path))
+
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_target_is_asked_for() -> None:
+    with pytest.raises(UsageError, match="either a database or --out"):
+        call("generate")
+
+
+def test_defects_are_counted_by_kind() -> None:
+    rows = json.loads(call("defects", "--size", "XS", "--seed", "1", "--json"))
+
+    assert {row["kind"] for row in rows} == {defect.kind for defect in Defect}
+    assert sum(row["rows"] for row in rows) == generate("XS", 1).defects.height
+    table = call("defects")
+    assert "past_retention" in table
+    assert max(map(len, table.splitlines())) <= 100
+
+
+@pytest.mark.server
+def test_a_database_is_filled_and_officers_work_in_it(make_database) -> None:
+    url = make_database()
+    officers = make_url(url).set(username="orion_app").render_as_string(hide_password=False)
+
+    call("generate", url, "--seed", "2")
+    done = json.loads(call("live", officers, "--rate", "1000", "--count", "15", "--json"))
+
+    assert done["committed"] == 15
+    assert done["refused"] == 0

@@ -1,0 +1,175 @@
+"""The outbox is read by snapshot: no change is lost, none is seen twice, none goes back in time."""
+
+import json
+import random
+import threading
+import uuid
+
+import pytest
+from stores import StorePlace, own
+
+from banyan.errors import SwitchUncertain, UsageError
+from banyan.records import Position
+from store.outbox import beginning, changes_since, head
+from store.postgres import Isolation
+
+pytestmark = pytest.mark.server
+
+INSERT = "insert into justice.item (id, department_code, domain_code, origin) values (%s, '38', 'cases', 'TARGET')"
+CLOSURE = {"department_code": "38", "domains": ("cases", "vehicles")}
+
+
+@pytest.fixture
+def place(store: StorePlace) -> StorePlace:
+    own(store, "CANONICAL")
+    return store
+
+
+def changes(place, position, **of):
+    with place.transaction("banyan_reverse", isolation=Isolation.REPEATABLE_READ) as connection:
+        return changes_since(connection, position or beginning(connection), **(of or CLOSURE))
+
+
+def present(place) -> Position:
+    with place.transaction("banyan_reverse") as connection:
+        return head(connection)
+
+
+def inserted(place, domain="cases"):
+    row_id = uuid.uuid4()
+    place.run(INSERT.replace("'cases'", f"'{domain}'"), (row_id,), role="banyan_app")
+    return row_id
+
+
+def test_a_record_touched_several_times_comes_once_with_its_last_operation(place):
+    kept, gone = inserted(place), inserted(place)
+    place.run("update justice.item set description = 'x' where id = %s", (kept,), role="banyan_app")
+    place.run("delete from justice.item where id = %s", (gone,), role="banyan_app")
+
+    found = changes(place, None)
+
+    assert found.events == 4
+    assert found.keys.rows() == [("item", "U", "cases", kept.bytes), ("item", "D", "cases", gone.bytes)]
+
+
+def test_the_next_batch_begins_where_the_last_ended(place):
+    first = inserted(place)
+    batch = changes(place, None)
+    second = inserted(place)
+    following = changes(place, batch.high)
+
+    assert batch.keys["id"].to_list() == [first.bytes]
+    assert following.keys["id"].to_list() == [second.bytes]
+    assert changes(place, following.high).events == 0
+
+
+def test_the_head_is_after_everything_committed(place):
+    inserted(place)
+
+    assert changes(place, present(place)).events == 0
+
+
+def test_only_the_slices_asked_for_are_read(place):
+    inserted(place, "vehicles")
+    case = inserted(place)
+
+    assert changes(place, None, department_code="38", domains=("cases",)).keys["id"].to_list() == [case.bytes]
+    assert changes(place, None, department_code="75", domains=("cases",)).events == 0
+
+
+def test_a_transaction_that_commits_late_is_neither_lost_nor_seen_before_its_commit(place):
+    """The three transactions of the inversion: T2 older and open, X open, T1 younger and committed first."""
+    row_id = inserted(place)
+    position = present(place)
+    update = "update justice.item set description = %s where id = %s"
+    with (
+        place.connect("banyan_app", autocommit=False) as t2,
+        place.connect("banyan_app", autocommit=False) as x,
+        place.connect("banyan_app", autocommit=False) as t1,
+    ):
+        early = uuid.uuid4()
+        t2.execute(INSERT, (early,))
+        x.execute(INSERT, (uuid.uuid4(),))
+        t1.execute(update, ("first", row_id))
+        t1.commit()
+        between = changes(place, position)
+        t2.execute(update, ("second", row_id))
+        t2.commit()
+        after = changes(place, between.high)
+        x.commit()
+        last = changes(place, after.high)
+
+    assert between.keys["id"].to_list() == [row_id.bytes]
+    assert after.keys["id"].to_list() == [early.bytes, row_id.bytes]
+    assert last.events == 1
+    assert place.run("select description from justice.item where id = %s", (row_id,)) == [("second",)]
+
+
+def test_a_reader_beside_writers_ends_with_the_state_they_left(place):
+    keys = [inserted(place) for _ in range(6)]
+    stop = threading.Event()
+
+    def write(seed):
+        random_numbers = random.Random(seed)
+        with place.connect("banyan_app", autocommit=False) as connection:
+            while not stop.is_set():
+                for key in sorted(random_numbers.sample(keys, 2)):
+                    connection.execute(
+                        "update justice.item set quantity = coalesce(quantity, 0) + 1 where id = %s", (key,)
+                    )
+                connection.commit()
+
+    writers = [threading.Thread(target=write, args=(seed,)) for seed in range(3)]
+    for writer in writers:
+        writer.start()
+    copy, events, position, rounds = {}, 0, None, 0
+    while rounds < 12 or any(writer.is_alive() for writer in writers):
+        rounds += 1
+        if rounds == 12:
+            stop.set()
+        events, position = _follow(place, copy, events, position)
+    for writer in writers:
+        writer.join()
+    events, position = _follow(place, copy, events, position)
+
+    truth = dict(place.run("select id, quantity from justice.item"))
+    assert copy == truth
+    assert events == place.run("select count(*) from mig.outbox")[0][0]
+
+
+def _follow(place, copy, events, position):
+    with place.transaction("banyan_reverse", isolation=Isolation.REPEATABLE_READ) as connection:
+        found = changes_since(connection, position or beginning(connection), **CLOSURE)
+        cursor = connection.connection.driver_connection.execute(
+            "select id, quantity from justice.item where id = any(%s)",
+            ([uuid.UUID(bytes=key) for key in found.keys["id"]],),
+        )
+        copy.update(dict(cursor.fetchall()))
+    return events + found.events, found.high
+
+
+def test_a_position_of_another_incarnation_is_refused_loudly(place):
+    known = json.loads(present(place))
+    another = Position(json.dumps(known | {"incarnation": "1.00000001.5"}))
+
+    with pytest.raises(SwitchUncertain) as refused:
+        changes(place, another)
+
+    assert refused.value.exit_code == 5
+    assert refused.value.facts["found"] == known["incarnation"]
+
+
+def test_a_copy_of_the_store_beside_it_is_another_incarnation(place, make_store):
+    with pytest.raises(SwitchUncertain):
+        changes(make_store(), present(place))
+
+
+@pytest.mark.parametrize("text", ["", "{}", "1:1:", '{"incarnation": "x"}', "[]"])
+def test_what_is_not_a_position_is_refused(place, text):
+    with pytest.raises((UsageError, SwitchUncertain)):
+        changes(place, Position(text) if text else Position("null"))
+
+
+def test_the_outbox_is_read_only_in_repeatable_read(place):
+    with pytest.raises(UsageError, match="REPEATABLE READ"), place.transaction("banyan_reverse") as connection:
+        changes_since(connection, beginning(connection), **CLOSURE)

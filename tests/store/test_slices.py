@@ -1,0 +1,221 @@
+"""A closure moves as a whole, by compare-and-set, with its journal; it is fenced only when two people signed."""
+
+import threading
+from itertools import pairwise
+
+import pytest
+import sqlalchemy as sa
+from stores import CLOSURE, StorePlace, own
+
+from banyan.departments import Actor, Phase, Side
+from banyan.errors import BanyanError, SwitchRefused, UsageError
+from store.journal import read_journal
+from store.slices import Expected, Target, arm, read_closure, read_slices, transition
+
+pytestmark = pytest.mark.server
+
+NAME = CLOSURE.name
+GUARD = Actor("guard", "guard", "service")
+READY = (Phase.REGISTERED, Phase.ASSESSED, Phase.MAPPED, Phase.LOADING, Phase.SYNCING, Phase.READY)
+TO_FENCING = Target(Phase.FENCING, 2, evidence_id="e1")
+
+
+def moved(place, expected, target):
+    with place.transaction("banyan_guard") as connection:
+        return transition(connection, NAME, expected, target, actor=GUARD)
+
+
+def slices(place):
+    with place.transaction("banyan_guard") as connection:
+        return read_closure(connection, NAME)
+
+
+def made_ready(place):
+    for before, after in pairwise(READY):
+        moved(place, Expected(before, 1), Target(after, 1))
+
+
+def signed(place, *signatures, closure=NAME, expires="null"):
+    place.run(
+        "insert into mig.evidence (evidence_id, department_code, closure, profile, verdict, reasons, expires_at)"
+        f" values ('e1', '38', %s, 'standard', 'GO', '[]', {expires})",
+        (closure,),
+    )
+    for actor, role, decision in signatures:
+        place.run(
+            "insert into mig.sign_off (evidence_id, actor, role, authenticated_by, decision)"
+            " values ('e1', %s, %s, 'card', %s)",
+            (actor, role, decision),
+            role="banyan_steward",
+        )
+
+
+BOTH = (("ana", "steward", "ACCEPTED"), ("bo", "lead", "ACCEPTED"))
+
+
+def test_both_slices_of_a_closure_move_together_and_the_journal_says_so(store: StorePlace):
+    sequence = moved(store, Expected(Phase.REGISTERED, 1), Target(Phase.ASSESSED, 1))
+
+    assert [(row.domain_code, row.phase, row.epoch, row.owner) for row in slices(store)] == [
+        ("cases", Phase.ASSESSED, 1, Side.LEGACY),
+        ("vehicles", Phase.ASSESSED, 1, Side.LEGACY),
+    ]
+    with store.transaction("banyan_guard") as connection:
+        (entry,) = read_journal(connection, closure=NAME)
+    assert (entry["sequence"], entry["kind"], entry["from_phase"], entry["to_phase"]) == (
+        sequence, "TRANSITION", "REGISTERED", "ASSESSED",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("expected", [Expected(Phase.SYNCING, 1), Expected(Phase.REGISTERED, 2)])
+def test_a_closure_that_is_not_as_expected_is_left_alone(store, expected):
+    before = slices(store)
+
+    with pytest.raises(SwitchRefused, match="nothing was changed"):
+        moved(store, expected, Target(Phase.ASSESSED, 3))
+
+    assert slices(store) == before
+    assert store.run("select count(*) from mig.journal") == [(0,)]
+
+
+def test_one_slice_out_of_step_holds_the_whole_closure(store):
+    store.run("update mig.slice set epoch = 2 where domain_code = 'vehicles'")
+
+    with pytest.raises(SwitchRefused, match="vehicles: REGISTERED 2"):
+        moved(store, Expected(Phase.REGISTERED, 1), Target(Phase.ASSESSED, 1))
+
+
+def test_of_two_controllers_with_the_same_expectation_one_moves(store):
+    outcome = []
+
+    def work():
+        try:
+            outcome.append(moved(store, Expected(Phase.REGISTERED, 1), Target(Phase.ASSESSED, 2)) > 0)
+        except SwitchRefused:
+            outcome.append(False)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(outcome) == [False, False, True]
+    assert {row.epoch for row in slices(store)} == {2}
+
+
+def test_what_a_transition_does_not_name_is_kept_and_what_it_clears_is_cleared(store):
+    moved(store, Expected(Phase.REGISTERED, 1), Target(Phase.ASSESSED, 1, drain_position="p"))
+    moved(store, Expected(Phase.ASSESSED, 1), Target(Phase.MAPPED, 1))
+    kept = {row.drain_position for row in slices(store)}
+    moved(store, Expected(Phase.MAPPED, 1), Target(Phase.LOADING, 1, drain_position=None))
+
+    assert kept == {"p"}
+    assert {row.drain_position for row in slices(store)} == {None}
+
+
+def test_a_signed_closure_is_fenced_and_the_flip_moves_its_owner(store):
+    made_ready(store)
+    signed(store, *BOTH)
+
+    moved(store, Expected(Phase.READY, 1), TO_FENCING)
+    for before, after in ((Phase.FENCING, Phase.DRAINING), (Phase.DRAINING, Phase.VERIFYING),
+                          (Phase.VERIFYING, Phase.SEALING)):  # fmt: skip
+        moved(store, Expected(before, 2), Target(after, 2))
+    moved(store, Expected(Phase.SEALING, 2), Target(Phase.LIVE, 3))
+
+    assert {(row.owner, row.phase, row.epoch) for row in slices(store)} == {(Side.CANONICAL, Phase.LIVE, 3)}
+
+
+@pytest.mark.parametrize(
+    "signatures",
+    [
+        (),
+        (("ana", "steward", "ACCEPTED"),),
+        (("ana", "steward", "ACCEPTED"), ("bo", "steward", "ACCEPTED")),
+        (("ana", "steward", "ACCEPTED"), ("bo", "lead", "REFUSED")),
+        (*BOTH, ("cy", "lead", "REFUSED")),
+    ],
+    ids=["nobody", "only a steward", "two stewards", "the lead refused", "a third person refused"],
+)
+def test_no_closure_is_fenced_without_a_steward_and_a_lead(store, signatures):
+    made_ready(store)
+    signed(store, *signatures)
+
+    with pytest.raises(BanyanError, match="signed by a steward and a lead"):
+        moved(store, Expected(Phase.READY, 1), TO_FENCING)
+
+    assert store.run("select mig.is_signed('e1')", role="banyan_guard") == [(False,)]
+    assert {row.phase for row in slices(store)} == {Phase.READY}
+
+
+def test_one_person_cannot_sign_twice(store):
+    signed(store, ("ana", "steward", "ACCEPTED"))
+
+    with pytest.raises(Exception, match="sign_off_evidence_id_actor_key"):
+        store.run(
+            "insert into mig.sign_off (evidence_id, actor, role, authenticated_by, decision)"
+            " values ('e1', 'ana', 'lead', 'card', 'ACCEPTED')",
+            role="banyan_steward",
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"closure": "38.custody"}, "not about closure"), ({"expires": "now() - interval '1 s'"}, "signed by")],
+)
+def test_evidence_of_another_closure_or_past_its_date_does_not_open_the_way(store, options, said):
+    made_ready(store)
+    signed(store, *BOTH, **options)
+
+    with pytest.raises(BanyanError, match=said):
+        moved(store, Expected(Phase.READY, 1), TO_FENCING)
+
+
+def test_fencing_without_naming_evidence_is_refused_even_to_a_superuser(store):
+    made_ready(store)
+
+    with pytest.raises(Exception, match="signed by a steward and a lead"):
+        store.run("update mig.slice set phase = 'FENCING'")
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["epoch = epoch - 1", "owner = 'CANONICAL', phase = 'LIVE'", "phase = 'LIVE'", "owner = 'CANONICAL'"],
+)
+def test_the_epoch_never_goes_back_and_owner_phase_and_epoch_move_together(store, change):
+    store.run("update mig.slice set epoch = 5")
+
+    with pytest.raises(BanyanError) as refused, store.transaction("banyan_guard") as connection:
+        connection.execute(sa.text(f"update mig.slice set {change}"))
+
+    assert refused.value.facts["sqlstate"] == "23514"
+
+
+def test_halt_keeps_the_owner(store):
+    own(store, "CANONICAL")
+
+    moved(store, Expected(Phase.LIVE, 2), Target(Phase.HALT, 3))
+
+    assert {(row.owner, row.phase) for row in slices(store)} == {(Side.CANONICAL, Phase.HALT)}
+
+
+def test_a_closure_is_armed_for_this_start_and_the_journal_says_so(store):
+    store.run("update mig.slice set armed_boot = null")
+    before = {row.is_armed for row in slices(store)}
+
+    with store.transaction("banyan_guard") as connection:
+        arm(connection, NAME, actor=GUARD)
+
+    assert before == {False}
+    assert {row.is_armed for row in slices(store)} == {True}
+    assert store.run("select kind, facts ->> 'boot' = pg_postmaster_start_time()::text from mig.journal") == [
+        ("ARM", True)
+    ]
+
+
+def test_all_slices_are_read_in_key_order_and_an_unknown_closure_is_refused(store):
+    with store.transaction("banyan_auditor") as connection:
+        assert [row.domain_code for row in read_slices(connection)] == ["cases", "vehicles"]
+        with pytest.raises(UsageError, match="no closure"):
+            read_closure(connection, "38.custody")

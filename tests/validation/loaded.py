@@ -1,0 +1,67 @@
+"""The synthetic ORION loaded into a store without the machinery of synchronisation: read, map, write."""
+
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+import mappings
+from banyan.departments import Closure
+from banyan.ports import LegacyPort
+from banyan.records import KeyRange
+from connectors.postgresql import open_postgresql
+from estate.load import load
+from estate.orion import generate
+from mappings.closure import load_order
+from mappings.engine import MapContext, apply_forward, compile_ruleset
+from mappings.model import RuleBook
+from mappings.ruleset import load_rulebook
+from store.install import add_department
+from store.postgres import open_engine, raw
+from store.records import write_parts
+from stores import CLOSURE, ISERE, StorePlace, own
+
+RULES = Path(mappings.__file__).parent / "rules" / "orion"
+REFERENCE = Closure("38", ("reference",), ("t_unite", "t_agent"), ())
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A store that holds the records of an estate, the port they came through, and the keys left out on purpose."""
+
+    store: StorePlace
+    port: LegacyPort
+    defects: pl.DataFrame
+    left_out: dict[str, list[str]]
+
+
+def load_estate(make_database, store: StorePlace, size: str = "XS") -> Loaded:
+    """Generate ORION, read it through its port, map it, and write the records as the forward applier."""
+    estate = generate(size, 7)
+    url = make_database()
+    load(estate, url)
+    port = open_postgresql(url, "orion")
+    add_department(open_engine(store.url(), pool_size=0), replace(ISERE, closures=(CLOSURE, REFERENCE)))
+    own(store, "LEGACY")
+    left_out = _carry(port, load_rulebook(RULES), store)
+    store.run("analyze")
+    return Loaded(store, port, estate.defects, left_out)
+
+
+def _carry(port: LegacyPort, book: RuleBook, store: StorePlace) -> dict[str, list[str]]:
+    context = MapContext("38", "ORION", "Europe/Paris", b"k" * 32, date(2026, 3, 1))
+    filtered: dict[str, pl.Series] = {}
+    left_out = {}
+    with store.transaction("banyan_forward") as connection:
+        for table in load_order(book):
+            ruleset = book.rulesets[table]
+            rows = port.read_range(table, KeyRange(None, None)).rows.select(
+                name for name in ruleset.columns if name not in ruleset.drop
+            )
+            mapped = apply_forward(compile_ruleset(ruleset, book, context), rows, replace(context, filtered=filtered))
+            for part in ruleset.parts:
+                write_parts(raw(connection), part.table, mapped.parts[part.name])
+            filtered[table] = mapped.filtered["source_key"]
+            left_out[table] = [*mapped.filtered["source_key"], *mapped.rejected["source_key"]]
+    return left_out

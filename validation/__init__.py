@@ -1,0 +1,1 @@
+"""Judgement: evidence, gates, sign-offs and the page a steward reads; never imports the accused (sync)."""
