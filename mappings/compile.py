@@ -7,8 +7,8 @@ import polars as pl
 from banyan.canonical.model import TABLES, CanonicalTable
 from banyan.errors import ConfigurationError
 from mappings.catalogue import bind_parameters, find_lens
-from mappings.lenses.codes import read_code, write_code
-from mappings.lenses.lens import Backward, Forward, LensSetting
+from mappings.lenses.codes import through_code_map
+from mappings.lenses.lens import LensSetting
 from mappings.lenses.library import LENSES
 from mappings.model import CodeMap, FieldRule, PartRule, RuleBook, Ruleset, Scalar
 from mappings.outcomes import MapContext
@@ -102,14 +102,9 @@ class _Builder:
         values = tuple(pl.col(value_name(number)) for number in range(len(outputs)))
         raws = tuple(pl.col(column) for column in rule.sources)
         code_map = self._code_map(rule, parameters)
-        if code_map is None:
-            forward, backward = lens.forward(raws, setting), lens.backward(values, setting)
-        else:
-            code, objection = read_code((inner := lens.forward(raws, setting)).values[0], code_map)
-            forward = Forward((code, *inner.values[1:]), (*inner.rejections, objection), inner.events)
-            text, refusal = write_code(values[0], code_map)
-            outer = lens.backward((text, *values[1:]), setting)
-            backward = Backward(outer.raws, (refusal, *outer.refusals))
+        if code_map is not None:
+            lens = through_code_map(lens, code_map)
+        forward, backward = lens.forward(raws, setting), lens.backward(values, setting)
         return LensPlan(rule, outputs, forward, backward, self._claim(rule))
 
     def _code_map(self, rule: FieldRule, parameters: dict[str, Scalar]) -> CodeMap | None:

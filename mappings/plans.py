@@ -54,44 +54,42 @@ class LensPlan:
 
     def read(self, raws: pl.DataFrame) -> pl.DataFrame:
         """Read raw columns: `v0..`, and the cause and source number of a rejection and of an event, or null."""
-        count = len(self.outputs)
-        native = [self.forward.values[number].alias(f"n{number}") for number in range(count)]
-        canonical = [
-            pl.col(f"n{number}").cast(output.dtype, strict=False).alias(f"c{number}")
-            for number, output in enumerate(self.outputs)
-        ]
-        overflow = [
-            Objection(pl.col(f"n{number}").is_not_null() & pl.col(f"c{number}").is_null(), OUT_OF_RANGE)
-            for number in range(count)
-        ]
-        nul = [
+        count = range(len(self.outputs))
+        nul = tuple(
             Objection(pl.col(column).str.contains(NUL, literal=True), HOLDS_NUL, number)
             for number, column in enumerate(self.rule.sources)
-        ]
-        cause, at = _first_objection((*nul, *self.forward.rejections))
-        late, late_at = _first_objection(overflow)
-        event, event_at = _first_objection(self.forward.events)
-        rejected = pl.col(CAUSE).is_not_null()
-        return (
-            raws.lazy()
-            .select(*native, cause.alias("early"), at.alias("early_at"), event.alias("noted"), event_at.alias(EVENT_AT))
-            .with_columns(*canonical)
-            .with_columns(pl.coalesce("early", late).alias(CAUSE), pl.coalesce("early_at", late_at).alias(AT))
-            .select(
-                *(pl.when(~rejected).then(pl.col(f"c{number}")).alias(value_name(number)) for number in range(count)),
-                CAUSE,
-                AT,
-                pl.when(~rejected).then(pl.col("noted")).alias(EVENT),
-                EVENT_AT,
-            )
-            .collect()
         )
+        early = (*nul, *self.forward.rejections)
+        late = tuple(
+            Objection(pl.col(f"n{number}").is_not_null() & pl.col(f"c{number}").is_null(), OUT_OF_RANGE)
+            for number in count
+        )
+        native = [self.forward.values[number].alias(f"n{number}") for number in count]
+        frame = _take_steps(raws, self.forward.steps)
+        frame = frame.select(*native, _first(early).alias("early"), _first(self.forward.events).alias("noted"))
+        frame = frame.with_columns(
+            pl.col(f"n{number}").cast(output.dtype, strict=False).alias(f"c{number}")
+            for number, output in enumerate(self.outputs)
+        )
+        frame = frame.with_columns(pl.coalesce("early", _first(late, start=len(early))).alias("fault"))
+        stands = pl.col("fault").is_null()
+        noted = pl.when(stands).then("noted")
+        return frame.select(
+            *(pl.when(stands).then(pl.col(f"c{number}")).alias(value_name(number)) for number in count),
+            *_tell(pl.col("fault"), (*early, *late), (CAUSE, AT)),
+            *_tell(noted, self.forward.events, (EVENT, EVENT_AT)),
+        ).collect()
 
     def write(self, values: pl.DataFrame) -> pl.DataFrame:
         """Write canonical values `v0..`: `r0..`, and the kind and cause of a refusal, or null."""
-        refused, cause = _first_refusal(self.backward.refusals)
+        refusals = self.backward.refusals
         raws = [raw.alias(raw_name(number)) for number, raw in enumerate(self.backward.raws)]
-        return values.lazy().select(*raws, refused.alias(REFUSED), cause.alias(REFUSED_CAUSE)).collect()
+        frame = _take_steps(values, self.backward.steps).select(*raws, _first(refusals).alias("refusal"))
+        told = (
+            _gather([refusal.kind.value for refusal in refusals], pl.col("refusal")).alias(REFUSED),
+            _gather([refusal.cause for refusal in refusals], pl.col("refusal")).alias(REFUSED_CAUSE),
+        )
+        return frame.with_columns(told).drop("refusal").collect()
 
     def agrees(self, read: pl.DataFrame, current: pl.DataFrame) -> pl.Series:
         """Tell, row by row, whether what was read is what stands now, derived outputs left aside."""
@@ -151,19 +149,31 @@ def same_columns(left: pl.DataFrame, right: pl.DataFrame, names: Sequence[str]) 
     return same
 
 
-def _first_objection(objections: Sequence[Objection]) -> tuple[pl.Expr, pl.Expr]:
-    """Give the cause and the source number of the first objection that holds."""
-    cause, at = pl.lit(None, dtype=pl.String), pl.lit(None, dtype=pl.Int8)
-    for objection in reversed(objections):
-        cause = pl.when(objection.mask).then(pl.lit(objection.cause)).otherwise(cause)
-        at = pl.when(objection.mask).then(pl.lit(objection.source, dtype=pl.Int8)).otherwise(at)
-    return cause, at
+def _take_steps(frame: pl.DataFrame, steps: Sequence[pl.Expr]) -> pl.LazyFrame:
+    lazy = frame.lazy()
+    for step in steps:
+        lazy = lazy.with_columns(step)
+    return lazy
 
 
-def _first_refusal(refusals: Sequence[Refusal]) -> tuple[pl.Expr, pl.Expr]:
-    """Give the kind and the cause of the first refusal that holds."""
-    kind, cause = pl.lit(None, dtype=pl.String), pl.lit(None, dtype=pl.String)
-    for refusal in reversed(refusals):
-        kind = pl.when(refusal.mask).then(pl.lit(refusal.kind.value)).otherwise(kind)
-        cause = pl.when(refusal.mask).then(pl.lit(refusal.cause)).otherwise(cause)
-    return kind, cause
+def _first(reasons: Sequence[Objection | Refusal], *, start: int = 0) -> pl.Expr:
+    """Give the number of the first reason that holds, counted from `start`, or null."""
+    number = pl.lit(None, dtype=pl.UInt32)
+    for place, reason in reversed(list(enumerate(reasons, start))):
+        number = pl.when(reason.mask).then(pl.lit(place, dtype=pl.UInt32)).otherwise(number)
+    return number
+
+
+def _tell(number: pl.Expr, objections: Sequence[Objection], names: tuple[str, str]) -> tuple[pl.Expr, pl.Expr]:
+    """Give the cause and the source number of the objection of that number."""
+    cause, at = names
+    return (
+        _gather([objection.cause for objection in objections], number).alias(cause),
+        _gather([objection.source for objection in objections], number).alias(at),
+    )
+
+
+def _gather(told: Sequence[str] | Sequence[int], number: pl.Expr) -> pl.Expr:
+    if not told:
+        return pl.when(number.is_not_null()).then(pl.lit(None, dtype=pl.String))
+    return pl.lit(pl.Series("told", told)).gather(number)

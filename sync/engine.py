@@ -84,11 +84,18 @@ def is_dead(owner: str) -> bool:
 class SyncEngine:
     """Runs lanes and keeps their ledger."""
 
-    def __init__(self, engine: Engine, *, watcher: Watcher = watch_nothing, checkpoint: Checkpoint = pass_by) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        watcher: Watcher = watch_nothing,
+        checkpoint: Checkpoint = pass_by,
+        owner: str | None = None,
+    ) -> None:
         self._engine = engine
         self._watcher = watcher
         self._checkpoint = checkpoint
-        self.owner = this_owner()
+        self.owner = owner or this_owner()  # a name that several processes share keeps a run among them
 
     def load(self, lane: Lane, plans: Callable[[], Sequence[ChunkPlan]], *, rules_digest: str) -> RunResult:
         """Make the first copy, or resume it; capture must be installed before, its Position is taken first."""

@@ -234,7 +234,8 @@ class ForwardLane:
         gone = self._ids_leaving(connection, lease.table, leaving)
         removed = delete_rows(connection, place, ruleset.main.table, gone)
         seen = pl.concat([found.rows.select(key_column(ruleset)).to_series(), found.missing])
-        write_quarantine(connection, place, seen, _refused(mapped))
+        refused = _refused(mapped)
+        write_quarantine(connection, place, seen, refused)
         write_filtered(connection, place, seen, mapped.filtered)
         rows = RowCounts(
             read=found.read,
@@ -248,7 +249,8 @@ class ForwardLane:
         split = PartCounts(
             split=parts.emitted - mapped.crosswalk.height, removed=written.parts_removed + sum(removed.values())
         )
-        return ChunkCounts(rows, parts + split, mapped.rejected_fields.height)
+        fields = refused.filter(pl.col("column").is_not_null()).height  # two lenses may refuse one cell
+        return ChunkCounts(rows, parts + split, fields)
 
     def _ids_leaving(self, connection: Psycopg, table: str, keys: pl.Series) -> pl.Series:
         """Give the main ids of rows that leave; missing rows were not looked up with the batch."""

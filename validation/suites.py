@@ -127,6 +127,9 @@ def _read_suite(file: YamlFile, found: Diagnostics) -> Suite | None:
     except ValidationError as error:
         _refuse_shape(file, error, found)
         return None
+    except ValueError:
+        found.refuse(file.start, "a value looks like a date and is none", "put dates between quotes")
+        return None
     if document.table not in TABLES:
         found.refuse(
             file.value_mark(("table",)),
@@ -194,7 +197,7 @@ def find_query_problems(query: str) -> Iterator[tuple[str, str]]:
     if _PARAMETER.search(words):
         yield (
             "the query has a parameter nobody binds",
-            "write a cast as cast(x as type), or put a blank after the colon",
+            "write a cast as cast(x as type), without a colon",
         )
 
 
@@ -214,4 +217,8 @@ def _refuse_shape(file: YamlFile, error: ValidationError, found: Diagnostics) ->
                 found.refuse(file.value_mark(steps), f"key {rest[-1]} is missing", f"add {rest[-1]}: ...")
             case _:
                 named = next((step for step in reversed(steps) if isinstance(step, str)), "the file")
-                found.refuse(file.value_mark(steps), f"{named}: {one['msg']}", "see docs on suites")
+                found.refuse(
+                    file.value_mark(steps),
+                    f"{named}: {one['msg']}",
+                    "compare with a suite shipped in validation/suites",
+                )

@@ -1,7 +1,7 @@
 """The embedded PostgreSQL 18: our own small driver around the wheel's `initdb` and `pg_ctl`.
 
 The wheel's Python API is not used: it changes the rights of every parent folder, shares a lock between users and
-cannot be configured (measured, see docs/decisions/0002-embedded-postgresql.md).
+cannot be configured (measured, see docs/decisions/0001-embedded-postgresql.md).
 """
 
 import hashlib

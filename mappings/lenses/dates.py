@@ -13,6 +13,7 @@ from mappings.lenses.lens import (
     LensSetting,
     Objection,
     Refusal,
+    Steps,
     without_blanks,
 )
 
@@ -80,19 +81,20 @@ def out_of_years(day: pl.Expr) -> Refusal:
 
 
 def _day_forward(columns: Columns, setting: LensSetting) -> Forward:
-    text = without_blanks(columns[0])
-    well_formed = text.str.contains(COMPACT.pattern)
+    steps = Steps()
+    text = steps.let("text", without_blanks(columns[0]))
+    well_formed = steps.let("well formed", text.str.contains(COMPACT.pattern))
     year, month, day = (COMPACT.part(text, part) for part in _PARTS)
-    value = pl.when(well_formed).then(real_day(year, month, day))
-    unknown = is_unknown(text, COMPACT)
-    partial = well_formed & ((month == "00") | (day == "00"))
+    value = steps.let("day", pl.when(well_formed).then(real_day(year, month, day)))
+    absent = steps.let("absent", value.is_null() & ~is_unknown(text, COMPACT))
     return Forward(
         (value,),
         (
-            Objection(~unknown & ~well_formed, MALFORMED),
-            Objection(~unknown & partial, PARTIAL),
-            Objection(~unknown & value.is_null(), IMPOSSIBLE),
+            Objection(absent & ~well_formed, MALFORMED),
+            Objection(absent & ((month == "00") | (day == "00")), PARTIAL),
+            Objection(absent, IMPOSSIBLE),
         ),
+        steps=steps.taken,
     )
 
 
@@ -101,32 +103,35 @@ def _day_backward(values: Columns, setting: LensSetting) -> Backward:
 
 
 def _partial_forward(text: pl.Expr, mask: Mask) -> Forward:
-    well_formed = text.str.contains(mask.pattern)
-    year, month, day = (mask.part(text, part) for part in _PARTS)
-    unknown = is_unknown(text, mask)
-    whole = well_formed & ~unknown
-    of_year = whole & (month == "00") & (day == "00")
-    of_month = whole & (month != "00") & (day == "00")
-    first_month = pl.when(of_year).then(pl.lit("01")).otherwise(month)
-    first_day = pl.when(of_year | of_month).then(pl.lit("01")).otherwise(day)
-    value = pl.when(whole).then(real_day(year, first_month, first_day))
+    steps = Steps()
+    text = steps.let("text", text)
+    well_formed = steps.let("well formed", text.str.contains(mask.pattern))
+    unknown = steps.let("unknown", is_unknown(text, mask))
+    whole = steps.let("whole", well_formed & ~unknown)
+    year, month, day = (steps.let(part, mask.part(text, part)) for part in _PARTS)
+    no_day = steps.let("no day", whole & (day == "00"))
+    of_year = steps.let("of year", no_day & (month == "00"))
+    first = pl.lit("01")
+    known_month = pl.when(of_year).then(first).otherwise(month)
+    known_day = pl.when(no_day).then(first).otherwise(day)
+    value = steps.let("date", pl.when(whole).then(real_day(year, known_month, known_day)))
     precision = (
         pl.when(unknown)
         .then(pl.lit("UNKNOWN"))
         .when(of_year)
         .then(pl.lit("YEAR"))
-        .when(of_month)
+        .when(no_day)
         .then(pl.lit("MONTH"))
         .when(value.is_not_null())
         .then(pl.lit("DAY"))
     )
-    as_recorded = pl.when(unknown | of_year | of_month).then(text)
     return Forward(
-        (value, precision, as_recorded),
+        (value, precision, pl.when(unknown | no_day).then(text)),
         (
             Objection(~unknown & ~well_formed, MALFORMED),
             Objection(whole & value.is_null(), IMPOSSIBLE),
         ),
+        steps=steps.taken,
     )
 
 

@@ -53,6 +53,8 @@ class Forward:
     values: tuple[pl.Expr, ...]
     rejections: tuple[Objection, ...] = ()
     events: tuple[Objection, ...] = ()
+    steps: tuple[pl.Expr, ...] = ()
+    """Expressions computed first, one after the other, that the others name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Backward:
 
     raws: tuple[pl.Expr, ...]
     refusals: tuple[Refusal, ...] = ()
+    steps: tuple[pl.Expr, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,23 @@ class Lens:
 
     forward: Callable[[Columns, LensSetting], Forward]
     backward: Callable[[Columns, LensSetting], Backward]
+
+
+class Steps:
+    """Names what several expressions need, so that it is computed once and not once for each of them."""
+
+    def __init__(self) -> None:
+        self._expressions: list[pl.Expr] = []
+
+    def let(self, name: str, expression: pl.Expr) -> pl.Expr:
+        """Compute an expression under a name that no legacy column can have, and give its column."""
+        self._expressions.append(expression.alias(f"let {name}"))
+        return pl.col(f"let {name}")
+
+    @property
+    def taken(self) -> tuple[pl.Expr, ...]:
+        """Give the steps in the order in which they are computed."""
+        return tuple(self._expressions)
 
 
 def without_trailing_blanks(text: pl.Expr) -> pl.Expr:

@@ -10,6 +10,7 @@ from mappings.lenses.lens import (
     Lens,
     LensSetting,
     Refusal,
+    Steps,
     longer_than,
     without_blanks,
 )
@@ -21,20 +22,20 @@ def _use_name_forward(columns: Columns, setting: LensSetting) -> Forward:
 
 
 def _use_name_backward(values: Columns, setting: LensSetting) -> Backward:
-    separator = setting.text("sep")
+    steps, separator = Steps(), setting.text("sep")
     if len(values) == 1:
-        written, named = values[0], values[0]
+        written = named = values[0]
     else:
-        surname, used = values
-        joined = pl.concat_str([surname.fill_null(""), pl.lit(separator), used])
-        written = pl.when(used.is_null()).then(surname).otherwise(joined)
-        named = surname
+        named, used = values
+        joined = pl.concat_str([named.fill_null(""), pl.lit(separator), used])
+        written = pl.when(used.is_null()).then(named).otherwise(joined)
+    written = steps.let("written", written)
     holds_separator = Refusal(
         named.str.contains(separator, literal=True),
         Degradation.NO_PLACE,
         "the name holds the text that separates a use name",
     )
-    return Backward((written,), (longer_than(written, setting.number("max")), holds_separator))
+    return Backward((written,), (longer_than(written, setting.number("max")), holds_separator), steps.taken)
 
 
 def _given_forward(columns: Columns, setting: LensSetting) -> Forward:

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from mappings.lenses.lens import Backward, Columns, Forward, Lens, LensSetting
+from mappings.lenses.lens import Backward, Columns, Forward, Lens, LensSetting, Steps
 
 OVERSEAS = (
     ("262", "REU", ("262", "263", "692", "693")),
@@ -19,15 +19,16 @@ _PUNCTUATION = ["(0)", " ", ".", "-", "/", "(", ")", "\u00a0", "\u202f"]
 
 
 def _forward(columns: Columns, setting: LensSetting) -> Forward:
-    raw = columns[0]
-    digits = raw.str.replace_many(_PUNCTUATION, [""] * len(_PUNCTUATION), leftmost=True)
-    digits = pl.when(digits.str.starts_with("00")).then("+" + digits.str.slice(2)).otherwise(digits)
-    home = digits.str.extract(r"^(?:0|\+330?)([1-9][0-9]{8})$")
-    start = home.str.head(3)
+    raw, steps = columns[0], Steps()
+    bare = steps.let("bare", raw.str.replace_many(_PUNCTUATION, [""] * len(_PUNCTUATION), leftmost=True))
+    plus = pl.concat_str([pl.lit("+"), bare.str.slice(2)])
+    digits = steps.let("digits", pl.when(bare.str.starts_with("00")).then(plus).otherwise(bare))
+    home = steps.let("home", digits.str.extract(r"^(?:0|\+330?)([1-9][0-9]{8})$"))
+    start = steps.let("start", home.str.head(3))
     prefix = start.replace_strict(_PREFIXES, default="33", return_dtype=pl.String)
     country = start.replace_strict(_COUNTRIES, default="FRA", return_dtype=pl.String)
     number = pl.concat_str([pl.lit("+"), prefix, home])
-    is_abroad = digits.str.contains(r"^\+[1-9][0-9]{6,14}$") & ~digits.str.starts_with("+33")
+    is_abroad = steps.let("abroad", digits.str.contains(r"^\+[1-9][0-9]{6,14}$") & ~digits.str.starts_with("+33"))
     direct = digits.str.slice(4, 3)
     shares_plan = is_abroad & (digits.str.len_bytes() == 13)
     shares_plan &= digits.str.slice(1, 3) == direct.replace_strict(_PREFIXES, default=None, return_dtype=pl.String)
@@ -37,7 +38,8 @@ def _forward(columns: Columns, setting: LensSetting) -> Forward:
             raw,
             pl.when(home.is_not_null()).then(number).when(is_abroad).then(digits),
             pl.when(home.is_not_null()).then(country).otherwise(territory),
-        )
+        ),
+        steps=steps.taken,
     )
 
 

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from mappings.lenses.lens import Backward, Columns, Forward, Lens, LensSetting
+from mappings.lenses.lens import Backward, Columns, Forward, Lens, LensSetting, Steps
 
 _LETTER = "[A-HJ-NP-TV-Z]"
 SIV = f"^({_LETTER}{{2}})([0-9]{{3}})({_LETTER}{{2}})$"
@@ -11,14 +11,17 @@ FNI = "^([1-9][0-9]{0,3})([A-Z]{1,3})(2[AB]|97[1-6]|0[1-9]|[1-8][0-9]|9[0-5])$"
 """Before 2009: number, letters, department."""
 MISREAD = "^(?:[A-Z0-9]{2}[0-9IO]{3}[A-Z0-9]{2}|[0-9IO]{1,4}[A-Z]{1,3}[0-9IO]{2,3})$"
 """The shape of a French plate with letters and digits that may have been taken for one another."""
+_PUNCTUATION = [" ", ".", "-", "\u00a0"]
 ELSEWHERE = "^(?:[A-Z]+[0-9]|[0-9]+[A-Z])[A-Z0-9]*$"
 
 
 def _forward(columns: Columns, setting: LensSetting) -> Forward:
-    raw = columns[0]
-    compact = raw.str.to_uppercase().str.replace_all(r"[ .\-\u{a0}]", "")
+    raw, steps = columns[0], Steps()
+    bare = raw.str.to_uppercase().str.replace_many(_PUNCTUATION, [""] * len(_PUNCTUATION))
+    compact = steps.let("compact", bare)
     size = compact.str.len_chars().is_between(4, 10)
-    system = (
+    system = steps.let(
+        "system",
         pl.when(compact == "")
         .then(None)
         .when(compact.str.contains(SIV))
@@ -30,7 +33,7 @@ def _forward(columns: Columns, setting: LensSetting) -> Forward:
         .when(size & compact.str.contains(ELSEWHERE))
         .then(pl.lit("FOREIGN"))
         .when(compact.is_not_null())
-        .then(pl.lit("UNKNOWN"))
+        .then(pl.lit("UNKNOWN")),
     )
     normalised = (
         pl.when(system == "SIV")
@@ -40,7 +43,7 @@ def _forward(columns: Columns, setting: LensSetting) -> Forward:
         .when(system == "FOREIGN")
         .then(compact)
     )
-    return Forward((raw, normalised, system))
+    return Forward((raw, normalised, system), steps=steps.taken)
 
 
 def _backward(values: Columns, setting: LensSetting) -> Backward:

@@ -5,7 +5,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from banyan.errors import ConfigurationError, SourceUnavailable, SwitchRefused
+from banyan.errors import ConfigurationError, SourceUnavailable, SwitchRefused, SwitchUncertain
 from banyan.ports import FenceMode
 from connectors.postgresql_fence import plan_fence, remove_fence
 
@@ -231,6 +231,31 @@ def test_a_close_behind_a_long_writer_gives_up_and_changes_nothing(legacy, nonce
 
         assert in_flight is False
         assert fence.read().mode is FenceMode.OPEN
+
+
+def test_an_effect_whose_link_is_cut_is_uncertain_and_may_be_asked_again(legacy, nonce):
+    outcome = []
+
+    def close(fence):
+        try:
+            shut(fence, nonce)
+        except SwitchUncertain as error:
+            outcome.append(error.facts)
+
+    with legacy.fence() as fence, legacy.connect("orion_app", autocommit=False) as writer:
+        writer.execute(WRITES[0])
+        closing = threading.Thread(target=close, args=(fence,))
+        closing.start()
+        time.sleep(0.3)
+        legacy.run(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where usename = 'banyan_guard' and datname = current_database()"
+        )
+        closing.join()
+        writer.rollback()
+
+        assert outcome == [{"closure": "38.cases", "token": 5}]
+        assert shut(fence, nonce).reason == "closed"
 
 
 def test_a_prepared_transaction_counts_as_a_writer_in_flight(legacy, fence, nonce):

@@ -38,7 +38,7 @@ WORDS = st.text("ABCÉ'-", min_size=1, max_size=6)
 MINUTES = st.datetimes(datetime(1990, 1, 1), datetime(2037, 12, 31), timezones=st.just(UTC)).map(
     lambda instant: instant.replace(second=0, microsecond=0)
 )
-AMOUNTS = st.integers(-(10**8), 10**8).map(lambda cents: Decimal(cents).scaleb(-2))
+AMOUNTS = st.integers(-(10**7), 10**7).map(lambda cents: Decimal(cents).scaleb(-2))
 
 
 @dataclass(frozen=True)

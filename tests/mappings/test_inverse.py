@@ -274,3 +274,13 @@ def test_the_shipped_rules_bring_dirty_rows_back_byte_for_byte(table):
     assert mapped.crosswalk.height > 10
     assert written.rows.equals(loaded.select(plans.written))
     assert written.degraded.is_empty()
+
+
+@pytest.mark.parametrize("ruleset", [PERSON, OFFENCE, SEAL], ids=lambda ruleset: ruleset.table)
+def test_nothing_to_write_back_is_an_empty_frame_with_all_columns(ruleset):
+    journey = Journey(ruleset, frame(ruleset, []))
+
+    written = journey.write()
+
+    assert written.rows.columns == list(journey.plans.written)
+    assert (written.rows.height, written.degraded.height) == (0, 0)

@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 
 import polars as pl
+from stores import CLOSURE, ISERE, StorePlace, own
 
 import mappings
 from banyan.departments import Closure
@@ -20,7 +21,6 @@ from mappings.ruleset import load_rulebook
 from store.install import add_department
 from store.postgres import open_engine, raw
 from store.records import write_parts
-from stores import CLOSURE, ISERE, StorePlace, own
 
 RULES = Path(mappings.__file__).parent / "rules" / "orion"
 REFERENCE = Closure("38", ("reference",), ("t_unite", "t_agent"), ())

@@ -168,6 +168,9 @@ def hostile_facts() -> EvidenceFacts:
     return replace(
         facts,
         system=SCRIPT + ESCAPE,
+        department=Department("38", SCRIPT + OVERRIDE, "Europe/Paris", 1),
+        levels=(*facts.levels, LevelResult("L5", LevelState.PASS, SCRIPT + ESCAPE + OVERRIDE)),
+        run=SCRIPT + NUL,
         positions=Positions(FORMULA, OVERRIDE),
         filtered=tuple(FilteredRows("t_proc", FORMULA, each, 0, each) for each in hostile) + facts.filtered,
         quarantined_rows=tuple(QuarantinedRows(SCRIPT, each, 0) for each in hostile) + facts.quarantined_rows,

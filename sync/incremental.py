@@ -1,0 +1,204 @@
+"""One incremental run in four steps that may be four processes: may it, plan it, carry its chunks, finish it.
+
+The run belongs to a `run_key`, shared by the processes that work on it; each chunk belongs to the process that carries
+it. Whatever dies in between, the next call with the same key goes on where the ledger says.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from banyan.departments import Phase, Side, SourceRef
+from banyan.errors import LeaseLost, UsageError
+from banyan.records import ChunkCounts
+from mappings.closure import closure
+from store.ledger import Ledger, LedgerReader
+from store.postgres import transaction
+from store.runs import Run, RunState
+from store.slices import SliceRow, read_slices
+from store.tables import CHUNK
+from sync.assembly import Rig, open_rig
+from sync.engine import RunResult, SyncEngine, is_dead
+from sync.workspace import Workspace
+
+_LEASE_SECONDS = 300
+_SYNCING = frozenset((Phase.SYNCING, Phase.READY))
+_NOT_LOADED = frozenset((Phase.REGISTERED, Phase.ASSESSED, Phase.MAPPED))
+_SWITCHED = frozenset((Phase.LIVE, Phase.COMPLETING, Phase.RETIRED))
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Whether a legacy system may be synchronised now, and why, in a sentence."""
+
+    is_granted: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRef:
+    """A chunk of a run by reference: no key and no value of a record."""
+
+    run_no: int
+    chunk_no: int
+    table: str
+
+
+def may_sync(workspace: Workspace, source: SourceRef) -> Permission:
+    """Ask the control database whether a legacy system may be synchronised now; nothing is opened but the store."""
+    medium = workspace.source_config(source).medium
+    if medium != "postgresql":
+        return Permission(is_granted=False, reason=f"{source} is {medium}: it is carried only as a whole")
+    names = {found.name for found in closure(workspace.book(source), source.department_code)}
+    with transaction(workspace.engine("banyan_forward")) as connection:
+        slices = [row for row in read_slices(connection) if row.closure in names]
+        watermark = LedgerReader(connection).find_watermark(source, Side.CANONICAL)
+    if watermark is None:
+        return Permission(is_granted=False, reason=f"{source} has no first copy yet: banyan load {source}")
+    return judge_slices(slices)
+
+
+def judge_slices(slices: Sequence[SliceRow]) -> Permission:
+    """Judge the slices of one legacy system: one owned by LEGACY and SYNCING or READY, none on the move."""
+    followed = [row for row in slices if row.owner is Side.LEGACY and row.phase in _SYNCING]
+    moving = [row for row in slices if row.phase not in _SYNCING | _NOT_LOADED | _SWITCHED]
+    if moving:  # one watermark for all: the switch drains with runs of its own
+        return Permission(is_granted=False, reason=f"{moving[0].closure} is {moving[0].phase.value}")
+    if not followed:
+        phases = sorted({f"{row.closure} is {row.phase.value}" for row in slices}) or ["no slice is registered"]
+        return Permission(is_granted=False, reason="nothing to follow: " + ", ".join(phases))
+    latched = [row for row in followed if not row.is_armed]
+    if latched:
+        reason = f"the store has restarted and {latched[0].closure} is not armed yet: banyan guard"
+        return Permission(is_granted=False, reason=reason)
+    return Permission(is_granted=True, reason=", ".join(sorted({f"{row.closure} is {row.phase}" for row in followed})))
+
+
+def plan_incremental(workspace: Workspace, source: SourceRef, *, run_key: str) -> list[ChunkRef]:
+    """Open a run over what changed, or take back the one this key left open; gives its open chunks, none if no change.
+
+    A run found with all its chunks done is finished here: it had lost only its last step.
+    """
+    rig = open_rig(workspace, source)
+    lane = rig.forward()
+    engine = _engine(workspace, run_key)
+    while (run := engine.open_changes(lane)) is not None:
+        waiting = _waiting(workspace, run.run_no)
+        if waiting:
+            return waiting
+        engine.finish(lane, run)
+    return []
+
+
+def carry_chunk(workspace: Workspace, source: SourceRef, *, run_no: int, run_key: str) -> ChunkCounts | None:
+    """Carry the next free chunk of a run, exactly one; None when the run has none left to carry.
+
+    Refuses, to be tried again, when the chunks left are held by other workers that may be alive.
+    """
+    run = _read(workspace, source, run_no)
+    if run.state is RunState.DONE:
+        return None
+    rig = open_rig(workspace, source)
+    engine = SyncEngine(workspace.engine("banyan_forward"))
+    with transaction(workspace.engine("banyan_forward")) as connection:
+        Ledger(connection).renew_run(_held(run, run_key), lease_seconds=_LEASE_SECONDS)
+        _free_chunks_of_the_dead(connection, run_no, engine.owner)
+    counts = engine.carry_next(rig.forward(), run)
+    if counts is None:
+        _refuse_waiting(workspace, run)
+    return counts
+
+
+def finish_incremental(workspace: Workspace, source: SourceRef, *, run_no: int, run_key: str) -> RunResult:
+    """Close a run whose chunks are all done and move the watermark with it; gives the result again when it is closed.
+
+    The run is compared by owner and attempt in that transaction: when another owner took it over, nothing moves.
+    """
+    run = _read(workspace, source, run_no)
+    if run.state is RunState.DONE:
+        return _result_of(workspace, run)
+    _held(run, run_key)
+    _refuse_waiting(workspace, run)
+    return _engine(workspace, run_key).finish(open_rig(workspace, source).forward(), run)
+
+
+def sync_once(workspace: Workspace, source: SourceRef, *, run_key: str) -> RunResult | None:
+    """Do the steps of one incremental run in this process; None when nothing changed."""
+    planned = plan_incremental(workspace, source, run_key=run_key)
+    if not planned:
+        return None
+    run_no = planned[0].run_no
+    while carry_chunk(workspace, source, run_no=run_no, run_key=run_key) is not None:
+        pass
+    return finish_incremental(workspace, source, run_no=run_no, run_key=run_key)
+
+
+def _engine(workspace: Workspace, run_key: str) -> SyncEngine:
+    return SyncEngine(workspace.engine("banyan_forward"), owner=run_key)
+
+
+def _read(workspace: Workspace, source: SourceRef, run_no: int) -> Run:
+    """Read a run of this route that is open or done; a run that was given up is refused."""
+    with transaction(workspace.engine("banyan_forward")) as connection:
+        run = LedgerReader(connection).read_run(run_no)
+    if (run.source, run.to_side) != (source, Side.CANONICAL):
+        raise UsageError(f"run {run_no} is not one of {source} to CANONICAL; nothing was carried", run_no=run_no)
+    match run.state:
+        case RunState.OPEN | RunState.DONE:
+            return run
+        case RunState.FAILED | RunState.CANCELLED:
+            raise UsageError(
+                f"run {run_no} of {source} was closed as {run.state.value}; nothing was carried",
+                hint="banyan sync status",
+                run_no=run_no,
+            )
+        case _:
+            assert_never(run.state)
+
+
+def _held(run: Run, run_key: str) -> Run:
+    if run.owner != run_key:
+        raise LeaseLost(
+            f"run {run.run_no} of {run.source} was taken over by {run.owner}; nothing was written",
+            hint="banyan sync status",
+            run_no=run.run_no,
+        )
+    return run
+
+
+def _waiting(workspace: Workspace, run_no: int) -> list[ChunkRef]:
+    query = sa.select(CHUNK.c.chunk_no, CHUNK.c.table_name).where(CHUNK.c.run_no == run_no, CHUNK.c.state != "DONE")
+    with transaction(workspace.engine("banyan_forward")) as connection:
+        rows = connection.execute(query.order_by(CHUNK.c.chunk_no))
+        return [ChunkRef(run_no, number, table) for number, table in rows]
+
+
+def _refuse_waiting(workspace: Workspace, run: Run) -> None:
+    waiting = _waiting(workspace, run.run_no)
+    if waiting:
+        raise LeaseLost(
+            f"run {run.run_no} of {run.source} has {len(waiting)} chunks that another worker holds; it stays open",
+            hint="wait for their leases (5 minutes), then run the same step again",
+            run_no=run.run_no,
+        )
+
+
+def _free_chunks_of_the_dead(connection: Connection, run_no: int, worker: str) -> None:
+    """End the leases of workers that are dead, and of this one: it carries one chunk at a time, so it gave up on it."""
+    leased = (CHUNK.c.run_no == run_no, CHUNK.c.state == "LEASED")
+    owners = connection.scalars(sa.select(CHUNK.c.owner).where(*leased).distinct())
+    dead = [owner for owner in owners if owner == worker or is_dead(owner)]
+    if dead:
+        ended = sa.func.clock_timestamp() - sa.text("interval '1 second'")
+        connection.execute(sa.update(CHUNK).where(*leased, CHUNK.c.owner.in_(dead)).values(lease_until=ended))
+
+
+def _result_of(workspace: Workspace, run: Run) -> RunResult:
+    with transaction(workspace.engine("banyan_forward")) as connection:
+        totals = LedgerReader(connection).read_totals(run.run_no)
+    if run.until_position is None:
+        raise UsageError(f"run {run.run_no} names no Position to reach; nothing was changed", run_no=run.run_no)
+    return RunResult(run.run_no, totals, run.until_position)

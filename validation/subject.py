@@ -1,0 +1,204 @@
+"""What is judged: one legacy system of a department, its rules, and the store that should say the same.
+
+Everything is read: a legacy system through its port, the store with the read rights of one role. Nothing here comes
+from the machinery of synchronisation, which is what is judged.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import Any
+
+import polars as pl
+import psycopg
+from sqlalchemy.engine import Engine
+
+from banyan.clock import today
+from banyan.departments import Department, SourceRef
+from banyan.ports import LegacyPort
+from banyan.records import KEY_SEPARATOR, Origin, Position
+from mappings.closure import find_domains, load_order
+from mappings.emission import adopted_ids, with_epochs
+from mappings.engine import Compiled, MapContext, compile_ruleset
+from mappings.identity import identify
+from mappings.model import PartRule, RuleBook, Ruleset
+from mappings.plans import ReferencePlan
+from store.outcomes import find_adopted, find_filtered
+from store.records import RowsPlace, find_links
+
+ROWS_PER_CHUNK = 50_000
+Psycopg = psycopg.Connection[Any]
+_NO_RUN = 0
+_ADOPTED = {"table": pl.String(), "key": pl.String(), "id": pl.Binary(), "part": pl.String()}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a level is in one legacy table, for people and machines."""
+
+    table: str
+    chunks_done: int
+    chunks: int
+    rows: int
+
+
+Watcher = Callable[[Progress], None]
+
+
+def watch_nothing(_: Progress) -> None:
+    """Ignore progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is judged, and with which eyes: port, engine of a role that may read, rules."""
+
+    department: Department
+    source: SourceRef
+    port: LegacyPort = field(repr=False)
+    engine: Engine = field(repr=False)
+    book: RuleBook = field(repr=False)
+    table_numbers: dict[str, int] = field(repr=False)
+    digest_key: bytes = field(repr=False)
+    domains: tuple[str, ...]
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Give the legacy tables that emit into the domains, parents before children."""
+        wanted = set(self.domains)
+        return tuple(table for table in load_order(self.book) if find_domains(self.book.rulesets[table]) & wanted)
+
+    @property
+    def canonical_tables(self) -> tuple[str, ...]:
+        """Give the canonical tables that the domains fill, by name."""
+        return tuple(sorted({part.table for table in self.tables for part in self.parts(table)}))
+
+    def parts(self, table: str) -> tuple[PartRule, ...]:
+        """Give the parts that a legacy table emits into the domains."""
+        return tuple(part for part in self.book.rulesets[table].parts if part.domain.value in self.domains)
+
+    def context(self) -> MapContext:
+        """Give the context of mapping without what must be looked up for a batch."""
+        return MapContext(
+            department_code=self.department.code,
+            system_code=self.source.system_code,
+            time_zone=self.department.time_zone,
+            digest_key=self.digest_key,
+            as_of=today(),
+        )
+
+    def compiled(self, table: str) -> Compiled:
+        """Compile the ruleset of a legacy table."""
+        return compile_ruleset(self.book.rulesets[table], self.book, self.context())
+
+    def place(self, table: str) -> RowsPlace:
+        """Give where rows of a legacy table are remembered, for reading."""
+        return RowsPlace(self.department.code, self.table_numbers[table], _NO_RUN, self.book.rulesets[table].rule_id)
+
+
+def kept_columns(compiled: Compiled, rows: pl.DataFrame) -> pl.DataFrame:
+    """Leave out the columns that a rule drops for a legal reason: they are not even held."""
+    return rows.drop([column for column in compiled.ruleset.drop if column in rows.columns])
+
+
+def key_of(ruleset: Ruleset, rows: pl.DataFrame) -> pl.Series:
+    """Give the text of the key of each row."""
+    key = pl.concat_str([pl.col(column) for column in ruleset.key], separator=KEY_SEPARATOR)
+    return rows.select(key.alias("source_key")).to_series()
+
+
+def look_up(connection: Psycopg, subject: Subject, compiled: Compiled, rows: pl.DataFrame) -> MapContext:
+    """Look up what mapping a batch needs of other rows: adopted ids, parts with ids of their own, filtered parents."""
+    own = key_of(compiled.ruleset, rows)
+    return look_up_keys(connection, subject, compiled, rows=rows, own=own)
+
+
+def look_up_keys(
+    connection: Psycopg, subject: Subject, compiled: Compiled, *, rows: pl.DataFrame, own: pl.Series
+) -> MapContext:
+    """Look up the same for rows and, beside them, for keys whose rows may be gone."""
+    ruleset, context = compiled.ruleset, subject.context()
+    if own.is_empty():
+        return context
+    references = _references(compiled, rows)
+    keys = pl.concat([_keys(ruleset.table, own), *(_keys(plan.table, held) for plan, held in references)])
+    known = keys.filter(pl.col("table").is_in(list(subject.table_numbers))).unique(maintain_order=True)
+    adopted = find_adopted(connection, subject.department.code, subject.table_numbers, known)
+    context = replace(context, adopted=adopted.with_columns(pl.lit(None, pl.String).alias("part")).select(_ADOPTED))
+    owners = [(ruleset.table, own)] if len(ruleset.parts) > 1 else []
+    owners += [(plan.table, held) for plan, held in references if not plan.is_main]
+    parts = [_find_parts(connection, subject, context, table, held) for table, held in owners]
+    every = pl.concat([*([] if context.adopted is None else [context.adopted]), *parts])
+    distinct = every.unique(["table", "key", "part"], keep="first", maintain_order=True)
+    return replace(context, adopted=distinct, filtered=_find_filtered(connection, subject, ruleset, rows))
+
+
+def _references(compiled: Compiled, rows: pl.DataFrame) -> list[tuple[ReferencePlan, pl.Series]]:
+    """List the keys of other rows that a batch holds, by the field that refers to them."""
+    plans = [plan for part in compiled.parts for plan in part.fields if isinstance(plan, ReferencePlan)]
+    return [(plan, rows.select(plan.key().alias("key")).to_series().drop_nulls().unique()) for plan in plans]
+
+
+def _keys(table: str, keys: pl.Series) -> pl.DataFrame:
+    return pl.DataFrame({"key": keys.drop_nulls()}).select(pl.lit(table).alias("table"), "key")
+
+
+def _find_parts(
+    connection: Psycopg, subject: Subject, context: MapContext, table: str, keys: pl.Series
+) -> pl.DataFrame:
+    distinct = keys.drop_nulls().unique(maintain_order=True)
+    mains = pl.DataFrame({"key": distinct, "id": main_ids(subject, context, table, distinct)})
+    links = find_links(connection, subject.department.code, mains["id"])
+    return links.join(mains, on="id").select(
+        pl.lit(table).alias("table"), "key", pl.col("canonical_id").alias("id"), "part"
+    )
+
+
+def _find_filtered(connection: Psycopg, subject: Subject, ruleset: Ruleset, rows: pl.DataFrame) -> dict[str, pl.Series]:
+    """Find which parents of a batch a named rule keeps out; several columns may lead to one parent table."""
+    held: dict[str, list[pl.Series]] = {}
+    for rule in ruleset.filters:
+        if rule.parent is not None:
+            held.setdefault(rule.parent.table, []).append(rows[rule.parent.column].rename("key"))
+    return {
+        table: find_filtered(connection, subject.place(table), pl.concat(columns).drop_nulls().unique())
+        for table, columns in held.items()
+    }
+
+
+def main_ids(subject: Subject, context: MapContext, table: str, keys: pl.Series) -> pl.Series:
+    """Give the canonical id of the main part for legacy keys: the adopted one, else the computed one."""
+    return part_ids(subject, context, table, subject.book.rulesets[table].main, keys=keys)
+
+
+def part_ids(subject: Subject, context: MapContext, table: str, part: PartRule, *, keys: pl.Series) -> pl.Series:
+    """Give the canonical id that one part of these legacy rows has, or would have."""
+    return identify(
+        with_epochs(keys, table, context),
+        source=context.source,
+        table=table,
+        part=part.name,
+        adopted=adopted_ids(context, table, part.name, is_main=part.main),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """What people changed on the legacy side after the watermark, asked anew each time: nothing without a watermark."""
+
+    port: LegacyPort = field(repr=False)
+    watermark: Position | None
+    until: Position | None = None
+
+    def keys(self, table: str) -> pl.Series:
+        """List the keys of a table that moved after the watermark."""
+        if self.watermark is None:
+            return pl.Series("source_key", [], dtype=pl.String)
+        changes = self.port.changes(self.watermark, self.until)
+        moved = {change.key for change in changes if change.table == table and change.origin is Origin.PERSON}
+        return pl.Series("source_key", sorted(moved), dtype=pl.String)
+
+
+def any_of(masks: list[pl.Expr]) -> pl.Expr:
+    """Tell whether one of the masks holds; False when there is none."""
+    return reduce(lambda left, right: left | right, masks, pl.lit(value=False))
