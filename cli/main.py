@@ -7,6 +7,7 @@ import json
 import sys
 import traceback
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -43,13 +44,14 @@ _NOUNS: dict[str, tuple[str, str, str]] = {
     "protocol": ("cli.protocol", "protocol_app", "the cutover protocol, checked exhaustively"),
     "airflow": ("cli.clockwork", "airflow_app", "the Airflow side"),
 }
-_COMMANDS: dict[str, tuple[str, str]] = {
-    "init": ("cli.projects", "init"),
-    "doctor": ("cli.doctor", "doctor"),
-    "demo": ("cli.demonstration", "demo"),
-    "load": ("cli.runs", "load"),
-    "trace": ("cli.traces", "trace"),
-    "guard": ("cli.switches", "guard"),
+# command -> module, function, example
+_COMMANDS: dict[str, tuple[str, str, str]] = {
+    "init": ("cli.projects", "init", "banyan init isere --template estate"),
+    "doctor": ("cli.doctor", "doctor", "banyan -C isere doctor"),
+    "demo": ("cli.demonstration", "demo", "banyan demo --size XS"),
+    "load": ("cli.runs", "load", "banyan load 38"),
+    "trace": ("cli.traces", "trace", 'banyan trace t_personne 38:10233 --reason "request 2026-117"'),
+    "guard": ("cli.switches", "guard", "banyan guard"),
 }
 
 
@@ -62,10 +64,13 @@ def _project(
     set_project_folder(folder)
 
 
-for _name, (_module, _function) in _COMMANDS.items():
-    app.command(_name)(getattr(import_module(_module), _function))
+# a command that is not built yet is absent
+for _name, (_module, _function, _example) in _COMMANDS.items():
+    if find_spec(_module) is not None:
+        app.command(_name, epilog=f"Example: {_example}")(getattr(import_module(_module), _function))
 for _name, (_module, _attribute, _help) in _NOUNS.items():
-    app.add_typer(getattr(import_module(_module), _attribute), name=_name, help=_help)
+    if find_spec(_module) is not None:
+        app.add_typer(getattr(import_module(_module), _attribute), name=_name, help=_help)
 
 
 def run(arguments: list[str] | None = None) -> int:

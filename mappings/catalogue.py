@@ -97,6 +97,14 @@ _SPECS = (
     LensSpec("text.trimmed", Law.LOSSY, "texts without blanks at either end; null", (_text(),)),
     LensSpec("text.max", Law.EMBED, "texts of at most n characters; null", (_text(),), (_number("n"),)),
     LensSpec(
+        "text.joined",
+        Law.EMBED,
+        "texts that make one code together; none but the last holds the separator",
+        (_text(),),
+        (_word("sep"),),
+        inputs=(2, 8),
+    ),
+    LensSpec(
         "name.use_name",
         Law.EMBED,
         "a birth name, or a birth name, the separator once and a use name, in at most max characters",
@@ -146,6 +154,21 @@ _SPECS = (
         "digits whose last scale ones are decimals; null",
         (Output("number", _DECIMAL),),
         (_number("scale"),),
+    ),
+    LensSpec(
+        "number.point",
+        Law.EMBED,
+        "numbers right-aligned in width characters, scale decimals after a point; beyond the fourth they are zeros; "
+        "null",
+        (Output("number", _DECIMAL),),
+        (_number("width"), _number("scale")),
+    ),
+    LensSpec(
+        "number.as_code",
+        Law.EMBED,
+        "codes kept as whole numbers, right-aligned in width characters, scale zeros after a point; zero is no code",
+        (_text("code"),),
+        (_number("width"), _number("scale")),
     ),
     LensSpec(
         "flag",

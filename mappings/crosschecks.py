@@ -81,4 +81,11 @@ def _check_reference(ruleset: Ruleset, rule: FieldRule, rulesets: Mapping[str, R
     if name not in names:
         found.refuse(rule.mark, f"unknown part {name} of {table}", suggest(name, names, what="parts"))
         return
+    if names[name].share:
+        found.refuse(
+            rule.mark,
+            f"part {name} of {table} is shared: its id does not follow from a key of {table}",
+            "refer to the main part, or to a part of its own row",
+        )
+        return
     _check_points(rule.to[0], names[name].table, rule, found)

@@ -21,6 +21,7 @@ class SourceDocument(_Document):
     table: Words
     key: Annotated[tuple[Words, ...], Field(min_length=1)]
     deletes: Annotated[str | None, Field(description="condition that means deleted: top_supp = 'O'")] = None
+    write_once: Annotated[bool, Field(description="true: files that never change; allows $recno and share")] = False
 
 
 class FieldDocument(_Document):
@@ -45,6 +46,7 @@ class PartDocument(_Document):
     when: str | None = None
     attach: Annotated[str | None, Field(description="column that receives the id of the main part")] = None
     constants: dict[str, str] = {}
+    share: Annotated[tuple[Words, ...], Field(description="columns that give a part shared by many rows its id")] = ()
     fields: dict[str, FieldDocument]
 
 

@@ -8,6 +8,7 @@ import polars as pl
 from mappings.compile import Compiled
 from mappings.digest import hash_rows
 from mappings.identity import FIRST_EPOCH, identify
+from mappings.model import PartRule
 from mappings.outcomes import CROSSWALK, LINKS, MapContext
 from mappings.plans import LensPlan, PartPlan, ReferencePlan, SiblingPlan
 
@@ -94,16 +95,44 @@ def identify_rows(compiled: Compiled, context: MapContext, rows: pl.DataFrame, p
     table = compiled.ruleset.table
     keys = with_epochs(rows["source_key"], table, context)
     ids = {
-        part.rule.name: identify(
+        part.rule.name: part_ids(
+            part.rule,
+            rows,
             keys.with_columns(pl.when(present[part.rule.name]).then("key").alias("key")),
-            source=compiled.source,
             table=table,
-            part=part.rule.name,
-            adopted=adopted_ids(context, table, part.rule.name, is_main=part.rule.main),
+            context=context,
         )
         for part in compiled.parts
     }
     return Loaded(compiled, context, rows, present, keys, ids)
+
+
+def part_ids(rule: PartRule, rows: pl.DataFrame, keys: pl.DataFrame, *, table: str, context: MapContext) -> pl.Series:
+    """Give the identifier of one part of each row, null where the key is null: where the row has no such part.
+
+    A shared part takes its identifier from the columns it is shared by, whatever row emits it: what a row brought
+    with it is not looked up, for the row may have turned to another shared record since.
+    """
+    adopted = None
+    if rule.share:
+        shared = rows.select(share_key(rule)).to_series()
+        keys = keys.select(
+            pl.when(pl.col("key").is_not_null()).then(shared).alias("key"), pl.lit(FIRST_EPOCH, pl.Int16).alias("epoch")
+        )
+    else:
+        adopted = adopted_ids(context, table, rule.name, is_main=rule.main)
+    return identify(keys, source=context.source, table=table, part=rule.name, adopted=adopted)
+
+
+def share_key(rule: PartRule) -> pl.Expr:
+    """Give the text that identifies a shared part: each raw text after its length, null as a dash, so that no two
+    sets of texts are told alike.
+    """
+    told = [
+        pl.concat_str([pl.col(column).str.len_chars().cast(pl.String), pl.lit(":"), pl.col(column)]).fill_null("-")
+        for column in rule.share
+    ]
+    return pl.concat_str(told)
 
 
 def with_epochs(keys: pl.Series, table: str, context: MapContext) -> pl.DataFrame:

@@ -2,7 +2,8 @@
 
 lens       name | name ( argument , ... )      argument   value | word : value
 condition  column op text                      op         = | != | starts
-value      "text" | 'text' | whole number | word        name, word   letters, digits, _ and . between them
+value      "text" | 'text' | whole number | word        name, word   letters, digits, _ and . between them, perhaps
+                                                                     after a $ (a column of the medium)
 Inside quotes a backslash escapes the quote and itself.
 """
 
@@ -15,7 +16,7 @@ from mappings.model import Condition, LensCall, Operator, Scalar
 _TOKEN = re.compile(
     r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
       | (?P<number>-?\d+(?![\w.]))
-      | (?P<word>[A-Za-z_]\w*(?:\.\w+)*)
+      | (?P<word>\$?[A-Za-z_]\w*(?:\.\w+)*)
       | (?P<sign>!=|[(),:=])""",
     re.VERBOSE,
 )

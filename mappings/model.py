@@ -10,6 +10,10 @@ Reading rules of this module, binding for every reader of it:
   rejected field.
 - A field without sources refers to a sibling part of the same row: `LensCall("part", ("incident",))`.
 - `attach` names the column of a part that receives the id of the main part of the same row.
+- A shared part is one record for all rows whose `share` columns hold the same raw texts: its id is computed from
+  them, and its fields read no other column, so that every row says the same of it.
+- Columns that begin with `$` are the medium's, not the file's: `$recno` is the number of a record in its file, from 1,
+  and names a row only where the file is written once and never again; `$deleted` is the record's flag of deletion.
 """
 
 from collections.abc import Mapping
@@ -21,6 +25,11 @@ from banyan.departments import Domain
 
 Scalar = str | int
 Operator = Literal["=", "!=", "starts"]
+
+RECNO = "$recno"
+DELETED = "$deleted"
+MEDIUM_COLUMNS = (RECNO, DELETED)
+"""What a medium of write-once files says of a record beside its fields."""
 
 
 class Severity(StrEnum):
@@ -122,6 +131,8 @@ class PartRule:
     when: Condition | None = None
     attach: str | None = None
     constants: Mapping[str, str] = field(default_factory=dict)
+    share: tuple[str, ...] = ()
+    """Source columns whose raw texts give the part its id, in place of the row's key; empty: not shared."""
     mark: Mark = field(default=NOWHERE, compare=False, repr=False)
 
 
@@ -177,6 +188,8 @@ class Ruleset:
     residue_only: Mapping[str, str] = field(default_factory=dict)
     drop: Mapping[str, str] = field(default_factory=dict)
     side_effects: Mapping[str, str] = field(default_factory=dict)
+    write_once: bool = False
+    """Whether the source is a file that is written once: nothing changes in it and nothing is written back."""
     digest: str = ""
     marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)
     """Where each source column is given its fate, by column name; `''` is the file itself."""

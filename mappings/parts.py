@@ -89,6 +89,7 @@ class PartReader:
             when=when,
             attach=document.attach,
             constants=document.constants,
+            share=document.share,
             mark=self.file.value_mark(steps),
         )
 

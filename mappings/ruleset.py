@@ -13,6 +13,7 @@ from mappings.filters import FilterReader
 from mappings.model import CodeMap, Mark, PartRule, RuleBook, Ruleset
 from mappings.parts import PartReader
 from mappings.seal import seal_book, seal_ruleset
+from mappings.write_once import check_medium_columns, check_shared
 from mappings.yaml_nodes import YamlFile, read_yaml
 
 CODE_MAPS_FILE = "code_maps.yaml"
@@ -135,11 +136,13 @@ class _RulesetReader:
         document, file, found = self.document, self.file, self.found
         known_problems = len(found.found)
         self._check_columns()
+        check_medium_columns(file, document, found)
         source = document.source
         deletes = None
         if source.deletes is not None:
             deletes = read_condition(file, ("source", "deletes"), source.deletes, columns=document.columns, found=found)
         parts = PartReader(file, found, document.columns).read_all(document)
+        check_shared(file, document, parts, found)
         filters = FilterReader(file, found, document.columns).read_all(document.filters)
         if len(found.found) == known_problems:
             self._check_fates(parts)
@@ -160,6 +163,7 @@ class _RulesetReader:
             residue_only=document.residue_only,
             drop={column: one.legal_basis for column, one in document.drop.items()},
             side_effects=document.side_effects,
+            write_once=source.write_once,
             marks=self._marks(),
         )
 

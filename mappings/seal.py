@@ -52,6 +52,7 @@ def _ruleset(ruleset: Ruleset) -> dict[str, object]:
         "residue_only": dict(ruleset.residue_only),
         "drop": dict(ruleset.drop),
         "side_effects": dict(ruleset.side_effects),
+        **({"write_once": True} if ruleset.write_once else {}),
     }
 
 
@@ -80,6 +81,7 @@ def _part(part: PartRule) -> dict[str, object]:
         "attach": part.attach,
         "constants": dict(part.constants),
         "fields": [_field(rule) for rule in part.fields],
+        **({"share": list(part.share)} if part.share else {}),
     }
 
 

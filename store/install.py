@@ -24,6 +24,7 @@ LOGIN_ROLES = (
     "banyan_app",
     "banyan_steward",
     "banyan_auditor",
+    "banyan_judge",
     "banyan_guard",
 )
 _MIGRATIONS = Path(str(files("store"))) / "migrations"

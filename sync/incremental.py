@@ -4,7 +4,8 @@ The run belongs to a `run_key`, shared by the processes that work on it; each ch
 it. Whatever dies in between, the next call with the same key goes on where the ledger says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -20,8 +21,9 @@ from store.postgres import transaction
 from store.runs import Run, RunState
 from store.slices import SliceRow, read_slices
 from store.tables import CHUNK
-from sync.assembly import Rig, open_rig
+from sync.assembly import open_rig
 from sync.engine import RunResult, SyncEngine, is_dead
+from sync.forward import ForwardLane
 from sync.workspace import Workspace
 
 _LEASE_SECONDS = 300
@@ -82,14 +84,13 @@ def plan_incremental(workspace: Workspace, source: SourceRef, *, run_key: str) -
 
     A run found with all its chunks done is finished here: it had lost only its last step.
     """
-    rig = open_rig(workspace, source)
-    lane = rig.forward()
     engine = _engine(workspace, run_key)
-    while (run := engine.open_changes(lane)) is not None:
-        waiting = _waiting(workspace, run.run_no)
-        if waiting:
-            return waiting
-        engine.finish(lane, run)
+    with _lane(workspace, source) as lane:
+        while (run := engine.open_changes(lane)) is not None:
+            waiting = _waiting(workspace, run.run_no)
+            if waiting:
+                return waiting
+            engine.finish(lane, run)
     return []
 
 
@@ -101,12 +102,12 @@ def carry_chunk(workspace: Workspace, source: SourceRef, *, run_no: int, run_key
     run = _read(workspace, source, run_no)
     if run.state is RunState.DONE:
         return None
-    rig = open_rig(workspace, source)
     engine = SyncEngine(workspace.engine("banyan_forward"))
     with transaction(workspace.engine("banyan_forward")) as connection:
         Ledger(connection).renew_run(_held(run, run_key), lease_seconds=_LEASE_SECONDS)
         _free_chunks_of_the_dead(connection, run_no, engine.owner)
-    counts = engine.carry_next(rig.forward(), run)
+    with _lane(workspace, source) as lane:
+        counts = engine.carry_next(lane, run)
     if counts is None:
         _refuse_waiting(workspace, run)
     return counts
@@ -122,7 +123,8 @@ def finish_incremental(workspace: Workspace, source: SourceRef, *, run_no: int, 
         return _result_of(workspace, run)
     _held(run, run_key)
     _refuse_waiting(workspace, run)
-    return _engine(workspace, run_key).finish(open_rig(workspace, source).forward(), run)
+    with _lane(workspace, source) as lane:
+        return _engine(workspace, run_key).finish(lane, run)
 
 
 def sync_once(workspace: Workspace, source: SourceRef, *, run_key: str) -> RunResult | None:
@@ -134,6 +136,15 @@ def sync_once(workspace: Workspace, source: SourceRef, *, run_key: str) -> RunRe
     while carry_chunk(workspace, source, run_no=run_no, run_key=run_key) is not None:
         pass
     return finish_incremental(workspace, source, run_no=run_no, run_key=run_key)
+
+
+@contextmanager
+def _lane(workspace: Workspace, source: SourceRef) -> Iterator[ForwardLane]:
+    rig = open_rig(workspace, source)
+    try:
+        yield rig.forward()
+    finally:
+        rig.port.close()
 
 
 def _engine(workspace: Workspace, run_key: str) -> SyncEngine:

@@ -13,19 +13,11 @@ from banyan.departments import SourceRef
 from banyan.errors import ConfigurationError, StoreUnavailable
 from mappings.model import RuleBook
 from mappings.ruleset import load_rulebook
+from store.install import LOGIN_ROLES
 from store.landing import LandingZone, open_landing
 from wire.cluster import Cluster, ClusterPlace, cluster_home
 
 LEGACY_DATABASE = "orion"
-STORE_ROLES = (
-    "banyan_migrator",
-    "banyan_forward",
-    "banyan_reverse",
-    "banyan_app",
-    "banyan_steward",
-    "banyan_auditor",
-    "banyan_guard",
-)
 _EMBEDDED = "embedded:"
 
 
@@ -89,8 +81,8 @@ class Workspace:
         """Give the passwords the store's login roles are created with."""
         embedded = self._embedded_target()
         if embedded is not None:
-            return {role: self.cluster(embedded).password(role) for role in STORE_ROLES}
-        return {role: read_secret(f"env:{role.upper()}_PASSWORD") for role in STORE_ROLES}
+            return {role: self.cluster(embedded).password(role) for role in LOGIN_ROLES}
+        return {role: read_secret(f"env:{role.upper()}_PASSWORD") for role in LOGIN_ROLES}
 
     def engine(self, role: str) -> sa.Engine:
         """Give the engine of the canonical store for a role."""

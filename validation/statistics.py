@@ -11,6 +11,7 @@ keeps its index and leaves its month: it is explained out of the one and into `u
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
@@ -80,10 +81,11 @@ def _index(raw: pd.Series) -> pd.Series:
 
 def _skipped(days: pd.Series, hours: pd.Series, time_zone: str) -> pd.Series:
     """Tell which local hours no clock ever showed."""
-    clock = _text(hours).where(lambda text: text.str.fullmatch(r"([01]\d|2[0-3])[0-5]\d"))
-    since_midnight = pd.to_timedelta(clock.str[:2].astype("Float64") * 60 + clock.str[2:].astype("Float64"), unit="min")
-    local = days + since_midnight
-    existing = local.dt.tz_localize(time_zone, nonexistent="NaT", ambiguous=False)
+    clock = _text(hours)
+    clock = clock.where(clock.str.fullmatch(r"([01]\d|2[0-3])[0-5]\d"), "0000")
+    local = days + pd.to_timedelta(clock.str[:2].astype(int) * 60 + clock.str[2:].astype(int), unit="min")
+    told_twice_is_summer = np.ones(len(local), dtype=np.bool_)
+    existing = local.dt.tz_localize(time_zone, nonexistent="NaT", ambiguous=told_twice_is_summer)
     return local.notna() & existing.isna()
 
 
@@ -108,15 +110,15 @@ def count_legacy(
     to_index = index.mask(keys.isin(unindexed), NO_INDEX)
     leaves = gone | (to_month != month) | (to_index != index)
     arrives = leaves & ~gone
-    return pd.DataFrame(
+    counts = pd.DataFrame(
         {
             "legacy": _count(index, month),
             "leaving": _count(index[leaves], month[leaves]),
             "arriving": _count(to_index[arrives], to_month[arrives]),
         }
-    ).fillna(0).astype(int).assign(explained=lambda table: table["leaving"] - table["arriving"])[
-        ["legacy", "explained"]
-    ]  # fmt: skip
+    )
+    counts = counts.fillna(0).astype(int)
+    return counts.assign(explained=counts["leaving"] - counts["arriving"])[["legacy", "explained"]]
 
 
 def _count(index: pd.Series, month: pd.Series) -> pd.Series:

@@ -33,6 +33,15 @@ def stream_ids(connection: Psycopg, subject: Subject, table: str) -> Iterator[pl
         yield frame["id"]
 
 
+def stream_live_ids(connection: Psycopg, subject: Subject, table: str) -> Iterator[pl.Series]:
+    """Stream the main ids of the live crosswalk rows of a legacy table."""
+    query = sql.SQL(
+        "select id::text from mig.crosswalk where department_code = %s and source_table_no = %s and deleted_at is null"
+    )
+    for frame in copy_out(connection, query, _ID, (subject.department.code, subject.table_numbers[table])):
+        yield frame["id"]
+
+
 def find_standing(connection: Psycopg, table: str, department_code: str, ids: pl.Series) -> pl.DataFrame:
     """Find which of these ids have a record: column id."""
     query = sql.SQL("select id::text from {} where department_code = %s and id = any(%s::uuid[])").format(

@@ -29,7 +29,7 @@ from store.records import RowsPlace, find_links
 ROWS_PER_CHUNK = 50_000
 Psycopg = psycopg.Connection[Any]
 _NO_RUN = 0
-_ADOPTED = {"table": pl.String(), "key": pl.String(), "id": pl.Binary(), "part": pl.String()}
+_ADOPTED = ("table", "key", "id", "part")
 
 
 @dataclass(frozen=True, slots=True)

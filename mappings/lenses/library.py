@@ -4,7 +4,19 @@
 answered with identifiers (`mappings.lenses.references`).
 """
 
-from mappings.lenses import case_numbers, dates, flags, instants, names, numbers, phones, plates, text
+from mappings.lenses import (
+    case_numbers,
+    dates,
+    fixed_numbers,
+    flags,
+    instants,
+    joined,
+    names,
+    numbers,
+    phones,
+    plates,
+    text,
+)
 from mappings.lenses.lens import Lens
 
 LENSES: dict[str, Lens] = {
@@ -12,6 +24,7 @@ LENSES: dict[str, Lens] = {
     "text.padded": text.PADDED,
     "text.trimmed": text.TRIMMED,
     "text.max": text.BOUNDED,
+    "text.joined": joined.JOINED,
     "name.use_name": names.USE_NAME,
     "name.given": names.GIVEN,
     "date.yyyymmdd": dates.DAY,
@@ -21,6 +34,8 @@ LENSES: dict[str, Lens] = {
     "number.integer": numbers.INTEGER,
     "number.decimal_comma": numbers.DECIMAL_COMMA,
     "number.implied": numbers.IMPLIED,
+    "number.point": fixed_numbers.POINT,
+    "number.as_code": fixed_numbers.AS_CODE,
     "flag": flags.FLAG,
     "code": text.VERBATIM,
     "phone.fr": phones.FRENCH,

@@ -150,6 +150,17 @@ def test_a_removed_part_blanks_its_columns_and_an_absent_one_keeps_its_blanks():
     assert written.degraded.is_empty()
 
 
+def test_a_removed_part_takes_its_residue_away_and_is_listed_when_the_row_always_has_it():
+    journey = Journey(OFFENCE, offences(["1", "7", "1", "VOL", "19800231", "    ", "O", None]))
+    journey.parts["incident"] = journey.parts["incident"].clear()
+
+    written = journey.write()
+
+    assert written.rows.select("day", "hour").rows() == [(None, None)]
+    causes = written.degraded.select("canonical_table", "kind", "cause").rows()
+    assert ("incident", "NO_PLACE", "the legacy row always has this part") in causes
+
+
 def test_a_part_added_in_the_new_system_fills_its_columns():
     journey = Journey(PERSON, people({"plate": "  "}))
     main_id = journey.mapped.crosswalk["id"][0]

@@ -50,7 +50,7 @@ WAIVER = (
 DECISION = "update mig.quarantine set state = 'REPAIRED', decided_by = 'a', decided_at = now(), decision = '{}'"
 
 MAY = {
-    "banyan_forward": [ITEM, "select * from justice.vehicle", CROSSWALK, QUARANTINE, RUN, EVIDENCE, LOG,
+    "banyan_forward": [ITEM, "select * from justice.vehicle", CROSSWALK, QUARANTINE, RUN, LOG,
                        "select * from mig.slice", "select mig.is_signed('known')"],
     "banyan_reverse": ["select * from justice.item", "select * from mig.outbox", "select * from mig.crosswalk",
                        CROSSWALK, DEGRADED, RUN, LOG,
@@ -61,6 +61,8 @@ MAY = {
     "banyan_steward": [SIGN_OFF, WAIVER, DECISION, LOG, "select * from justice.item", "select * from mig.lineage"],
     "banyan_auditor": ["select * from mig.journal", "select * from mig.processing_log", "select * from mig.chain",
                        "select * from mig.conservation", "select * from mig.sign_off", "select * from mig.unfitted"],
+    "banyan_judge": [EVIDENCE, "select * from justice.item", "select * from mig.crosswalk",
+                     "select * from mig.quarantine", "select * from mig.degraded_write_back"],
     "banyan_guard": [SLICE, JOURNAL, EVIDENCE, "select * from mig.slice for no key update",
                      "select * from mig.unfitted", "select max(id) from mig.outbox"],
 }  # fmt: skip
@@ -80,6 +82,8 @@ MAY_NOT = {
                        "delete from mig.sign_off", "select residue from mig.crosswalk", "select * from mig.outbox"],
     "banyan_auditor": ["select * from justice.item", "select * from mig.crosswalk", "select * from mig.quarantine",
                        JOURNAL, LOG, SIGN_OFF, SLICE, "delete from mig.journal"],
+    "banyan_judge": [ITEM, "update justice.item set description = ''", "delete from justice.item", SLICE, JOURNAL,
+                     SIGN_OFF, RUN, CROSSWALK, DEGRADED, "delete from mig.quarantine", "select * from mig.outbox"],
     "banyan_guard": ["select * from justice.item", ITEM, "delete from mig.slice", "delete from mig.journal",
                      "update mig.slice set closure = ''", "insert into mig.slice default values", SIGN_OFF, RUN,
                      "select relation, key from mig.outbox", "select * from mig.crosswalk",

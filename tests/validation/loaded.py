@@ -34,6 +34,7 @@ class Loaded:
     port: LegacyPort
     defects: pl.DataFrame
     left_out: dict[str, list[str]]
+    fields_left_out: dict[str, list[tuple[str, str]]]
 
 
 def load_estate(make_database, store: StorePlace, size: str = "XS") -> Loaded:
@@ -44,24 +45,24 @@ def load_estate(make_database, store: StorePlace, size: str = "XS") -> Loaded:
     port = open_postgresql(url, "orion")
     add_department(open_engine(store.url(), pool_size=0), replace(ISERE, closures=(CLOSURE, REFERENCE)))
     own(store, "LEGACY")
-    left_out = _carry(port, load_rulebook(RULES), store)
+    loaded = Loaded(store, port, estate.defects, {}, {})
+    _carry(loaded, load_rulebook(RULES))
     store.run("analyze")
-    return Loaded(store, port, estate.defects, left_out)
+    return loaded
 
 
-def _carry(port: LegacyPort, book: RuleBook, store: StorePlace) -> dict[str, list[str]]:
+def _carry(loaded: Loaded, book: RuleBook) -> None:
     context = MapContext("38", "ORION", "Europe/Paris", b"k" * 32, date(2026, 3, 1))
     filtered: dict[str, pl.Series] = {}
-    left_out = {}
-    with store.transaction("banyan_forward") as connection:
+    with loaded.store.transaction("banyan_forward") as connection:
         for table in load_order(book):
             ruleset = book.rulesets[table]
-            rows = port.read_range(table, KeyRange(None, None)).rows.select(
+            rows = loaded.port.read_range(table, KeyRange(None, None)).rows.select(
                 name for name in ruleset.columns if name not in ruleset.drop
             )
             mapped = apply_forward(compile_ruleset(ruleset, book, context), rows, replace(context, filtered=filtered))
             for part in ruleset.parts:
                 write_parts(raw(connection), part.table, mapped.parts[part.name])
             filtered[table] = mapped.filtered["source_key"]
-            left_out[table] = [*mapped.filtered["source_key"], *mapped.rejected["source_key"]]
-    return left_out
+            loaded.left_out[table] = [*mapped.filtered["source_key"], *mapped.rejected["source_key"]]
+            loaded.fields_left_out[table] = mapped.rejected_fields.select("source_key", "column").rows()

@@ -5,7 +5,7 @@ declare
   wanted text;
 begin
   foreach wanted in array array['banyan_owner', 'banyan_migrator', 'banyan_forward', 'banyan_reverse', 'banyan_app',
-                                'banyan_steward', 'banyan_auditor', 'banyan_guard'] loop
+                                'banyan_steward', 'banyan_auditor', 'banyan_judge', 'banyan_guard'] loop
     if not exists (select from pg_roles where rolname = wanted) then
       begin
         execute format('create role %I %s noinherit nosuperuser nocreatedb nocreaterole noreplication nobypassrls',

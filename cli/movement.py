@@ -1,0 +1,163 @@
+"""What `load` and `sync` do, as functions that a person, the demo and a clock can call: first copy, changes, way back.
+
+Every function may run again at any time: it resumes what was left open, or finds nothing to do.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from banyan.config import OperatingSystemActors
+from banyan.departments import Actor, Closure, Phase, Side, SourceRef
+from banyan.errors import StoreFenced, UsageError
+from banyan.records import ChunkCounts
+from store.journal import ProcessingEntry, append_processing
+from store.ledger import LedgerReader
+from store.postgres import transaction
+from store.runs import RunKind, RunState
+from store.slices import Expected, Target, transition
+from sync.assembly import Rig
+from sync.engine import RunResult, SyncEngine, Watcher, watch_nothing
+from sync.lane import Checkpoint, pass_by
+from sync.workspace import Workspace
+
+_BEFORE = (Phase.REGISTERED, Phase.ASSESSED, Phase.MAPPED, Phase.LOADING)
+_OPEN_TO_LOAD = (*_BEFORE, Phase.SYNCING, Phase.READY)
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What one run of one route did; `is_new` is False when the run had ended before and is only told again."""
+
+    route: str
+    run_no: int
+    kind: RunKind
+    totals: dict[str, ChunkCounts]
+    is_new: bool = True
+
+    @property
+    def total(self) -> ChunkCounts:
+        """Give the counts of all tables together."""
+        return sum(self.totals.values(), ChunkCounts())
+
+
+def sources_of(workspace: Workspace, code: str) -> list[SourceRef]:
+    """Name the legacy systems of a department; refuses a department without any."""
+    workspace.project.department(code)
+    found = [SourceRef(code, system) for system in workspace.project.departments[code].sources]
+    if not found:
+        raise UsageError(f"department {code} has no legacy system in the project; nothing was read")
+    return found
+
+
+def actor_of(workspace: Workspace) -> Actor:
+    """Name who is at the keyboard, for the journal and the processing log."""
+    return OperatingSystemActors(workspace.project.people).current()
+
+
+def first_copy(
+    rig: Rig, actor: Actor, *, watcher: Watcher = watch_nothing, checkpoint: Checkpoint = pass_by
+) -> Carried:
+    """Make or resume the first copy of a legacy system; its slices end in SYNCING. A second time it only tells."""
+    _refuse_moved(rig)
+    lane = rig.forward()
+    told = _find_first_copy(rig)
+    if told is not None:
+        _advance_phases(rig, Phase.SYNCING, actor)  # a copy that ended just before its slices were moved
+        return told
+    _advance_phases(rig, Phase.LOADING, actor)
+    engine = rig.forward_engine(watcher=watcher, checkpoint=checkpoint)
+    result = engine.load(lane, lane.plan_load, rules_digest=rig.book.digest)
+    _log(rig, actor, "banyan_forward", ("collection", f"first copy of {rig.source}", result.run_no))
+    _advance_phases(rig, Phase.SYNCING, actor)
+    return Carried(str(lane.route), result.run_no, RunKind.LOAD, result.totals)
+
+
+def carry_changes(rig: Rig, actor: Actor, *, watcher: Watcher = watch_nothing) -> list[Carried]:
+    """Carry what changed since the last time: to the canonical store, and back for closures it owns."""
+    done: list[Carried] = []
+    owned = [found for found in rig.closures if rig.slices(found.name)[0].owner is Side.CANONICAL]
+    lane = rig.forward()
+    if lane.watermark() is None:
+        raise UsageError(
+            f"{rig.source} has no first copy yet, or it was not finished; nothing was carried",
+            hint=f"banyan load {rig.source.department_code}",
+        )
+    if len(owned) < len(rig.closures):
+        engine = rig.forward_engine(watcher=watcher)
+        result = engine.advance(lane)
+        done += _told(rig, actor, str(lane.route), RunKind.CHANGES, result)
+    for found in owned:
+        if _is_going_back(rig, found):
+            back = rig.reverse(found.name)
+            reverse = SyncEngine(rig.workspace.engine("banyan_reverse"), watcher=watcher)
+            done += _told(rig, actor, str(back.route), RunKind.REVERSE, reverse.advance(back, RunKind.REVERSE))
+    return done
+
+
+def _is_going_back(rig: Rig, found: Closure) -> bool:
+    """Tell whether the way back is exercised in this phase: not once the rollback is over."""
+    return rig.slices(found.name)[0].phase not in (Phase.RETIRED, Phase.HALT)
+
+
+def _told(rig: Rig, actor: Actor, route: str, kind: RunKind, result: RunResult | None) -> list[Carried]:
+    if result is None:
+        return []
+    role, operation = ("banyan_forward", "collection")
+    if kind is RunKind.REVERSE:
+        role, operation = ("banyan_reverse", "transfer")
+    _log(rig, actor, role, (operation, f"changes along {route}", result.run_no))
+    return [Carried(route, result.run_no, kind, result.totals)]
+
+
+def _find_first_copy(rig: Rig) -> Carried | None:
+    """Find the first copy when it is done: a second one could not see what was deleted in between."""
+    lane = rig.forward()
+    if lane.watermark() is None:
+        return None
+    with transaction(rig.workspace.engine("banyan_forward")) as connection:
+        reader = LedgerReader(connection)
+        for run in reader.read_runs(rig.source):
+            if run.kind is RunKind.LOAD and run.state is RunState.DONE:
+                totals = reader.read_totals(run.run_no)
+                return Carried(str(lane.route), run.run_no, RunKind.LOAD, totals, is_new=False)
+    return None
+
+
+def _refuse_moved(rig: Rig) -> None:
+    for found in rig.closures:
+        row = rig.slices(found.name)[0]
+        if row.phase not in _OPEN_TO_LOAD or row.owner is not Side.LEGACY:
+            raise StoreFenced(
+                f"{found.name} is {row.phase.value} and owned by {row.owner.value}: a first copy would overwrite what "
+                "people did there; nothing was read",
+                hint=f"banyan switch status {found.name}",
+                closure=found.name,
+            )
+
+
+def _advance_phases(rig: Rig, until: Phase, actor: Actor) -> None:
+    """Move the slices of each closure through the phases before `until`, each step in the journal."""
+    path = (*_BEFORE, Phase.SYNCING)
+    for found in rig.closures:
+        with transaction(rig.workspace.engine("banyan_guard")) as connection:
+            row = rig.slices(found.name)[0]
+            if row.phase not in path:
+                continue
+            steps = path[path.index(row.phase) : path.index(until) + 1]
+            for here, following in pairwise(steps):
+                target = Target(following, row.epoch)
+                transition(connection, found.name, Expected(here, row.epoch), target, actor=actor)
+
+
+def _log(rig: Rig, actor: Actor, role: str, deed: tuple[str, str, int]) -> None:
+    operation, reason, run_no = deed
+    entry = ProcessingEntry(
+        actor=actor,
+        department_code=rig.source.department_code,
+        operation=operation,
+        reason=reason,
+        record_refs=(str(rig.source),),
+        run_no=run_no,
+    )
+    with transaction(rig.workspace.engine(role)) as connection:
+        append_processing(connection, entry)

@@ -1,0 +1,165 @@
+"""`banyan load` and `banyan sync`: the first copy, then changes in either direction; every row accounted for."""
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.places import current_project
+from cli.progress import show_progress
+from cli.tables import print_json, print_line, print_next, print_table, thousands
+
+if TYPE_CHECKING:
+    from banyan.records import ChunkCounts
+    from cli.movement import Carried
+
+sync_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+DepartmentArgument = Annotated[str, typer.Argument(metavar="DEPT", help="A department of the project, such as 38.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document; progress as JSON lines on standard error.")]
+_FATES = ("read", "loaded", "unchanged", "deleted", "filtered", "quarantined", "in_flight")
+
+
+def load(dept: DepartmentArgument, as_json: AsJson = False) -> None:
+    """Make the first copy of a department, or resume it: install store, capture and fences, then copy every row.
+
+    Ctrl-C pauses; the same command resumes. When the copy is done, its account is told again and nothing is read.
+    """
+    from cli.movement import actor_of, first_copy, sources_of
+    from sync.assembly import prepare
+    from sync.workspace import opened
+
+    with opened(current_project()) as workspace:
+        done = []
+        for source in sources_of(workspace, dept):
+            rig = prepare(workspace, source)
+            watcher = show_progress(f"load {source}", as_json=as_json)
+            done.append(first_copy(rig, actor_of(workspace), watcher=watcher))
+    _tell(done, as_json=as_json, following=f"banyan sync run {dept}")
+
+
+@sync_app.command("run", epilog="Example: banyan sync run 38")
+def run_sync(dept: DepartmentArgument, as_json: AsJson = False) -> None:
+    """Carry what changed since the last run: to the new system, and back where the new system is the owner."""
+    done = _carry(dept, as_json=as_json)
+    if not done and not as_json:
+        print_line(f"OK   {dept}: nothing changed since the last run")
+        return
+    _tell(done, as_json=as_json, following="banyan sync status")
+
+
+@sync_app.command("status", epilog="Example: banyan sync status --json")
+def show_status(as_json: AsJson = False) -> None:
+    """Show each department: slices in the new system, lag, way back, quarantine, and what waits for a person."""
+    from cli.status import Word, read_status
+    from sync.workspace import opened
+
+    project = current_project()
+    with opened(project) as workspace:
+        found = [read_status(workspace, code) for code in sorted(project.departments)]
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    words = [one.word for one in found]
+    print_line(
+        f"{len(found)} departments · {words.count(Word.NO)} stopped · {words.count(Word.WAIT)} wait for you"
+        if len(found) != 1
+        else f"1 department · {words.count(Word.NO)} stopped · {words.count(Word.WAIT)} waits for you"
+    )
+    columns = ("dept", "new system", "forward lag", "way back", "quarantine", "state", "")
+    rows = [
+        (one.department, one.moved, one.forward_lag, one.way_back, one.quarantine, one.word.value, one.sentence)
+        for one in found
+    ]
+    print_table("", columns, rows)
+    following = next((one.following for one in found if one.following and one.word is Word.NO), "")
+    following = following or next((one.following for one in found if one.following), "")
+    if following:
+        print_next(following)
+
+
+@sync_app.command("watch", epilog="Example: banyan sync watch 38 --every 5")
+def watch_sync(
+    dept: DepartmentArgument,
+    every: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two looks.")] = 5.0,
+    rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Stop after this number of looks.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document a run, one a line.")] = False,
+) -> None:
+    """Carry changes again and again until Ctrl-C; one line for each run that had something to carry."""
+    looked = 0
+    while rounds is None or looked < rounds:
+        if looked:
+            time.sleep(every)
+        for one in _carry(dept, as_json=as_json):
+            if as_json:
+                sys.stdout.write(json.dumps(_document(one), sort_keys=True) + "\n")
+            else:
+                rows = one.total.rows
+                print_line(f"run {one.run_no}  {one.route}  {_equation(one)}  {'ok' if rows.is_balanced else 'NO'}")
+        sys.stdout.flush()
+        looked += 1
+
+
+def _carry(dept: str, *, as_json: bool) -> "list[Carried]":
+    from cli.movement import actor_of, carry_changes, sources_of
+    from sync.assembly import open_rig
+    from sync.workspace import opened
+
+    with opened(current_project()) as workspace:
+        done = []
+        for source in sources_of(workspace, dept):
+            watcher = show_progress(f"sync {source}", as_json=as_json)
+            done += carry_changes(open_rig(workspace, source), actor_of(workspace), watcher=watcher)
+    return done
+
+
+def _tell(done: "list[Carried]", *, as_json: bool, following: str) -> None:
+    if as_json:
+        print_json({"runs": [_document(one) for one in done], "next": following})
+        return
+    for one in done:
+        print_conservation(one)
+    print_next(following)
+
+
+def print_conservation(one: "Carried") -> None:
+    """Write the account of a run: each row read has exactly one fate, each part emitted was placed."""
+    told = "" if one.is_new else "   (done before; nothing was read now)"
+    print_line(f"RUN {one.run_no}  {one.kind.value}  {one.route}{told}")
+    columns = ("table", *(name.replace("_", " ") for name in _FATES), "fields")
+    rows: list[tuple[object, ...]] = [(name, *_fates(counts)) for name, counts in one.totals.items()]
+    print_table("", columns, [*rows, ("all", *_fates(one.total))])
+    print_line(f"conserved  {_equation(one)}")
+    parts = one.total.parts
+    if parts.emitted:
+        print_line(
+            f"parts      {thousands(parts.emitted)} emitted = {thousands(parts.inserted)} inserted + "
+            f"{thousands(parts.updated)} updated + {thousands(parts.unchanged)} unchanged + "
+            f"{thousands(parts.merged)} merged"
+        )
+
+
+def _fates(counts: "ChunkCounts") -> tuple[int, ...]:
+    return (*(getattr(counts.rows, name) for name in _FATES), counts.rejected_fields)
+
+
+def _equation(one: "Carried") -> str:
+    rows = one.total.rows
+    terms = [(getattr(rows, name), name.replace("_", " ")) for name in _FATES[1:]]
+    said = " + ".join(f"{thousands(count)} {name}" for count, name in terms if count) or "0"
+    return f"{thousands(rows.read)} read = {said}"
+
+
+def _document(one: "Carried") -> dict[str, object]:
+    return {
+        "route": one.route,
+        "run_no": one.run_no,
+        "kind": one.kind.value,
+        "is_new": one.is_new,
+        "is_balanced": one.total.is_balanced,
+        "total": asdict(one.total),
+        "tables": {name: asdict(counts) for name, counts in one.totals.items()},
+    }

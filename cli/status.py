@@ -1,0 +1,166 @@
+"""Where each department stands: slices moved, lag either way, quarantine, and what waits for a person. Reads only."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from banyan.clock import now
+from banyan.departments import Phase, Side, SourceRef
+from banyan.errors import BanyanError, ConfigurationError
+from banyan.records import Origin
+from cli.progress import duration
+from store.postgres import transaction
+from store.row_tables import DEGRADED_WRITE_BACK, QUARANTINE
+from store.runs import RunState
+from store.slices import SliceRow, read_slices
+from store.tables import RUN, WATERMARK
+from sync.assembly import Rig, open_rig
+from sync.workspace import Workspace
+
+
+class Word(StrEnum):
+    """The state of a department in one word."""
+
+    OK = "ok"
+    WAIT = "WAIT"
+    NO = "NO"
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a route is behind: keys that wait, and how long at most, since its last run."""
+
+    pending: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{duration(self.seconds)}, {self.pending} rows" if self.pending else "0 s"
+
+
+@dataclass(frozen=True, slots=True)
+class DepartmentStatus:
+    """One line of `banyan sync status`."""
+
+    department: str
+    moved: str
+    forward_lag: str
+    way_back: str
+    quarantine: str
+    word: Word
+    sentence: str
+    following: str
+    lags: dict[str, Lag]
+    quarantined_rows: int = 0
+    quarantined_fields: int = 0
+    degraded: int = 0
+
+
+def read_status(workspace: Workspace, code: str) -> DepartmentStatus:
+    """Read where a department stands; what does not answer is shown as stopped, with its reason."""
+    lags: dict[str, Lag] = {}
+    try:
+        rigs = [open_rig(workspace, SourceRef(code, name)) for name in workspace.project.departments[code].sources]
+        with transaction(workspace.engine("banyan_steward")) as connection:
+            slices = [row for row in read_slices(connection) if row.department_code == code]
+            rows, fields = _quarantined(connection, code)
+            degraded = _degraded(connection, code)
+            trouble = _trouble(connection, code, slices, degraded)
+        for rig in rigs:
+            lags |= _lags(rig)
+    except BanyanError as error:
+        word = Word.WAIT if isinstance(error, ConfigurationError) else Word.NO
+        following = error.hint or "banyan doctor"
+        stopped = "STOPPED" if word is Word.NO else "-"
+        return DepartmentStatus(code, "-", stopped, "-", "-", word, error.message, following, lags)
+    moved = sum(row.owner is Side.CANONICAL for row in slices)
+    word, sentence, following = trouble
+    forward = [lag for name, lag in lags.items() if name.endswith(Side.CANONICAL.value)]
+    back = [lag for name, lag in lags.items() if not name.endswith(Side.CANONICAL.value)]
+    return DepartmentStatus(
+        department=code,
+        moved=f"{moved} of {len(slices)}",
+        forward_lag=_text(forward),
+        way_back=_text(back),
+        quarantine=f"{rows} rows, {fields} fields",
+        word=word,
+        sentence=sentence,
+        following=following,
+        lags=lags,
+        quarantined_rows=rows,
+        quarantined_fields=fields,
+        degraded=degraded,
+    )
+
+
+def _text(lags: list[Lag]) -> str:
+    return "; ".join(map(str, lags)) or "-"
+
+
+def _lags(rig: Rig) -> dict[str, Lag]:
+    lane = rig.forward()
+    since = lane.watermark()
+    owned = [found for found in rig.closures if rig.slices(found.name)[0].owner is Side.CANONICAL]
+    lags: dict[str, Lag] = {}
+    if since is not None and len(owned) < len(rig.closures):
+        changed = [c for c in rig.port.changes(since) if c.origin is Origin.PERSON and c.table in rig.book.rulesets]
+        lags[f"{rig.source} -> {Side.CANONICAL.value}"] = Lag(len(changed), _age(rig, Side.CANONICAL))
+    for found in owned:
+        queue = rig.reverse(found.name).queue()
+        lags[f"{found.name} -> {Side.LEGACY.value}"] = Lag(queue, _age(rig, Side.LEGACY))
+    return lags
+
+
+def _age(rig: Rig, to_side: Side) -> float:
+    """Give the seconds since a route last ended a run: what waits is younger than that."""
+    route = (RUN.c.department_code == rig.source.department_code, RUN.c.system_code == rig.source.system_code)
+    with transaction(rig.workspace.engine("banyan_steward")) as connection:
+        ended: datetime | None = connection.scalar(
+            sa.select(sa.func.max(RUN.c.closed_at)).where(*route, RUN.c.to_side == to_side.value)
+        )
+        ended = ended or connection.scalar(sa.select(sa.func.max(WATERMARK.c.updated_at)))
+    return (now() - ended).total_seconds() if ended is not None else 0.0
+
+
+def _quarantined(connection: Connection, code: str) -> tuple[int, int]:
+    is_row = QUARANTINE.c.column_name.is_(None)
+    counted = connection.execute(
+        sa.select(sa.func.count().filter(is_row), sa.func.count().filter(~is_row)).where(
+            QUARANTINE.c.department_code == code, QUARANTINE.c.state == "OPEN"
+        )
+    ).one()
+    return int(counted[0]), int(counted[1])
+
+
+def _degraded(connection: Connection, code: str) -> int:
+    query = sa.select(sa.func.count()).where(
+        DEGRADED_WRITE_BACK.c.department_code == code, DEGRADED_WRITE_BACK.c.state == "OPEN"
+    )
+    return int(connection.scalar(query) or 0)
+
+
+def _trouble(connection: Connection, code: str, slices: list[SliceRow], degraded: int) -> tuple[Word, str, str]:
+    """Say the first thing that needs a person, the gravest first."""
+    if any(row.phase is Phase.HALT for row in slices):
+        return Word.NO, "halted until two people have reconciled", f"banyan switch status {slices[0].closure}"
+    if any(not row.is_armed for row in slices):
+        return Word.NO, "closed since the store restarted, until the guard has armed it", "banyan guard"
+    left = connection.execute(
+        sa.select(RUN.c.run_no, RUN.c.kind, RUN.c.opened_at, (RUN.c.lease_until < sa.func.now()).label("is_over"))
+        .where(RUN.c.department_code == code, RUN.c.state == RunState.OPEN.value)
+        .order_by(RUN.c.run_no)
+    ).first()
+    if left is not None:
+        named = f"run {left.run_no} ({left.kind}) of {left.opened_at:%Y-%m-%d %H:%M} UTC"
+        resume = f"banyan load {code}" if left.kind == "LOAD" else f"banyan sync run {code}"
+        if left.is_over:
+            return Word.WAIT, f"{named} was left unfinished", resume
+        return Word.OK, f"{named} is open", ""
+    if any(row.phase in (Phase.REGISTERED, Phase.ASSESSED, Phase.MAPPED, Phase.LOADING) for row in slices):
+        return Word.WAIT, "no first copy yet", f"banyan load {code}"
+    if degraded:
+        return Word.WAIT, f"{degraded} degraded write-backs", f"banyan quarantine top {code}"
+    until = min((row.deadline for row in slices if row.deadline and row.phase is Phase.LIVE), default=None)
+    return Word.OK, f"rollback until {until:%Y-%m-%d}" if until else "", ""

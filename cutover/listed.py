@@ -1,0 +1,133 @@
+"""The lists and counts of the store as the facts of a verdict: filtered, quarantined, degraded, conserved."""
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from banyan.findings import LevelResult
+from banyan.records import PartCounts
+from store.row_tables import DEGRADED_WRITE_BACK, FILTERED_ROW, QUARANTINE
+from validation.conservation import Balances
+from validation.facts import (
+    DegradedWriteBack,
+    FilteredRows,
+    QuarantinedFields,
+    QuarantinedRows,
+    TableConservation,
+)
+from validation.statistics import FACTS_TABLE, StatisticLine, count_canonical, read_facts, statistics_level
+from validation.subject import Subject
+from validation.text import Text
+
+
+def statistics_of(connection: Connection, subject: Subject) -> tuple[LevelResult, tuple[StatisticLine, ...]]:
+    """Compare the statistics of both sides, in pandas, from the raw facts and the records."""
+    number = subject.table_numbers[FACTS_TABLE]
+    department = subject.department.code
+    left_out = set(
+        connection.scalars(
+            sa.select(FILTERED_ROW.c.source_key).where(
+                FILTERED_ROW.c.department_code == department, FILTERED_ROW.c.source_table_no == number
+            )
+        )
+    )
+    waiting = connection.execute(
+        sa.select(QUARANTINE.c.source_key, QUARANTINE.c.column_name).where(
+            QUARANTINE.c.department_code == department,
+            QUARANTINE.c.source_table_no == number,
+            QUARANTINE.c.state == "OPEN",
+        )
+    ).fetchall()
+    left_out |= {row.source_key for row in waiting if row.column_name is None}
+    fields = {(row.source_key, row.column_name) for row in waiting if row.column_name is not None}
+    canonical = count_canonical(connection, department, subject.department.time_zone)
+    return statistics_level(
+        read_facts(subject.port),
+        left_out,
+        canonical,
+        time_zone=subject.department.time_zone,
+        fields_left_out=fields,
+    )
+
+
+def conservation_of(balances: Balances) -> tuple[TableConservation, ...]:
+    """Give the two equations of each legacy table."""
+    return tuple(
+        TableConservation(
+            balance.table,
+            balance.row_counts,
+            balances.last_runs[balance.table][1].parts if balance.table in balances.last_runs else PartCounts(),
+        )
+        for balance in balances.tables
+    )
+
+
+def _names(subject: Subject) -> dict[int, str]:
+    return {number: table for table, number in subject.table_numbers.items() if table in subject.tables}
+
+
+def filtered_of(connection: Connection, subject: Subject) -> Iterator[FilteredRows]:
+    """List what named rules keep out, with their legal basis."""
+    names = _names(subject)
+    bases = {(r.table, rule.name): rule.basis for r in subject.book.rulesets.values() for rule in r.filters}
+    rows = connection.execute(
+        sa.select(FILTERED_ROW.c.source_table_no, FILTERED_ROW.c.rule, sa.func.count())
+        .where(FILTERED_ROW.c.department_code == subject.department.code, FILTERED_ROW.c.source_table_no.in_(names))
+        .group_by(FILTERED_ROW.c.source_table_no, FILTERED_ROW.c.rule)
+        .order_by(FILTERED_ROW.c.source_table_no, FILTERED_ROW.c.rule)
+    )
+    for number, rule, count in rows:
+        table = names[number]
+        yield FilteredRows(table, rule, Text.same(bases.get((table, rule), rule)), count)
+
+
+def _quarantine(subject: Subject) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        QUARANTINE.c.department_code == subject.department.code,
+        QUARANTINE.c.source_table_no.in_(_names(subject)),
+        QUARANTINE.c.state == "OPEN",
+    )
+
+
+def quarantined_rows_of(connection: Connection, subject: Subject) -> Iterator[QuarantinedRows]:
+    """List the rows that wait in quarantine, by cause."""
+    names = _names(subject)
+    rows = connection.execute(
+        sa.select(QUARANTINE.c.source_table_no, QUARANTINE.c.cause, sa.func.count())
+        .where(*_quarantine(subject), QUARANTINE.c.column_name.is_(None))
+        .group_by(QUARANTINE.c.source_table_no, QUARANTINE.c.cause)
+        .order_by(QUARANTINE.c.source_table_no, QUARANTINE.c.cause)
+    )
+    for number, cause, count in rows:
+        yield QuarantinedRows(names[number], Text.same(cause), count, "banyan quarantine top 38")
+
+
+def quarantined_fields_of(connection: Connection, subject: Subject) -> Iterator[QuarantinedFields]:
+    """List the fields of loaded rows that wait in quarantine, by cause."""
+    names = _names(subject)
+    rows = connection.execute(
+        sa.select(QUARANTINE.c.source_table_no, QUARANTINE.c.column_name, QUARANTINE.c.cause, sa.func.count())
+        .where(*_quarantine(subject), QUARANTINE.c.column_name.is_not(None))
+        .group_by(QUARANTINE.c.source_table_no, QUARANTINE.c.column_name, QUARANTINE.c.cause)
+        .order_by(QUARANTINE.c.source_table_no, QUARANTINE.c.column_name, QUARANTINE.c.cause)
+    )
+    for number, column, cause, count in rows:
+        yield QuarantinedFields(names[number], column, Text.same(cause), count)
+
+
+def degraded_of(connection: Connection, subject: Subject) -> Iterator[DegradedWriteBack]:
+    """List the edits the legacy system cannot say, by kind."""
+    rows = connection.execute(
+        sa.select(
+            DEGRADED_WRITE_BACK.c.kind,
+            DEGRADED_WRITE_BACK.c.canonical_table,
+            DEGRADED_WRITE_BACK.c.column_name,
+            sa.func.count(),
+        )
+        .where(DEGRADED_WRITE_BACK.c.department_code == subject.department.code, DEGRADED_WRITE_BACK.c.state == "OPEN")
+        .group_by(DEGRADED_WRITE_BACK.c.kind, DEGRADED_WRITE_BACK.c.canonical_table, DEGRADED_WRITE_BACK.c.column_name)
+        .order_by(sa.func.count().desc())
+    )
+    for kind, table, column, count in rows:
+        yield DegradedWriteBack(Text.same(kind), table, column or "", count)

@@ -1,0 +1,151 @@
+"""`sync_38` run to its end by Airflow, beside people who work, sources that fail and a clock that is lost."""
+
+import polars as pl
+import pytest
+
+from banyan.errors import ConfigurationError
+from banyan.records import KeyRange
+from mappings.closure import load_order
+from mappings.engine import apply_forward
+from store.postgres import raw, transaction
+from store.records import read_records
+from sync.assembly import Rig
+from sync.forward import look_up
+
+pytestmark = [pytest.mark.server, pytest.mark.airflow]
+
+PEOPLE = ["orion.t_personne", "t_personne"]
+
+
+def records_by_legacy(rig: Rig) -> dict[str, list[pl.DataFrame]]:
+    """Give what the legacy rows mean now, by canonical table."""
+    setting = rig.setting("banyan_forward")
+    found: dict[str, list[pl.DataFrame]] = {}
+    for table in load_order(rig.book):
+        ruleset = rig.book.rulesets[table]
+        kept = [column for column in ruleset.columns if column not in ruleset.drop]
+        rows = rig.port.read_range(table, KeyRange(None, None)).rows.select(kept)
+        with transaction(setting.engine) as connection:
+            context = look_up(raw(connection), setting, ruleset, rows)
+        mapped = apply_forward(setting.compiled(table), rows, context)
+        for part in ruleset.parts:
+            found.setdefault(part.table, []).append(mapped.parts[part.name].drop("source_key"))
+    return found
+
+
+def assert_canonical_equals_legacy(place) -> None:
+    """Compare every record with the legacy row it stands for: none lost, none doubled, none stale."""
+    with place.rig() as rig:
+        for table, frames in records_by_legacy(rig).items():
+            ids = pl.concat([frame["id"] for frame in frames])
+            stored = place.run_store(f"select id from justice.{table}")
+            assert len(stored) == ids.n_unique(), table
+            for frame in frames:
+                with transaction(rig.workspace.engine("banyan_forward")) as connection:
+                    records = read_records(raw(connection), table, "38", frame["id"])
+                same = records.select(frame.columns).sort("id").equals(frame.sort("id"))
+                assert same, table
+
+
+def surnames(place, keys: set[str]) -> set[str]:
+    rows = place.run_legacy("select trim(nom) from orion.t_personne where id_pers::text = any(%s)", (sorted(keys),))
+    return {name for (name,) in rows if name and len(name) > 3}
+
+
+def test_a_sync_carries_what_people_changed_and_nothing_twice(airflow, under_way):
+    before = under_way.watermark()
+    touched = under_way.people_work(60, seed=3)
+
+    first = airflow.run("sync_38")
+    after = under_way.watermark()
+    second = airflow.run("sync_38")
+
+    assert touched["t_personne"]
+    assert first.state == "success"
+    assert set(airflow.states(first)["carry"]) == {"success"}
+    assert len(airflow.states(first)["carry"]) == len(touched)
+    assert after != before
+    assert_canonical_equals_legacy(under_way)
+    assert second.state == "success"
+    assert airflow.states(second) == {
+        "gate": ["success"], "plan": ["success"], "carry": ["skipped"], "finish": ["skipped"]
+    }  # fmt: skip
+    assert under_way.watermark() == after
+    assert [state for _, _, state in under_way.runs()] == ["DONE", "DONE"]
+
+
+def test_only_references_and_counts_stand_in_the_metadata_of_airflow(airflow, under_way):
+    touched = under_way.people_work(40, seed=11)
+    names = surnames(under_way, touched["t_personne"])
+
+    airflow.run("sync_38")
+
+    assert names
+    text = airflow.everything()
+    assert "t_personne" in text
+    assert [name for name in names if name in text] == []
+    for left in airflow.exchanged():
+        for chunk in left if isinstance(left, list) else [left]:
+            assert isinstance(chunk, bool) or {type(value) for value in chunk.values()} <= {int, str}
+            assert isinstance(chunk, bool) or {v for v in chunk.values() if isinstance(v, str)} <= set(touched)
+
+
+def test_a_chunk_that_cannot_be_read_fails_the_run_and_leaves_the_watermark(airflow, under_way):
+    before = under_way.watermark()
+    under_way.people_work(40, seed=5)
+    under_way.run_legacy("revoke select on orion.t_personne from banyan_reader")
+    failures = []
+
+    failed = airflow.run("sync_38", failures)
+    left = under_way.watermark()
+    under_way.run_legacy("grant select on orion.t_personne to banyan_reader")
+    resumed = airflow.run("sync_38")
+
+    assert failed.state == "failed"
+    assert {type(failure) for failure in failures} == {ConfigurationError}
+    assert "the account lacks a right" in failures[0].message
+    assert set(airflow.tries(failed, "ORION.carry")) == {1}
+    assert left == before
+    assert resumed.state == "success"
+    assert under_way.watermark() != before
+    assert {state for _, _, state in under_way.runs()} == {"DONE"}
+    assert_canonical_equals_legacy(under_way)
+
+
+def test_losing_the_metadata_of_airflow_in_the_middle_of_a_run_loses_nothing(airflow, under_way):
+    under_way.people_work(40, seed=7)
+    under_way.run_legacy("revoke select on orion.t_implic from banyan_reader")
+    half_way = airflow.run("sync_38")
+    open_run = under_way.runs()[-1]
+    done = under_way.run_store(f"select count(*) from mig.chunk where run_no = {open_run[0]} and state = 'DONE'")[0][0]
+    under_way.people_work(20, seed=8)
+
+    airflow.lose()
+    airflow.create()
+    under_way.run_legacy("grant select on orion.t_implic to banyan_reader")
+    resumed = airflow.run("sync_38")
+    following = airflow.run("sync_38")
+
+    assert half_way.state == "failed"
+    assert done > 0
+    assert open_run[2] == "OPEN"
+    assert resumed.state == "success"
+    assert (open_run[0], "CHANGES", "DONE") in under_way.runs()
+    assert following.state == "success"
+    assert {state for _, _, state in under_way.runs()} == {"DONE"}
+    assert_canonical_equals_legacy(under_way)
+
+
+def test_the_gate_skips_a_department_that_is_being_switched_and_says_why(airflow, under_way, caplog):
+    under_way.people_work(5, seed=9)
+    runs = under_way.runs()
+    under_way.run_store("update mig.slice set phase = 'FENCING', deadline = now() where domain_code <> 'reference'")
+
+    run = airflow.run("sync_38")
+
+    under_way.run_store("update mig.slice set phase = 'SYNCING'")
+    assert run.state == "success"
+    assert airflow.states(run) == {
+        "gate": ["success"], "plan": ["skipped"], "carry": ["skipped"], "finish": ["skipped"]
+    }  # fmt: skip
+    assert under_way.runs() == runs
