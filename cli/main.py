@@ -126,3 +126,7 @@ def _say(error: BanyanError, *, as_json: bool) -> None:
 def main() -> None:
     """Run the command line."""
     sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""`banyan map`: what a legacy row means. Reads rule files only; no command here touches a source or the store."""
+"""`banyan map`: what a legacy row means. Reads rule files only; `try` alone looks at one row, and is logged."""
 
 from dataclasses import asdict
 from importlib.resources import files
@@ -105,3 +105,34 @@ def show_schema(
     from mappings.schema import code_maps_schema, ruleset_schema
 
     print_json(code_maps_schema() if code_maps else ruleset_schema())
+
+
+@map_app.command("try", epilog='Example: banyan map try 38 t_personne:10233 --reason "rule of 12 November"')
+def try_rule(
+    department: Annotated[str, typer.Argument(metavar="DEPT", help="A department of the project, such as 38.")],
+    row: Annotated[str, typer.Argument(metavar="TABLE:KEY", help="A legacy row, such as t_personne:10233.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why it is looked at; it is kept in the log.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show one legacy row, its records and the row written back, differences marked. Logged as a consultation."""
+    from cli.lineage import RowPlace, log_consultation, try_place
+    from cli.movement import actor_of, sources_of
+    from cli.traces import demand_reason, plain, print_trial
+    from sync.assembly import open_rig
+    from sync.workspace import opened
+
+    demand_reason(reason)
+    table, separator, key = row.partition(":")
+    if not (separator and table and key):
+        raise UsageError("a row is written TABLE:KEY; nothing was read", hint="banyan map try 38 t_personne:10233")
+    with opened(current_project()) as workspace:
+        rigs = [open_rig(workspace, source) for source in sources_of(workspace, department)]
+        rig = next((one for one in rigs if table in one.book.rulesets), rigs[0])
+        place = RowPlace(rig.source, table, key)
+        log_consultation(rig, actor_of(workspace), reason, (str(place),))
+        trial = try_place(rig, place)
+    if as_json:
+        print_json({"place": str(place), "trial": None if trial is None else plain(asdict(trial))})
+        return
+    print_line(f"TRY  {place}        logged as a consultation; nothing is stored")
+    print_trial(trial)

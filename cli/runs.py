@@ -11,6 +11,7 @@ import typer
 from cli.places import current_project
 from cli.progress import show_progress
 from cli.tables import print_json, print_line, print_next, print_table, thousands
+from cli.words import Word
 
 if TYPE_CHECKING:
     from banyan.records import ChunkCounts
@@ -54,7 +55,7 @@ def run_sync(dept: DepartmentArgument, as_json: AsJson = False) -> None:
 @sync_app.command("status", epilog="Example: banyan sync status --json")
 def show_status(as_json: AsJson = False) -> None:
     """Show each department: slices in the new system, lag, way back, quarantine, and what waits for a person."""
-    from cli.status import Word, read_status
+    from cli.status import read_status
     from sync.workspace import opened
 
     project = current_project()

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,6 +11,7 @@ from banyan.departments import Phase, Side, SourceRef
 from banyan.errors import BanyanError, ConfigurationError
 from banyan.records import Origin
 from cli.progress import duration
+from cli.words import Word
 from store.postgres import transaction
 from store.row_tables import DEGRADED_WRITE_BACK, QUARANTINE
 from store.runs import RunState
@@ -19,14 +19,6 @@ from store.slices import SliceRow, read_slices
 from store.tables import RUN, WATERMARK
 from sync.assembly import Rig, open_rig
 from sync.workspace import Workspace
-
-
-class Word(StrEnum):
-    """The state of a department in one word."""
-
-    OK = "ok"
-    WAIT = "WAIT"
-    NO = "NO"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ def run_key(source: SourceRef) -> str:
 
 def gate(department: str, system: str) -> bool:
     """Ask the control database whether the legacy system may be synchronised now; the reason goes to the log."""
-    with _at_work(department, system) as (workspace, source):
+    with at_work(department, system) as (workspace, source):
         from sync.incremental import may_sync
 
         permission = may_sync(workspace, source)
@@ -40,7 +40,7 @@ def gate(department: str, system: str) -> bool:
 
 def plan(department: str, system: str) -> list[Reference]:
     """Open or resume the run over what changed; gives its open chunks by reference."""
-    with _at_work(department, system) as (workspace, source):
+    with at_work(department, system) as (workspace, source):
         from sync.incremental import plan_incremental
 
         return [asdict(chunk) for chunk in plan_incremental(workspace, source, run_key=run_key(source))]
@@ -48,7 +48,7 @@ def plan(department: str, system: str) -> list[Reference]:
 
 def carry(chunk: Mapping[str, Any], department: str, system: str) -> dict[str, int]:
     """Carry the next free chunk of the run that a reference names; gives the fates of its rows as counts."""
-    with _at_work(department, system) as (workspace, source):
+    with at_work(department, system) as (workspace, source):
         from sync.incremental import carry_chunk
 
         counts = carry_chunk(workspace, source, run_no=int(chunk["run_no"]), run_key=run_key(source))
@@ -57,7 +57,7 @@ def carry(chunk: Mapping[str, Any], department: str, system: str) -> dict[str, i
 
 def finish(chunks: Sequence[Mapping[str, Any]], department: str, system: str) -> dict[str, int]:
     """Close the run and move the watermark with it; gives the fates of all its rows as counts."""
-    with _at_work(department, system) as (workspace, source):
+    with at_work(department, system) as (workspace, source):
         from sync.incremental import finish_incremental
 
         run_no = int(chunks[0]["run_no"])
@@ -67,14 +67,14 @@ def finish(chunks: Sequence[Mapping[str, Any]], department: str, system: str) ->
 
 def validate(department: str, system: str) -> str:
     """Judge the legacy system against its records; gives the id of the evidence."""
-    with _at_work(department, system) as (workspace, source):
+    with at_work(department, system) as (workspace, source):
         from cutover.judgement import judge_department  # type: ignore[import-not-found, import-untyped]
 
         return str(judge_department(workspace, source, PROFILE))
 
 
 @contextmanager
-def _at_work(department: str, system: str) -> Iterator[tuple["Workspace", SourceRef]]:
+def at_work(department: str, system: str) -> Iterator[tuple["Workspace", SourceRef]]:
     """Open the project for one task; what fails leaves with its class, its facts and nobody's record."""
     from sync.workspace import opened
 

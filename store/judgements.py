@@ -97,8 +97,9 @@ def write_signature(connection: Connection, entry: SignatureEntry) -> bool:
             signed_at=entry.signed_at,
         )
         .on_conflict_do_nothing()
-    )
-    return done.rowcount == 1
+        .returning(SIGN_OFF.c.sign_off_no)
+    ).first()
+    return done is not None
 
 
 def read_signatures(connection: Connection, evidence_id: str) -> Sequence[SignatureEntry]:

@@ -24,6 +24,7 @@ from sqlalchemy.engine import make_url
 from banyan.errors import BanyanError
 from store.canonical import CANONICAL
 from store.postgres import open_engine, transaction
+from validation.suites import find_missing_arguments
 
 KEY = "key"
 _DEPARTMENT = re.compile(r"[0-9A-Z]{2,6}")
@@ -134,6 +135,9 @@ def _check_loads(configuration: dict[str, Any]) -> None:
     import great_expectations as gx
     from great_expectations.expectations.expectation import ColumnMapExpectation, ColumnPairMapExpectation
 
+    missing = find_missing_arguments(configuration["type"], configuration["kwargs"])
+    if missing or "mostly" in configuration["kwargs"]:
+        raise _Unanswerable(f"arguments are missing ({missing})" if missing else "mostly lets rows break the rule")
     try:
         loaded = gx.ExpectationSuite(name="one", expectations=[configuration]).expectations
     except Exception as error:  # noqa: BLE001 - whatever it raises, the rule cannot be evaluated

@@ -24,7 +24,6 @@ UNASKED: dict[str, tuple[Text, ...]] = {
     ),
     "L5": (
         Text("L5, parité du travail en cours, nom par nom", "L5, open-work parity, name by name"),
-        Text("L5, parité des statistiques", "L5, statistics parity"),
         Text("L5, rejeu des recherches", "L5, query replay"),
         Text("L5, échantillon comparé au papier", "L5, sample compared to the paper"),
     ),
@@ -63,7 +62,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             "switch",
             Text("bascule", "switch"),
-            asked=("L0", "L1", "L4", "L6"),
+            asked=("L0", "L1", "L2", "L4", "L6"),
         ),
         Profile(
             "full",

@@ -82,7 +82,9 @@ class RoundTripResult:
 class _Tally:
     """What has been counted so far."""
 
+    live: int = 0
     rows: int = 0
+    """Rows judged: those that come back and those that do not; moving and explained ones are counted apart."""
     identical: int = 0
     exact_without_residue: int = 0
     fields: int = 0
@@ -130,7 +132,7 @@ class _Trip:
         plan = subject.port.plan_ranges(self.table, ROWS_PER_CHUNK)
         for number, keys in enumerate(plan, 1):
             self._judge_range(compiled, keys)
-            watcher(Progress(self.table, number, len(plan), self.tally.rows))
+            watcher(Progress(self.table, number, len(plan), self.tally.live))
         self._judge_gone()
         if self.sample is not None and self.sample.height:
             self._try_edits(compiled, self.sample)
@@ -155,13 +157,15 @@ class _Trip:
         differing = differing_rows(written, rows, columns)
         lost = differing_rows(bare.rows.with_columns(bare.identities["source_key"]), rows, columns)
         inexact = pl.any_horizontal(pl.lit(value=False), *(pl.col(column) for column in compiled.owned))
-        self.tally.rows += stored.crosswalk.height
-        self.tally.identical += written.height - differing.height
-        self.tally.exact_without_residue += written.height - lost.filter(inexact).height
-        self.tally.fields += written.height * len(columns)
+        alike = written.join(differing, on="source_key", how="anti")["source_key"]
+        lost = lost.filter(pl.col("source_key").is_in(alike.implode()))
+        self.tally.live += stored.crosswalk.height
+        self.tally.rows += len(alike)
+        self.tally.identical += len(alike)
+        self.tally.exact_without_residue += len(alike) - lost.filter(inexact).height
+        self.tally.fields += len(alike) * len(columns)
         self.tally.residue_only += sum(int(lost[column].sum()) for column in columns)
         self.tally.dangling += stored.dangling
-        alike = written.join(differing, on="source_key", how="anti")["source_key"]
         self._keep_sample(rows, back.identities.filter(pl.col("source_key").is_in(alike.implode())))
         absent = stored.crosswalk.join(back.identities, on="source_key", how="anti")["source_key"]
         if differing.height or absent.len():
@@ -202,8 +206,10 @@ class _Trip:
         self.tally.explained += explained.join(unexplained, on="source_key", how="anti")["source_key"].n_unique()
         for key, column in unexplained.iter_rows():
             self.tally.find(self.table, key, column, OTHER_TEXT)
-        for key in absent.filter(~absent.is_in(moved)).to_list():
+        recordless = absent.filter(~absent.is_in(moved)).to_list()
+        for key in recordless:
             self.tally.find(self.table, key, None, NO_RECORD)
+        self.tally.rows += unexplained["source_key"].n_unique() + len(recordless)
 
     def _keep_sample(self, rows: pl.DataFrame, identities: pl.DataFrame) -> None:
         """Keep the rows with the smallest ids; computed ids are as good as drawn by lot, and the same each time."""
@@ -225,6 +231,7 @@ class _Trip:
                 if key in moved:
                     self.tally.moving.add((self.table, key))
                 else:
+                    self.tally.rows += 1
                     self.tally.find(self.table, key or "", None, NO_ROW)
 
     def _try_edits(self, compiled: Compiled, sample: pl.DataFrame) -> None:
@@ -260,7 +267,7 @@ def _conclude(subject: Subject, tally: _Tally) -> RoundTripResult:
         ),
         fields_touched_ok=Tally(tried=len(trials), held=sum(not trial.touched for trial in trials)),
     )
-    state = LevelState.FAIL if tally.differing else LevelState.PASS if tally.rows else LevelState.NOT_RUN
+    state = LevelState.FAIL if tally.differing else LevelState.PASS if tally.live else LevelState.NOT_RUN
     sentence = (
         f"{tally.identical} of {tally.rows} rows come back identical, {tally.exact_without_residue} without residue;"
         f" edits of {figures.put_get.held + figures.put_get.listed} of {len(trials)} fields come back or are listed"
@@ -270,6 +277,7 @@ def _conclude(subject: Subject, tally: _Tally) -> RoundTripResult:
         state,
         sentence,
         {
+            "live": tally.live,
             "rows": tally.rows,
             "identical": tally.identical,
             "without_residue": tally.exact_without_residue,

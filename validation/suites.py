@@ -40,8 +40,8 @@ EXPECTATIONS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 }
 """The expectations a suite may use, each with the arguments it must have (one of each group).
 
-All name the rows that break them. Without its arguments the library takes most of them for true (run: no regex, no
-value set), and without `mostly` a rule holds for every row or names those that break it.
+All name the rows that break them. Without a regex the library takes every value for good, and with `mostly` half the
+rows may break a rule that passes (both run): the one is demanded, the other refused.
 """
 _OPTIONAL = ("strict_min", "strict_max", "or_equal")
 _START = "select subselect.key from {batch}"
@@ -189,11 +189,9 @@ def _check_rule(file: YamlFile, steps: Steps, said: tuple[_Rule, str], found: Di
         found.refuse(file.value_mark((*steps, "expectation", "type")), f"there is no expectation {said_type}",
                      suggest(said_type, EXPECTATIONS, what="expectations"))  # fmt: skip
         return
-    groups = EXPECTATIONS[said_type]
-    for group in groups:
-        if not any(arguments.get(name) not in (None, "", ()) for name in group):
-            found.refuse(file.value_mark(place), f"{said_type} has no {' or '.join(group)}", f"add {group[0]}: ...")
-    known = [*(name for group in groups for name in group), *_OPTIONAL]
+    for group in find_missing_arguments(said_type, arguments):
+        found.refuse(file.value_mark(place), f"{said_type} has no {' or '.join(group)}", f"add {group[0]}: ...")
+    known = [*(name for group in EXPECTATIONS[said_type] for name in group), *_OPTIONAL]
     columns = [column.name for column in (*TABLES[table].columns, *TAIL)]
     for name, value in arguments.items():
         at = (*place, name)
@@ -206,6 +204,15 @@ def _check_rule(file: YamlFile, steps: Steps, said: tuple[_Rule, str], found: Di
         elif name == QUERY:
             for problem, suggestion in find_query_problems(str(value)):
                 found.refuse(file.value_mark(at), problem, suggestion)
+
+
+def find_missing_arguments(expectation: str, arguments: Mapping[str, object]) -> list[tuple[str, ...]]:
+    """List the groups of arguments of which an expectation must have one and has none."""
+    return [
+        group
+        for group in EXPECTATIONS.get(expectation, ())
+        if not any(arguments.get(name) not in (None, "", (), []) for name in group)
+    ]
 
 
 def find_query_problems(query: str) -> Iterator[tuple[str, str]]:

@@ -23,6 +23,7 @@ from estate.orion import generate
 from store.install import LOGIN_ROLES
 from store.tables import RUN, WATERMARK
 from sync.assembly import Rig, open_rig, prepare
+from sync.incremental import Permission, may_sync
 from sync.workspace import opened
 
 SOURCE = SourceRef("38", "ORION")
@@ -89,6 +90,27 @@ class UnderWay:
         live(self.legacy_url("orion_app"), pace, on_event=remember)
         return touched
 
+    def people_edit(self, *tables: str) -> dict[str, set[str]]:
+        """Let an officer touch some rows of each table; gives their keys."""
+        edits = {
+            "t_unite": ("id_unite", "lib_unite = 'BRIGADE ' || id_unite"),
+            "t_proc": ("id_proc", "statut = case statut when 'C' then 'O' else 'C' end"),
+            "t_personne": ("id_pers", "profession = coalesce(profession, '') || '.'"),
+            "t_implic": ("id_implic", "plainte = case plainte when 'O' then 'N' else 'O' end"),
+            "t_tel": ("id_tel", "type_tel = case type_tel when 'P' then 'F' else 'P' end"),
+        }
+        touched = {}
+        for table in tables:
+            key, change = edits[table]
+            some = f"select {key} from orion.{table} order by md5({key}::text) limit 20"
+            rows = self.run_legacy(f"update orion.{table} set {change} where {key} in ({some}) returning {key}::text")
+            touched[table] = {key for (key,) in rows}
+        return touched
+
+    def permission(self) -> Permission:
+        with opened(load_project(self.folder)) as workspace:
+            return may_sync(workspace, SOURCE)
+
     @contextmanager
     def rig(self) -> Iterator[Rig]:
         with opened(load_project(self.folder)) as workspace:
@@ -97,7 +119,7 @@ class UnderWay:
             rig.port.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def under_way(make_database: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnderWay]:
     """ORION of 38 (size XS) with its first copy in a store; the environment names the project and its passwords."""
     folder = tmp_path_factory.mktemp("migration")
@@ -189,7 +211,7 @@ class Airflow:
         return repr(rows)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def airflow_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home for Airflow, named in the environment before it is loaded for the first time."""
     folder = tmp_path_factory.mktemp("airflow")
@@ -199,7 +221,7 @@ def airflow_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def airflow(airflow_folder: Path, under_way: UnderWay) -> Iterator[Airflow]:
     """An Airflow that knows the department under way."""
     clock = Airflow()

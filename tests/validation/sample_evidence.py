@@ -68,6 +68,7 @@ def good_facts(**changes: object) -> EvidenceFacts:
             for name, figures in (
                 ("L0", {"tables": 2, "rows": 42_433, "decode_errors": 0}),
                 ("L1", {"rows": 42_433, "unexplained": 0}),
+                ("L2", {"declared": 12, "loaded": 12, "evaluated": 12}),
                 ("L4", {"rows": 42_000, "different": 0}),
                 ("L6", {"rows": 42_000, "identical": 42_000, "without_residue": 22_011}),
             )

@@ -153,7 +153,10 @@ def test_a_list_of_keys_is_bounded_and_says_that_it_is_cut(run, expectation, arg
     ("expectation", "arguments", "cause"),
     [
         ("expect_column_values_to_not_be_nul", {"column": "surname"}, "there is no expectation"),
-        (NOT_NULL, {"colunm": "surname"}, "arguments are refused"),
+        (NOT_NULL, {"column": "surname", "colunm": "surname"}, "arguments are refused"),
+        (NOT_NULL, {"column": "surname", "mostly": 0.1}, "mostly"),
+        ("expect_column_values_to_match_regex", {"column": "surname"}, "arguments are missing"),
+        ("expect_column_values_to_be_in_set", {"column": "surname", "value_set": ()}, "arguments are missing"),
         (NOT_NULL, {"column": "no_such_column"}, "raised"),
         (ROWS, query("subselect.no_such_column is null"), "UndefinedColumn"),
         (ROWS, query("subselect.surname::int > 1"), "InvalidTextRepresentation"),

@@ -104,15 +104,15 @@ def test_a_level_that_was_not_asked_but_failed_is_not_ignored() -> None:
 def test_the_full_profile_is_no_go_until_every_level_exists() -> None:
     facts = good_facts(profile=PROFILES["full"])
 
-    assert reasons(facts) == [("NOT RUN", "L2"), ("NOT RUN", "L3"), ("NOT RUN", "L5")]
+    assert reasons(facts) == [("NOT RUN", "L3"), ("NOT RUN", "L5")]
     assert judged(facts).kind is VerdictKind.NO_GO
 
 
 def test_the_switch_profile_names_what_it_does_not_ask() -> None:
-    assert SWITCH.unasked == ("L2", "L3", "L5")
-    assert {check.en[:2] for check in SWITCH.unasked_checks} == {"L2", "L3", "L5"}
+    assert SWITCH.unasked == ("L3", "L5")
+    assert {check.en[:2] for check in SWITCH.unasked_checks} == {"L3", "L5"}
     assert PROFILES["full"].unasked_checks == ()
-    assert replace(SWITCH, asked=(*SWITCH.asked, "L2")).unasked == ("L3", "L5")
+    assert replace(SWITCH, asked=(*SWITCH.asked, "L3")).unasked == ("L5",)
     assert set(PROFILES["full"].asked) == set(LEVELS)
 
 

@@ -235,7 +235,7 @@ def test_the_story_says_outage_refusals_edits_way_back_and_second_switch(tmp_pat
 def test_what_was_not_asked_and_the_limit_of_l4_are_named(tmp_path: Path) -> None:
     text = text_of(page(tmp_path, good_facts(), signed=True))
 
-    assert "6 contrôles non demandés" in text
+    assert "4 contrôles non demandés" in text
     assert "L5, parité du travail en cours, nom par nom" in text
     assert "Une règle fausse deux fois de la même façon n’y est pas vue." in text
 

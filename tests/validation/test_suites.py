@@ -76,7 +76,7 @@ def test_arguments_keep_their_types(tmp_path):
         (GOOD.replace("table: vehicle", "table: vehicles"), 2, "no canonical table vehicles", "vehicle?"),
         (GOOD.replace("plate_raw}", "plate_raw, mostly: 0.9}"), 12, "no argument mostly", ""),
         (GOOD.replace("plate_raw}", "plate_raw, colum: x}"), 12, "no argument colum", "column"),
-        (GOOD.replace("owner:", "ownr:"), 9, "unknown key ownr", "owner"),
+        (GOOD.replace("    owner:", "    ownr: x\n    owner:"), 9, "unknown key ownr", "owner"),
         (GOOD.replace("    owner: steward\n", ""), 5, "key owner is missing", "owner"),
         (GOOD.replace("WARN", "FATAL"), 8, "severity", ""),
         (GOOD.replace("row_floor: 1", "row_floor: -1"), 3, "row_floor", ""),

@@ -1,0 +1,204 @@
+"""What `doctor` asks of the servers of a project: store, roles and triggers, legacy systems, clocks."""
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from banyan.clock import monotonic, now
+from banyan.config import Project
+from banyan.departments import SourceRef
+from banyan.errors import BanyanError, ConfigurationError
+from banyan.ports import Incremental
+from cli.words import Remark, Word
+from connectors.postgresql_connection import PostgreSQLConnections
+from store.install import LOGIN_ROLES, OWNER
+from store.postgres import transaction
+from store.slices import read_slices
+from sync.assembly import Rig, open_rig
+from sync.workspace import Workspace, opened
+from wire.cluster import ClusterPlace, cluster_home
+
+_OLDEST = 180000
+_CLOCK_SECONDS = 2.0
+_PG_ROLES = sa.table(
+    "pg_roles",
+    *map(sa.column, ("rolname", "rolsuper", "rolcreaterole", "rolcreatedb", "rolreplication", "rolbypassrls")),
+    *map(sa.column, ("rolinherit", "rolcanlogin")),
+    schema="pg_catalog",
+)
+_PG_CLASS = sa.table("pg_class", *map(sa.column, ("oid", "relname", "relnamespace", "relkind")), schema="pg_catalog")
+_PG_NAMESPACE = sa.table("pg_namespace", sa.column("oid"), sa.column("nspname"), schema="pg_catalog")
+_UNFITTED = sa.table("unfitted", sa.column("relation"), sa.column("trigger_name"), schema="mig")
+
+
+def examine_project(project: Project) -> Iterator[Remark]:
+    """Look at the store, then at each legacy system; what does not answer is one remark and the rest goes on."""
+    with opened(project) as workspace:
+        is_there = _has_store(project)
+        if is_there:
+            yield from _told(examine_store, workspace)
+        else:
+            first = next(iter(sorted(project.departments)), "DEPT")
+            yield Remark(Word.WAIT, "store: none yet", f"banyan load {first}")
+        if not project.departments:
+            yield Remark(Word.WAIT, "the project has no department", "write one in banyan.yaml")
+        for code, department in sorted(project.departments.items()):
+            for system in department.sources:
+                yield from _told(examine_source, workspace, SourceRef(code, system))
+                if is_there:
+                    yield from _told(examine_guards, workspace, SourceRef(code, system))
+
+
+def _told(look, *arguments) -> Iterator[Remark]:  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002
+    try:
+        yield from look(*arguments)
+    except BanyanError as error:
+        yield Remark(Word.NO, error.message, error.hint)
+
+
+def _has_store(project: Project) -> bool:
+    kind, _, name = project.target.url.partition(":")
+    if kind != "embedded":
+        return True
+    return (ClusterPlace(cluster_home(project.folder, name)).data / "PG_VERSION").exists()
+
+
+def examine_store(workspace: Workspace) -> Iterator[Remark]:
+    """Look at the store's version, roles, triggers, clock and boot latch."""
+    with transaction(workspace.engine("banyan_forward")) as connection:
+        number = int(connection.scalar(sa.select(sa.func.current_setting("server_version_num"))) or 0)
+        shown = connection.scalar(sa.select(sa.func.current_setting("server_version")))
+        wrong = _wrong_roles(connection)
+        unfitted = connection.execute(sa.select(_UNFITTED.c.relation, _UNFITTED.c.trigger_name)).fetchall()
+        offset = _offset(connection)
+    if number < _OLDEST:
+        yield Remark(Word.NO, f"store: PostgreSQL {shown} is older than 18", "name a newer server in banyan.yaml")
+    elif wrong:
+        yield Remark(Word.NO, f"store: PostgreSQL {shown}; roles not as designed: {'; '.join(wrong)}", "banyan load")
+    else:
+        yield Remark(Word.OK, f"store: PostgreSQL {shown}, {len(LOGIN_ROLES) + 1} roles as designed")
+    if unfitted:
+        told = ", ".join(f"{relation} ({trigger})" for relation, trigger in unfitted[:5])
+        yield Remark(Word.NO, f"store: {len(unfitted)} triggers missing, changed or disabled: {told}", "banyan guard")
+    else:
+        yield Remark(Word.OK, "store: the fence stands on every canonical table and partition")
+    yield _clock("the store", offset)
+    with transaction(workspace.engine("banyan_guard")) as connection:
+        asleep = sorted({row.closure for row in read_slices(connection) if not row.is_armed})
+    if asleep:
+        yield Remark(Word.NO, f"store restarted: {', '.join(asleep)} refuse every write until armed", "banyan guard")
+
+
+def _wrong_roles(connection: Connection) -> list[str]:
+    wanted = {name: name != OWNER for name in (OWNER, *LOGIN_ROLES)}
+    rows = connection.execute(sa.select(_PG_ROLES).where(_PG_ROLES.c.rolname.in_(list(wanted)))).mappings()
+    found = {row["rolname"]: row for row in rows}
+    wrong = [f"{name} is missing" for name in wanted if name not in found]
+    for name, row in found.items():
+        rights = ("rolsuper", "rolcreaterole", "rolcreatedb", "rolreplication", "rolbypassrls", "rolinherit")
+        held = [right.removeprefix("rol") for right in rights if row[right]]
+        if held:
+            wrong.append(f"{name} has {', '.join(held)}")
+        if row["rolcanlogin"] != wanted[name]:
+            wrong.append(f"{name} {'may not' if wanted[name] else 'may'} log in")
+    return wrong
+
+
+def _offset(connection: Connection) -> float:
+    """Give the seconds that a server's clock is ahead of ours, judged at the middle of the question."""
+    began, here = monotonic(), now()
+    there = connection.scalar(sa.select(sa.func.clock_timestamp()))
+    assert there is not None
+    return float((there - here).total_seconds()) - (monotonic() - began) / 2
+
+
+def _clock(whose: str, offset: float) -> Remark:
+    sentence = f"clock {abs(offset):.2f} s from {whose}"
+    if abs(offset) <= _CLOCK_SECONDS:
+        return Remark(Word.OK, sentence)
+    return Remark(Word.WAIT, sentence, "set both clocks by the same time server; leases count on them")
+
+
+def examine_source(workspace: Workspace, source: SourceRef) -> Iterator[Remark]:
+    """Look at the rights of the reading account of a legacy system, and at its clock."""
+    config = workspace.source_config(source)
+    if config.medium != "postgresql":
+        yield Remark(Word.WAIT, f"source {source}: {config.medium} is read file by file", "banyan file check PATH")
+        return
+    reader = PostgreSQLConnections(workspace.legacy_urls(source).reader)
+    try:
+        with reader.session("looking at the rights"):
+            writable, powers = _rights(reader.engine, config.schema_name)
+            with reader.engine.connect() as connection:
+                offset = _offset(connection)
+    finally:
+        reader.close()
+    grants = f"banyan source grants {source} --level R1"
+    if powers:
+        yield Remark(Word.NO, f"source {source}: the reading account is {', '.join(powers)}", grants)
+    elif writable:
+        told = ", ".join(writable[:5])
+        sentence = f"source {source} is not read-only for banyan: it may write {len(writable)} tables ({told})"
+        yield Remark(Word.WAIT, sentence, f"{grants}   (prints the SQL to hand to the DBA, and to undo it)")
+    else:
+        yield Remark(Word.OK, f"source {source} is read-only for banyan")
+    yield _clock(f"the source {source}", offset)
+
+
+def _rights(engine: Engine, schema: str) -> tuple[list[str], list[str]]:
+    """Give the tables the account may write, and what it may that no reader should."""
+    is_writable = sa.or_(
+        sa.func.has_table_privilege(_PG_CLASS.c.oid, "INSERT, UPDATE, DELETE, TRUNCATE"),
+        sa.func.has_any_column_privilege(_PG_CLASS.c.oid, "INSERT, UPDATE"),
+    )
+    tables = (
+        sa.select(_PG_CLASS.c.relname)
+        .join(_PG_NAMESPACE, _PG_NAMESPACE.c.oid == _PG_CLASS.c.relnamespace)
+        .where(_PG_NAMESPACE.c.nspname == schema, _PG_CLASS.c.relkind.in_(("r", "p", "v")), is_writable)
+        .order_by(_PG_CLASS.c.relname)
+    )
+    myself = sa.select(_PG_ROLES).where(_PG_ROLES.c.rolname == sa.func.current_user(type_=sa.Text))
+    with engine.connect() as connection:
+        writable = list(connection.scalars(tables))
+        role = connection.execute(myself).mappings().one()
+    powers = {"rolsuper": "a superuser", "rolcreaterole": "a creator of roles", "rolbypassrls": "beyond row security"}
+    return writable, [sentence for name, sentence in powers.items() if role[name]]
+
+
+def examine_guards(workspace: Workspace, source: SourceRef) -> Iterator[Remark]:
+    """Look at the capture and the fences of a legacy system: installed, and as they were installed."""
+    if workspace.source_config(source).medium != "postgresql":
+        return
+    code = source.department_code
+    try:
+        rig = open_rig(workspace, source)
+    except ConfigurationError as error:
+        yield Remark(Word.WAIT, error.message, error.hint)
+        return
+    tables = sorted(rig.book.rulesets)
+    loose = [name for name in tables if rig.port.capabilities(name).incremental is not Incremental.JOURNAL]
+    if loose:
+        yield Remark(Word.NO, f"capture of {source}: not on {', '.join(loose)}", f"banyan load {code}")
+    else:
+        rig.port.changes(rig.port.head())  # refused when a trigger or function is not as it was installed
+        yield Remark(Word.OK, f"capture of {source}: on {len(tables)} tables, as installed")
+    for found in rig.closures:
+        yield _fence(rig, found.name)
+
+
+def _fence(rig: Rig, name: str) -> Remark:
+    fence = rig.fence(name)
+    try:
+        defects = fence.check_installed(rig.fenced_tables(name))
+        state = fence.read()
+    except BanyanError as error:
+        return Remark(Word.NO, f"fence of {name}: {error.message}", error.hint)
+    finally:
+        fence.disconnect()
+    if defects:
+        told = "; ".join(f"{defect.table}: {defect.problem}" if defect.table else defect.problem for defect in defects)
+        return Remark(Word.NO, f"fence of {name}: {told}", f"banyan source grants {rig.source} --level R4")
+    if state.nonce != rig.slices(name)[0].nonce:
+        return Remark(Word.NO, f"fence of {name}: it belongs to another incarnation of this database", "banyan guard")
+    return Remark(Word.OK, f"fence of {name}: on {len(rig.fenced_tables(name))} tables, {state.mode.value}")

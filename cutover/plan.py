@@ -1,0 +1,174 @@
+"""The plan of a change of owner, as a value: the same steps for dry run, run, journal and report.
+
+Planning reads and changes nothing. The digest covers what a person agrees to: closure, direction, epoch, evidence,
+rules, fenced tables and steps; not what is only expected.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol
+
+from banyan.departments import Closure, Side
+from cutover.journal import PastSwitch
+from cutover.preconditions.condition import Obstacle
+from store.slices import SliceRow
+
+BUDGET_SECONDS: Final = 10.0
+"""How long nobody may be able to write before a switch is given up by itself."""
+
+
+class StepName(StrEnum):
+    """The steps of a change of owner, as people see them."""
+
+    CLOSE = "close"
+    DRAIN = "drain"
+    VERIFY = "verify"
+    SEAL = "seal"
+    FLIP = "flip"
+    OPEN = "open"
+    SETTLE = "settle"
+
+
+_STEPS: Final[Mapping[Side, tuple[StepName, ...]]] = {
+    Side.CANONICAL: (
+        *(StepName.CLOSE, StepName.DRAIN, StepName.VERIFY),
+        *(StepName.SEAL, StepName.FLIP, StepName.OPEN),
+    ),
+    Side.LEGACY: (
+        *(StepName.CLOSE, StepName.DRAIN, StepName.VERIFY),
+        *(StepName.FLIP, StepName.OPEN, StepName.SETTLE),
+    ),
+}
+# what a small closure took on one machine; replaced by what the last change of owner of this closure took
+_USUAL_MS: Final[Mapping[Side, Mapping[StepName, int]]] = {
+    Side.CANONICAL: {
+        StepName.CLOSE: 40,
+        StepName.DRAIN: 120,
+        StepName.VERIFY: 60,
+        StepName.SEAL: 5,
+        StepName.FLIP: 10,
+        StepName.OPEN: 10,
+    },
+    Side.LEGACY: {
+        StepName.CLOSE: 10,
+        StepName.DRAIN: 900,
+        StepName.VERIFY: 300,
+        StepName.FLIP: 10,
+        StepName.OPEN: 5,
+        StepName.SETTLE: 300,
+    },
+}
+_WHEN_CLOSED: Final = (StepName.CLOSE, StepName.DRAIN, StepName.VERIFY, StepName.SEAL, StepName.FLIP)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One step of a plan: its number, its name, the side that will own, and how long it is expected to take."""
+
+    number: int
+    name: StepName
+    to: Side
+    expected_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A change of owner of one closure, before it begins."""
+
+    closure: str
+    to: Side
+    domains: tuple[str, ...]
+    epoch: int
+    evidence_id: str | None
+    rules_digest: str
+    fenced_tables: tuple[str, ...]
+    shared_tables: tuple[str, ...]
+    steps: tuple[PlannedStep, ...]
+    changed_rows: int | None
+    budget_seconds: float
+    obstacles: tuple[Obstacle, ...]
+
+    @property
+    def expected_outage_ms(self) -> int:
+        """Give how long nobody is expected to be able to write."""
+        way_back = (StepName.OPEN,) if self.to is Side.LEGACY else ()
+        return sum(step.expected_ms for step in self.steps if step.name in (*_WHEN_CLOSED, *way_back))
+
+    @property
+    def is_possible(self) -> bool:
+        """Tell whether nothing stands in the way."""
+        return not self.obstacles
+
+    @property
+    def digest(self) -> str:
+        """Give the hash of what a person agrees to."""
+        agreed = {
+            "closure": self.closure,
+            "to": self.to.value,
+            "domains": self.domains,
+            "epoch": self.epoch,
+            "evidence_id": self.evidence_id,
+            "rules_digest": self.rules_digest,
+            "fenced_tables": self.fenced_tables,
+            "steps": [step.name.value for step in self.steps],
+        }
+        text = json.dumps(agreed, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class SwitchReader(Protocol):
+    """What planning asks of the world."""
+
+    def row(self) -> SliceRow:
+        """Read the slice row that stands for the closure."""
+        ...
+
+    def evidence_id(self) -> str | None:
+        """Find the newest evidence of the closure."""
+        ...
+
+    def rules_digest(self) -> str:
+        """Give the digest of the rules."""
+        ...
+
+    def count_changed(self, to: Side) -> int | None:
+        """Count the rows to compare inside the fence; None when that cannot be known."""
+        ...
+
+    def past(self, to: Side) -> PastSwitch | None:
+        """Find the last change of owner to this side."""
+        ...
+
+    def obstacles(self, to: Side) -> tuple[Obstacle, ...]:
+        """Say what stands in the way."""
+        ...
+
+
+def plan_switch(
+    closure: Closure, to: Side, reader: SwitchReader, *, budget_seconds: float = BUDGET_SECONDS
+) -> Plan:
+    """Plan moving a closure to a side; reads through the reader and changes nothing."""
+    row = reader.row()
+    past = reader.past(to)
+    usual = _USUAL_MS[to]
+    steps = tuple(
+        PlannedStep(number, name, to, past.step_ms.get(name.value, usual[name]) if past else usual[name])
+        for number, name in enumerate(_STEPS[to], 1)
+    )
+    return Plan(
+        closure=closure.name,
+        to=to,
+        domains=closure.domains,
+        epoch=row.epoch,
+        evidence_id=reader.evidence_id() if to is Side.CANONICAL else row.evidence_id,
+        rules_digest=reader.rules_digest(),
+        fenced_tables=closure.tables,
+        shared_tables=closure.shared_tables,
+        steps=steps,
+        changed_rows=reader.count_changed(to),
+        budget_seconds=budget_seconds,
+        obstacles=reader.obstacles(to),
+    )

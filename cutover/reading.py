@@ -1,0 +1,86 @@
+"""Reads what planning and preconditions ask: slices, evidence, fence, journal. Changes nothing."""
+
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from banyan.departments import Closure, Side
+from banyan.errors import BanyanError
+from cutover.control import control_of
+from cutover.journal import Account, PastSwitch, read_account
+from cutover.preconditions.condition import Moment, Obstacle, Scene
+from cutover.preconditions.registered import find_obstacles
+from store.judgements import EvidenceEntry, find_last_evidence
+from store.postgres import transaction
+from store.slices import SliceRow, read_closure
+from sync.assembly import Rig
+
+_IS_SIGNED = sa.text("select mig.is_signed(:evidence)")
+
+
+@dataclass(frozen=True, slots=True)
+class RigReader:
+    """Reads one closure of one legacy system; what `plan_switch` is given."""
+
+    rig: Rig = field(repr=False)
+    closure: Closure
+
+    def row(self) -> SliceRow:
+        """Read the slice row that stands for the closure."""
+        with transaction(self.rig.workspace.engine("banyan_guard")) as connection:
+            return control_of(read_closure(connection, self.closure.name)).row
+
+    def evidence(self) -> EvidenceEntry | None:
+        """Find the newest evidence of the closure."""
+        with transaction(self.rig.workspace.engine("banyan_guard")) as connection:
+            return find_last_evidence(connection, self.closure.name)
+
+    def evidence_id(self) -> str | None:
+        """Find the identity of the newest evidence."""
+        found = self.evidence()
+        return found.evidence_id if found else None
+
+    def rules_digest(self) -> str:
+        """Give the digest of the rules."""
+        return self.rig.book.digest
+
+    def account(self) -> Account:
+        """Read the journal of the closure."""
+        with transaction(self.rig.workspace.engine("banyan_guard")) as connection:
+            return read_account(connection, self.closure.name)
+
+    def past(self, to: Side) -> PastSwitch | None:
+        """Find the last change of owner to this side."""
+        return self.account().find_past(to)
+
+    def count_changed(self, to: Side) -> int | None:
+        """Count the rows to compare inside the fence, as it stands now; None when that cannot be known."""
+        try:
+            if to is Side.LEGACY:
+                return self.rig.reverse(self.closure.name).queue()
+            evidence = self.evidence()
+            if evidence is None or not evidence.legacy_position:
+                return None
+            changes = self.rig.port.changes(evidence.legacy_position, self.rig.port.head())
+        except BanyanError:  # the precondition that reads the same says why
+            return None
+        return sum(change.table in self.closure.tables for change in changes)
+
+    def scene(self) -> Scene:
+        """Read the scene that preconditions look at."""
+        evidence = self.evidence()
+        with transaction(self.rig.workspace.engine("banyan_guard")) as connection:
+            signed = evidence is not None and bool(
+                connection.scalar(_IS_SIGNED, {"evidence": evidence.evidence_id}),
+            )
+        fence = self.rig.fence(self.closure.name)
+        try:
+            state = fence.read()
+        finally:
+            fence.disconnect()
+        return Scene(self.rig, self.closure, self.row(), state, evidence, signed)
+
+    def obstacles(self, to: Side) -> tuple[Obstacle, ...]:
+        """Say what stands in the way of moving the closure to a side."""
+        moment = Moment.SWITCH if to is Side.CANONICAL else Moment.ROLLBACK
+        return find_obstacles(self.scene(), moment)

@@ -1,0 +1,107 @@
+"""An example project over write-once files, in a fresh store: opened, loaded, and read back from the canonical side."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from sqlalchemy.engine import make_url
+from stores import StorePlace, own
+
+from banyan.canonical.columns import Kind
+from banyan.config import Project, load_project
+from banyan.departments import Department, SourceRef
+from connectors.write_once import WriteOncePort
+from mappings.closure import closure
+from mappings.engine import Lookups, WrittenBack, write_back
+from mappings.model import RuleBook, Ruleset
+from mappings.ruleset import load_rulebook
+from store.install import Registration, SourceSystem, add_department, install
+from store.landing import open_landing
+from store.postgres import Isolation, open_engine, raw
+from sync.engine import RunResult, SyncEngine
+from sync.forward import ForwardLane, Setting
+from sync.real_files import load_files, open_files
+from sync.scope import ScopeFinder
+from wire.copy import copy_out
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@dataclass(frozen=True)
+class FileProject:
+    """An example, its store, and its one legacy system of one table."""
+
+    project: Project
+    place: StorePlace
+    source: SourceRef
+    book: RuleBook
+    numbers: dict[str, int]
+
+    @property
+    def ruleset(self) -> Ruleset:
+        return next(iter(self.book.rulesets.values()))
+
+    @property
+    def department(self) -> Department:
+        return self.project.department(self.source.department_code)
+
+    def open_port(self) -> WriteOncePort:
+        return open_files(self.project, self.source, tuple(self.book.rulesets))
+
+    def lane(self, port: WriteOncePort | None = None) -> ForwardLane:
+        setting = Setting(
+            department=self.department,
+            source=self.source,
+            port=port or self.open_port(),
+            engine=self.place.engine("banyan_forward"),
+            book=self.book,
+            table_numbers=self.numbers,
+            digest_key=b"k" * 32,
+        )
+        return ForwardLane(setting, open_landing(self.project.landing, folder=self.project.folder))
+
+    def load(self, *, rows_per_chunk: int = 50_000, port: WriteOncePort | None = None) -> RunResult:
+        return load_files(
+            SyncEngine(self.place.engine("banyan_forward")), self.lane(port), rows_per_chunk=rows_per_chunk
+        )
+
+    def figure(self, sql: str) -> int:
+        return self.place.run(sql)[0][0]
+
+    def write_back(self) -> WrittenBack:
+        """Write every loaded row back from its canonical records and residue, by the way that a reverse run takes."""
+        code, ruleset = self.department.code, self.ruleset
+        with self.place.transaction(isolation=Isolation.REPEATABLE_READ) as connection:
+            found = copy_out(
+                raw(connection), f"select id::text as id from justice.{ruleset.main.table}", {"id": Kind.UUID}
+            )
+            mains = pl.concat(list(found)).with_columns(pl.lit(ruleset.main.table).alias("relation"))
+            scope = ScopeFinder(raw(connection), code, self.book, self.numbers).find(mains)
+        assert scope.without_place.is_empty()
+        rows = scope.tables[ruleset.table]
+        return write_back(self.lane().setting.compiled(ruleset.table), rows.parts, rows.crosswalk, Lookups())
+
+
+def in_file_order(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.sort(pl.col("$recno").cast(pl.Int64))
+
+
+def open_example(name: str, folder: Path, make_database) -> FileProject:
+    """Copy an example's project into a folder and register its department in a fresh store; nothing is loaded yet."""
+    shutil.copytree(EXAMPLES / name, folder / name, ignore=shutil.ignore_patterns(".banyan", "landing"))
+    project = load_project(folder / name)
+    [(code, department)] = project.departments.items()
+    [system] = department.sources
+    source = SourceRef(code, system)
+    config = project.source(source)
+    book = load_rulebook(project.folder / config.rules)
+    place = StorePlace(make_url(make_database()))
+    install(place.url())
+    systems = (SourceSystem(system, config.medium, config.encoding, tuple(book.rulesets)),)
+    add_department(
+        open_engine(place.url(), pool_size=0), Registration(project.department(code), systems, closure(book, code))
+    )
+    own(place, "LEGACY")
+    numbers = {table: place.table_no(table) for table in book.rulesets}
+    return FileProject(project, place, source, book, numbers)
