@@ -37,7 +37,8 @@ def show(closure: Closure, as_json: AsJson = False) -> None:
             raise UsageError(f"{name} has no evidence yet", hint=f"banyan validate run {closure}")
         signed = read_sign_offs(rig, evidence.evidence_id)
         checked = verify_bundle(evidence_folder(rig, evidence.evidence_id), evidence_id=evidence.evidence_id)
-        verdict, reasons, missing = "NO-GO", ["the evidence on disk is not what was written"], ()
+        verdict, reasons = "NO-GO", ["the evidence on disk is not what was written"]
+        missing: tuple[str, ...] = ()
         if checked.facts is not None and checked.is_sound:
             judgement = current_judgement(rig, checked.facts, evidence.evidence_id, at=now())
             verdict, missing = judgement.kind.value, judgement.missing_roles

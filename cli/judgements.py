@@ -139,7 +139,7 @@ def verify(
     evidence_id: Annotated[str, typer.Option("--id", help="The hash that was signed, from the page.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Check a bundle offline: hashes, list, chain and conclusion; no database is opened. Exit 3 when it is not sound."""
+    """Check a bundle offline: hashes, list, chain, conclusion; no database is opened. Exit 3 when it is not sound."""
     from validation.evidence import verify_bundle
 
     found = verify_bundle(bundle, evidence_id=evidence_id)
@@ -195,9 +195,7 @@ def _reconcile(closure: str, *, as_json: bool, explain: bool) -> None:
         print_line(f"{found.level.state.value}  {found.level.sentence}")
         if causes or explain:
             print_table("", ("table", "column", "kind", "cause", "records"), causes)
-        print_line(
-            "L4 maps with the same code as the load: a rule that is wrong twice in the same way is not seen here"
-        )
+        print_line("L4 maps with the same code as the load: a rule wrong twice in the same way is not seen here")
     if found.level.state is not LevelState.PASS:
         raise GateClosed(
             f"{closure}: {found.level.sentence}; nothing was changed", hint=f"banyan recon explain {closure}"

@@ -22,7 +22,7 @@ from store.records import find_crosswalk_by_key, find_links, read_records
 from store.row_tables import DEGRADED_WRITE_BACK, FILTERED_ROW, QUARANTINE
 from store.tables import CHUNK, RUN
 from sync.assembly import Rig
-from sync.forward import look_up
+from sync.setting import look_up
 
 CASE = "case"
 _LINEAGE = sa.table(

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from banyan.errors import BanyanError
+from banyan.errors import BanyanError, RulesetError
 from cli.places import set_project_folder
 from cli.tables import visible
 
@@ -53,6 +53,7 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
     "trace": ("cli.traces", "trace", 'banyan trace t_personne 38:10233 --reason "request 2026-117"'),
     "guard": ("cli.switches", "guard", "banyan guard"),
 }
+_SIGINT_CODE = 130  # what typer makes of Ctrl-C
 
 
 @app.callback()
@@ -83,11 +84,17 @@ def run(arguments: list[str] | None = None) -> int:
     except typer.Exit as stop:
         return int(stop.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("\nstopped by Ctrl-C; what was committed stays, the same command resumes\n")
-        return 4
+        return _interrupted()
     except Exception as error:  # noqa: BLE001 - the command line is the border
         return _unexpected(error)
+    if result == _SIGINT_CODE:
+        return _interrupted()
     return int(result) if isinstance(result, int) else 0
+
+
+def _interrupted() -> int:
+    sys.stderr.write("\nstopped by Ctrl-C; what was committed stays, the same command resumes\n")
+    return 4
 
 
 def _unexpected(error: Exception) -> int:
@@ -114,12 +121,16 @@ def _say(error: BanyanError, *, as_json: bool) -> None:
         sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
         return
     word = {3: "NO", 5: "UNCERTAIN"}.get(error.exit_code, "ERROR")
-    sys.stderr.write(f"{word:<5}{visible(error.message)}\n")
+    sys.stderr.write(f"{word:<4} {visible(error.message)}\n")
     reasons = error.facts.get("reasons")
     for reason in reasons if isinstance(reasons, tuple | list) else ():
         sys.stderr.write(f"     {visible(str(reason))}\n")
-    if error.hint:
-        sys.stderr.write(f"next {visible(error.hint)}        ")
+    hint = error.hint
+    if isinstance(error, RulesetError):  # its hint says what to write in the file
+        sys.stderr.write(f"     {visible(hint)}\n" if hint else "")
+        hint = "banyan map lint"
+    if hint:
+        sys.stderr.write(f"next {visible(hint)}        ")
     sys.stderr.write(f"exit code {error.exit_code}\n")
 
 

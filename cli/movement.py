@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from banyan.config import OperatingSystemActors
 from banyan.departments import Actor, Closure, Phase, Side, SourceRef
-from banyan.errors import StoreFenced, UsageError
+from banyan.errors import SourceDrifted, StoreFenced, UsageError
 from banyan.records import ChunkCounts
 from store.journal import ProcessingEntry, append_processing
 from store.ledger import LedgerReader
@@ -59,6 +59,7 @@ def first_copy(
 ) -> Carried:
     """Make or resume the first copy of a legacy system; its slices end in SYNCING. A second time it only tells."""
     _refuse_moved(rig)
+    refuse_drift(rig)
     lane = rig.forward()
     told = _find_first_copy(rig)
     if told is not None:
@@ -74,6 +75,7 @@ def first_copy(
 
 def carry_changes(rig: Rig, actor: Actor, *, watcher: Watcher = watch_nothing) -> list[Carried]:
     """Carry what changed since the last time: to the canonical store, and back for closures it owns."""
+    refuse_drift(rig)
     done: list[Carried] = []
     owned = [found for found in rig.closures if rig.slices(found.name)[0].owner is Side.CANONICAL]
     lane = rig.forward()
@@ -92,6 +94,24 @@ def carry_changes(rig: Rig, actor: Actor, *, watcher: Watcher = watch_nothing) -
             reverse = SyncEngine(rig.workspace.engine("banyan_reverse"), watcher=watcher)
             done += _told(rig, actor, str(back.route), RunKind.REVERSE, reverse.advance(back, RunKind.REVERSE))
     return done
+
+
+def refuse_drift(rig: Rig) -> None:
+    """Refuse a legacy system whose tables have other columns than their rules: a new one has no fate yet."""
+    for name, ruleset in rig.book.rulesets.items():
+        here = [column.name for column in rig.port.columns(name)]
+        missing = [column for column in ruleset.columns if column not in here]
+        unknown = [column for column in here if column not in ruleset.columns]
+        if missing or unknown:
+            found = [f"{name}.{column} is gone" for column in missing]
+            found += [f"{name}.{column} is new and has no fate" for column in unknown]
+            raise SourceDrifted(
+                f"{rig.source} is not what {ruleset.rule_id} describes: {'; '.join(found)}; nothing was read",
+                hint=f"banyan source scan {rig.source}, then change the rule",
+                table=name,
+                missing=missing,
+                unknown=unknown,
+            )
 
 
 def _is_going_back(rig: Rig, found: Closure) -> bool:

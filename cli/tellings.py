@@ -1,4 +1,4 @@
-"""What a page tells beside the evidence: who owns, whether the way back is open; and announcements on standard error."""
+"""What a page tells beside the evidence: owner, phase, whether the way back is open; and announcements on stderr."""
 
 import sys
 from typing import TYPE_CHECKING

@@ -60,7 +60,7 @@ def control_of(rows: tuple[SliceRow, ...]) -> Control:
     same = {(row.phase, row.owner, row.epoch, row.nonce, row.drain_position, row.is_armed) for row in rows}
     if len(same) != 1:
         raise SwitchUncertain(
-            f"the slices of {first.closure} do not say the same: they were changed by another hand; nothing was touched",
+            f"the slices of {first.closure} do not say the same: another hand changed them; nothing was touched",
             hint="banyan switch status, and two people",
             closure=first.closure,
         )

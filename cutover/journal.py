@@ -21,6 +21,7 @@ Facts = Mapping[str, str | int | bool | None]
 class Word(StrEnum):
     """What an entry tells."""
 
+    STARTED = "STARTED"  # a switch or a rollback begins: direction, digest of its plan
     CLOSED = "CLOSED"  # the side that wrote is closed: fact closed_at
     COMPARED = "COMPARED"  # rows compared inside the fence, and how many differ
     FLIPPED = "FLIPPED"  # evidence, drain position and outbox position of the flip, outage so far
@@ -39,6 +40,14 @@ class PastSwitch:
     epoch: int
     outage_ms: int
     step_ms: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """Where both sides stood when CANONICAL became the owner."""
+
+    legacy_position: Position
+    canonical_position: Position
 
 
 def note(connection: Connection, word: Word, row: SliceRow, *, actor: Actor, facts: Facts) -> int:
@@ -63,10 +72,10 @@ class Account:
         found = self._last(Word.CLOSED)
         return datetime.fromisoformat(str(found["closed_at"])) if found else None
 
-    def find_outbox_position(self) -> Position | None:
-        """Give the Position of the canonical side at the last flip."""
+    def find_flip(self) -> Flip | None:
+        """Give where both sides stood at the last flip."""
         found = self._last(Word.FLIPPED)
-        return Position(str(found["outbox_position"])) if found else None
+        return Flip(Position(str(found["drain_position"])), Position(str(found["outbox_position"]))) if found else None
 
     def find_past(self, to: Side) -> PastSwitch | None:
         """Give the last change of owner to a side that was done."""

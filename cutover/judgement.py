@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from banyan.clock import now
-from banyan.departments import Actor
+from banyan.departments import Actor, Side, SourceRef
 from banyan.errors import GateClosed, UsageError
 from banyan.findings import LevelResult, VerdictKind
 from banyan.records import Position
@@ -34,7 +34,8 @@ from store.judgements import (
 )
 from store.outbox import head
 from store.postgres import transaction
-from sync.assembly import Rig
+from sync.assembly import Rig, open_rig
+from sync.workspace import Workspace
 from validation.conservation import judge_balances, read_balances
 from validation.evidence import Bundle, write_bundle
 from validation.extraction import check_extraction
@@ -55,7 +56,7 @@ from validation.reconcile import Reconciliation, reconcile
 from validation.round_trip import RoundTripResult, check_round_trip
 from validation.rules_worker import RuleWorker
 from validation.sign_off import CheckedSignOffs, Decision, Signer, SignOff, check_sign_offs, read_key_file, sign
-from validation.statistics import total_by_index
+from validation.statistics import FACTS_TABLE, StatisticLine, total_by_index
 from validation.subject import Subject
 from validation.suites import load_suites
 from validation.text import Text
@@ -116,14 +117,17 @@ def judge_closure(
     levels.append(judge_balances(balances))
     announce("L2 rules")
     url = rig.workspace.store_url("banyan_judge")
-    levels.append(run_rules(url, found.department_code, load_suites(), worker=worker).level)
+    suites = [suite for suite in load_suites() if suite.table in subject.canonical_tables]
+    levels.append(run_rules(url, found.department_code, suites, worker=worker).level)
     announce("L4 reconciliation")
     reconciliation = reconcile(subject, watermark=watermark)
     levels.append(reconciliation.level)
-    announce("L5 statistics")
-    with transaction(subject.engine) as connection:
-        statistics, lines = statistics_of(connection, subject)
-    levels.append(statistics)
+    lines: tuple[StatisticLine, ...] = ()
+    if FACTS_TABLE in subject.tables:
+        announce("L5 statistics")
+        with transaction(subject.engine) as connection:
+            statistics, lines = statistics_of(connection, subject)
+        levels.append(statistics)
     announce("L6 round trip")
     round_trip = check_round_trip(subject)
     levels.append(round_trip.level)
@@ -181,6 +185,18 @@ def judge_closure(
             ),
         )
     return Judged(facts, bundle, judgement, reconciliation, round_trip)
+
+
+def judge_department(workspace: Workspace, source: SourceRef, profile: str) -> str:
+    """Judge every closure that the legacy system still owns and that has rules to keep; gives its evidence ids."""
+    rig = open_rig(workspace, source)
+    ruled = {suite.table for suite in load_suites()}
+    evidence = [
+        judge_closure(rig, found.name, profile=profile).bundle.evidence_id
+        for found in rig.closures
+        if rig.slices(found.name)[0].owner is Side.LEGACY and ruled & set(subject_of(rig, found.name).canonical_tables)
+    ]
+    return ",".join(evidence)
 
 
 def evidence_folder(rig: Rig, evidence_id: str) -> Path:

@@ -147,9 +147,12 @@ class SwitchReader(Protocol):
         ...
 
 
-def plan_switch(
-    closure: Closure, to: Side, reader: SwitchReader, *, budget_seconds: float = BUDGET_SECONDS
-) -> Plan:
+def steps_to(to: Side) -> tuple[StepName, ...]:
+    """Give the steps of a change of owner, in order."""
+    return _STEPS[to]
+
+
+def plan_switch(closure: Closure, to: Side, reader: SwitchReader, *, budget_seconds: float = BUDGET_SECONDS) -> Plan:
     """Plan moving a closure to a side; reads through the reader and changes nothing."""
     row = reader.row()
     past = reader.past(to)

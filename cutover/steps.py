@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Final, assert_never
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -98,7 +99,7 @@ def probe_new_side(rig: Rig, closure: Closure) -> bool:
         with transaction(rig.workspace.engine("banyan_app")) as connection:
             for domain in closure.domains:
                 row = {
-                    "id": new_id(),
+                    "id": UUID(bytes=new_id()),
                     "department_code": closure.department_code,
                     "domain_code": domain,
                     "origin": "TARGET",

@@ -12,13 +12,13 @@ import polars as pl
 from banyan.departments import Closure
 from banyan.findings import LevelState
 from banyan.records import ChangedKey, Position
+from cutover.judgement import subject_of
 from store.outbox import changes_since
 from store.postgres import Isolation, raw, transaction
 from store.records import find_crosswalk, find_owners
 from sync.assembly import Rig
 from validation.reconcile import reconcile
 from validation.stored import find_degraded, find_standing
-from validation.subject import Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +56,6 @@ def compare_carried_back(rig: Rig, closure: Closure, *, legacy_since: Position, 
     )
 
 
-def subject_of(rig: Rig, closure: Closure) -> Subject:
-    """Give what is compared: the legacy system, and the store as the forward applier reads it."""
-    setting = rig.setting("banyan_forward")
-    return Subject(
-        department=setting.department,
-        source=rig.source,
-        port=rig.port,
-        engine=setting.engine,
-        book=rig.book,
-        table_numbers=rig.table_numbers,
-        digest_key=setting.digest_key,
-        domains=closure.domains,
-    )
-
-
 def _keys(closure: Closure, changes: Iterable[ChangedKey]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for change in changes:
@@ -82,7 +67,7 @@ def _keys(closure: Closure, changes: Iterable[ChangedKey]) -> dict[str, list[str
 def _compare(rig: Rig, closure: Closure, keys: Mapping[str, list[str]]) -> Compared:
     if not any(keys.values()):
         return Compared(0, 0, 0, ())
-    result = reconcile(subject_of(rig, closure), watermark=None, keys_by_table=keys)
+    result = reconcile(subject_of(rig, closure.name), watermark=None, keys_by_table=keys)
     differences = int(result.level.figures["differences"])
     if result.level.state is not LevelState.PASS:
         differences = max(differences, 1)  # what did not pass is different, whatever was counted
@@ -119,8 +104,8 @@ def _count_unlisted(rig: Rig, closure: Closure, alone: pl.DataFrame) -> int:
         return 0
     code = rig.source.department_code
     unlisted = 0
-    with transaction(rig.workspace.engine("banyan_forward")) as connection:
-        listed = find_degraded(raw(connection), subject_of(rig, closure), alone["id"].unique())["main_id"]
+    with transaction(rig.workspace.engine("banyan_judge")) as connection:
+        listed = find_degraded(raw(connection), subject_of(rig, closure.name), alone["id"].unique())["main_id"]
         for (table,), group in alone.group_by("relation", maintain_order=True):
             standing = find_standing(raw(connection), str(table), code, group["id"].unique())["id"]
             unlisted += standing.filter(~standing.is_in(listed.implode())).len()

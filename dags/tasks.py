@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from banyan.departments import SourceRef
+from banyan.departments import Actor, SourceRef
 from banyan.errors import BanyanError
 from dags.settings import find_project_folder, read_departments
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Reference = dict[str, int | str]
 PROFILE = "switch"
+CLOCK = Actor("airflow", "service", "its account on this machine")
 log = logging.getLogger(__name__)
 
 
@@ -43,7 +44,8 @@ def plan(department: str, system: str) -> list[Reference]:
     with at_work(department, system) as (workspace, source):
         from sync.incremental import plan_incremental
 
-        return [asdict(chunk) for chunk in plan_incremental(workspace, source, run_key=run_key(source))]
+        planned = plan_incremental(workspace, source, run_key=run_key(source), actor=CLOCK)
+        return [asdict(chunk) for chunk in planned]
 
 
 def carry(chunk: Mapping[str, Any], department: str, system: str) -> dict[str, int]:
@@ -61,16 +63,16 @@ def finish(chunks: Sequence[Mapping[str, Any]], department: str, system: str) ->
         from sync.incremental import finish_incremental
 
         run_no = int(chunks[0]["run_no"])
-        result = finish_incremental(workspace, source, run_no=run_no, run_key=run_key(source))
+        result = finish_incremental(workspace, source, run_no=run_no, run_key=run_key(source), actor=CLOCK)
         return {"run_no": result.run_no, **asdict(result.total.rows)}
 
 
 def validate(department: str, system: str) -> str:
     """Judge the legacy system against its records; gives the id of the evidence."""
     with at_work(department, system) as (workspace, source):
-        from cutover.judgement import judge_department  # type: ignore[import-not-found, import-untyped]
+        from cutover.judgement import judge_department
 
-        return str(judge_department(workspace, source, PROFILE))
+        return judge_department(workspace, source, PROFILE)
 
 
 @contextmanager

@@ -90,6 +90,16 @@ def find_filtered(connection: psycopg.Connection[Any], place: RowsPlace, keys: p
     return pl.Series("key", [row[0] for row in rows], dtype=pl.String)
 
 
+def find_filtered_by(connection: psycopg.Connection[Any], place: RowsPlace, rule: str) -> list[str]:
+    """Give the legacy keys that one named rule keeps out."""
+    rows = connection.execute(
+        "select source_key from mig.filtered_row where department_code = %(department)s"
+        " and source_table_no = %(table)s and rule = %(rule)s",
+        {"department": place.department_code, "table": place.source_table_no, "rule": rule},
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
 def find_adopted(
     connection: psycopg.Connection[Any], department_code: str, numbers: Mapping[str, int], keys: pl.DataFrame
 ) -> pl.DataFrame:

@@ -15,9 +15,10 @@ from store.postgres import open_engine, transaction
 from store.slices import SliceRow, read_closure
 from store.tables import SLICE, SOURCE_TABLE
 from sync.engine import SyncEngine, Watcher, watch_nothing
-from sync.forward import ForwardLane, Setting
+from sync.forward import ForwardLane
 from sync.lane import Checkpoint, pass_by
 from sync.reverse import ReverseGuard, ReverseLane
+from sync.setting import Setting
 from sync.workspace import Workspace
 
 _BEFORE_LOADING = (Phase.REGISTERED.value, Phase.ASSESSED.value, Phase.MAPPED.value)

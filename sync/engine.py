@@ -145,7 +145,9 @@ class SyncEngine:
         while (counts := self.carry_next(lane, run)) is not None:
             rows += counts.rows.read
             with transaction(self._engine) as connection:
-                progress = LedgerReader(connection).read_progress(run.run_no)
+                ledger = Ledger(connection)
+                ledger.renew_run(run)
+                progress = ledger.read_progress(run.run_no)
             done, planned = (sum(column) for column in zip(*progress.values(), strict=True))
             self._watcher(Progress(run.run_no, str(lane.route), done, planned, rows, monotonic() - began))
 

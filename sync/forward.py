@@ -1,115 +1,26 @@
 """Legacy to canonical: reads rows by key range or by changed keys, and writes their fate in one transaction."""
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 import polars as pl
-import psycopg
-from sqlalchemy.engine import Engine
 
-from banyan.clock import today
-from banyan.departments import Department, Side, SourceRef
-from banyan.ports import LegacyPort
-from banyan.records import KEY_SEPARATOR, ChunkCounts, KeyRange, Origin, PartCounts, Position, RowCounts
+from banyan.departments import Side
+from banyan.records import ChunkCounts, KeyRange, Origin, PartCounts, Position, RowCounts
 from mappings.closure import load_order
-from mappings.engine import Compiled, MapContext, Mapped, apply_forward, compile_ruleset
-from mappings.identity import FIRST_EPOCH, identify
-from mappings.model import RuleBook, Ruleset
+from mappings.engine import Mapped, apply_forward
+from mappings.model import Ruleset
 from store.landing import LandingZone
 from store.ledger import Ledger, LedgerReader
 from store.outcomes import find_adopted, find_filtered, write_filtered, write_quarantine
 from store.postgres import raw, transaction
-from store.records import RowsPlace, delete_rows, find_links, write_crosswalk, write_parts
+from store.records import delete_rows, write_crosswalk, write_parts
 from store.runs import ChunkLease, ChunkPlan
+from sync.cascade import plan_children
 from sync.lane import Checkpoint, Step, pass_by
 from sync.route import Route
+from sync.setting import Psycopg, Setting, key_column, look_up
 
 ROWS_PER_CHUNK = 50_000
-Psycopg = psycopg.Connection[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What both directions of a route share: where, by which rules, between which stores."""
-
-    department: Department
-    source: SourceRef
-    port: LegacyPort = field(repr=False)
-    engine: Engine = field(repr=False)
-    book: RuleBook = field(repr=False)
-    table_numbers: dict[str, int] = field(repr=False)
-    digest_key: bytes = field(repr=False)
-
-    def place(self, table: str, run_no: int) -> RowsPlace:
-        """Give where rows of a legacy table are remembered."""
-        ruleset = self.book.rulesets[table]
-        return RowsPlace(self.department.code, self.table_numbers[table], run_no, ruleset.rule_id)
-
-    def context(self) -> MapContext:
-        """Give the context of mapping without what must be looked up for a batch."""
-        return MapContext(
-            department_code=self.department.code,
-            system_code=self.source.system_code,
-            time_zone=self.department.time_zone,
-            digest_key=self.digest_key,
-            as_of=today(),
-        )
-
-    def compiled(self, table: str) -> Compiled:
-        """Compile the ruleset of a legacy table."""
-        return compile_ruleset(self.book.rulesets[table], self.book, self.context())
-
-    def main_ids(self, table: str, keys: pl.Series, adopted: pl.DataFrame) -> pl.Series:
-        """Give the canonical id of the main part for legacy keys."""
-        frame = pl.DataFrame({"key": keys}).with_columns(pl.lit(FIRST_EPOCH, pl.Int16).alias("epoch"))
-        own = adopted.filter(pl.col("table") == table).select("key", "id")
-        part = self.book.rulesets[table].main.name
-        return identify(frame, source=str(self.source), table=table, part=part, adopted=own)
-
-
-def key_column(ruleset: Ruleset) -> pl.Expr:
-    """Give the text of the legacy key of each row."""
-    return pl.concat_str([pl.col(name) for name in ruleset.key], separator=KEY_SEPARATOR).alias("source_key")
-
-
-def referred_keys(ruleset: Ruleset, rows: pl.DataFrame) -> pl.DataFrame:
-    """List the keys of other rows that a batch refers to: columns table, key."""
-    found = [
-        rows.select(
-            pl.lit(str(rule.lens.args[0]).split(".", 1)[0]).alias("table"), pl.col(rule.sources[0]).alias("key")
-        )
-        for part in ruleset.parts
-        for rule in part.fields
-        if rule.lens is not None and rule.lens.name == "ref"
-    ]
-    own = rows.select(pl.lit(ruleset.table).alias("table"), key_column(ruleset).alias("key"))
-    return pl.concat([own, *found]).drop_nulls().unique(maintain_order=True)
-
-
-def look_up(connection: Psycopg, setting: Setting, ruleset: Ruleset, rows: pl.DataFrame) -> MapContext:
-    """Look up what a batch needs of other rows: adopted ids, parts with ids of their own, filtered parents."""
-    context = setting.context()
-    if rows.is_empty():
-        return context
-    keys = referred_keys(ruleset, rows).filter(pl.col("table").is_in(list(setting.table_numbers)))
-    adopted = find_adopted(connection, setting.department.code, setting.table_numbers, keys)
-    adopted = adopted.with_columns(pl.lit(None, pl.String).alias("part"))
-    if len(ruleset.parts) > 1:
-        own = rows.select(key_column(ruleset)).to_series()
-        mains = pl.DataFrame({"key": own, "id": setting.main_ids(ruleset.table, own, adopted)})
-        links = find_links(connection, setting.department.code, mains["id"])
-        parts = links.join(mains, on="id").select(
-            pl.lit(ruleset.table).alias("table"), "key", pl.col("canonical_id").alias("id"), "part"
-        )
-        adopted = pl.concat([adopted, parts])
-    filtered = {
-        rule.parent.table: find_filtered(
-            connection, setting.place(rule.parent.table, 0), rows[rule.parent.column].drop_nulls().unique()
-        )
-        for rule in ruleset.filters
-        if rule.parent is not None
-    }
-    return replace(context, adopted=adopted, filtered=filtered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +106,9 @@ class ForwardLane:
             ledger = Ledger(connection)
             ledger.hold_chunk(lease)
             counts = self._write(raw(connection), lease, found, mapped)
+            children = self._children(raw(connection), lease, found, mapped)
+            if children:
+                ledger.write_chunks(ledger.read_run(lease.run_no), children)
             ledger.finish_chunk(lease, counts, parcel=parcel.name)
             checkpoint(Step.WRITTEN)
         checkpoint(Step.COMMITTED)
@@ -236,7 +150,6 @@ class ForwardLane:
         seen = pl.concat([found.rows.select(key_column(ruleset)).to_series(), found.missing])
         refused = _refused(mapped)
         write_quarantine(connection, place, seen, refused)
-        write_filtered(connection, place, seen, mapped.filtered)
         rows = RowCounts(
             read=found.read,
             loaded=written.inserted + written.updated,
@@ -251,6 +164,22 @@ class ForwardLane:
         )
         fields = refused.filter(pl.col("column").is_not_null()).height  # two lenses may refuse one cell
         return ChunkCounts(rows, parts + split, fields)
+
+    def _children(self, connection: Psycopg, lease: ChunkLease, found: _Rows, mapped: Mapped) -> list[ChunkPlan]:
+        """List the rows a named rule keeps out, and plan the children of those that were not, or are no more."""
+        place = self._setting.place(lease.table, lease.run_no)
+        seen = pl.concat(
+            [found.rows.select(key_column(self._setting.book.rulesets[lease.table])).to_series(), found.missing]
+        )
+        before = find_filtered(connection, place, seen)
+        now = mapped.filtered["source_key"]
+        write_filtered(connection, place, seen, mapped.filtered)
+        readmitted = before.filter(~before.is_in(now.implode()))
+        moved = pl.concat([now.filter(~now.is_in(before.implode())).alias("key"), readmitted])
+        if moved.is_empty():
+            return []
+        parents = pl.DataFrame({"key": moved, "id": self._ids_leaving(connection, lease.table, moved)})
+        return plan_children(connection, self._setting, lease.table, parents, readmitted=not readmitted.is_empty())
 
     def _ids_leaving(self, connection: Psycopg, table: str, keys: pl.Series) -> pl.Series:
         """Give the main ids of rows that leave; missing rows were not looked up with the batch."""

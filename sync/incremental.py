@@ -12,10 +12,11 @@ from typing import assert_never
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from banyan.departments import Phase, Side, SourceRef
+from banyan.departments import Actor, Phase, Side, SourceRef
 from banyan.errors import LeaseLost, UsageError
 from banyan.records import ChunkCounts
 from mappings.closure import closure
+from store.journal import ProcessingEntry, append_processing
 from store.ledger import Ledger, LedgerReader
 from store.postgres import transaction
 from store.runs import Run, RunState
@@ -79,7 +80,7 @@ def judge_slices(slices: Sequence[SliceRow]) -> Permission:
     return Permission(is_granted=True, reason=", ".join(sorted({f"{row.closure} is {row.phase}" for row in followed})))
 
 
-def plan_incremental(workspace: Workspace, source: SourceRef, *, run_key: str) -> list[ChunkRef]:
+def plan_incremental(workspace: Workspace, source: SourceRef, *, run_key: str, actor: Actor) -> list[ChunkRef]:
     """Open a run over what changed, or take back the one this key left open; gives its open chunks, none if no change.
 
     A run found with all its chunks done is finished here: it had lost only its last step.
@@ -90,7 +91,7 @@ def plan_incremental(workspace: Workspace, source: SourceRef, *, run_key: str) -
             waiting = _waiting(workspace, run.run_no)
             if waiting:
                 return waiting
-            engine.finish(lane, run)
+            _close(engine, lane, run, actor)
     return []
 
 
@@ -113,7 +114,9 @@ def carry_chunk(workspace: Workspace, source: SourceRef, *, run_no: int, run_key
     return counts
 
 
-def finish_incremental(workspace: Workspace, source: SourceRef, *, run_no: int, run_key: str) -> RunResult:
+def finish_incremental(
+    workspace: Workspace, source: SourceRef, *, run_no: int, run_key: str, actor: Actor
+) -> RunResult:
     """Close a run whose chunks are all done and move the watermark with it; gives the result again when it is closed.
 
     The run is compared by owner and attempt in that transaction: when another owner took it over, nothing moves.
@@ -124,18 +127,18 @@ def finish_incremental(workspace: Workspace, source: SourceRef, *, run_no: int, 
     _held(run, run_key)
     _refuse_waiting(workspace, run)
     with _lane(workspace, source) as lane:
-        return _engine(workspace, run_key).finish(lane, run)
+        return _close(_engine(workspace, run_key), lane, run, actor)
 
 
-def sync_once(workspace: Workspace, source: SourceRef, *, run_key: str) -> RunResult | None:
+def sync_once(workspace: Workspace, source: SourceRef, *, run_key: str, actor: Actor) -> RunResult | None:
     """Do the steps of one incremental run in this process; None when nothing changed."""
-    planned = plan_incremental(workspace, source, run_key=run_key)
+    planned = plan_incremental(workspace, source, run_key=run_key, actor=actor)
     if not planned:
         return None
     run_no = planned[0].run_no
     while carry_chunk(workspace, source, run_no=run_no, run_key=run_key) is not None:
         pass
-    return finish_incremental(workspace, source, run_no=run_no, run_key=run_key)
+    return finish_incremental(workspace, source, run_no=run_no, run_key=run_key, actor=actor)
 
 
 @contextmanager
@@ -149,6 +152,21 @@ def _lane(workspace: Workspace, source: SourceRef) -> Iterator[ForwardLane]:
 
 def _engine(workspace: Workspace, run_key: str) -> SyncEngine:
     return SyncEngine(workspace.engine("banyan_forward"), owner=run_key)
+
+
+def _close(engine: SyncEngine, lane: ForwardLane, run: Run, actor: Actor) -> RunResult:
+    """Write the processing log, then close the run: dying in between leaves an entry twice, never none."""
+    entry = ProcessingEntry(
+        actor=actor,
+        department_code=run.source.department_code,
+        operation="collection",
+        reason=f"changes along {lane.route}",
+        record_refs=(str(run.source),),
+        run_no=run.run_no,
+    )
+    with transaction(lane.setting.engine) as connection:
+        append_processing(connection, entry)
+    return engine.finish(lane, run)
 
 
 def _read(workspace: Workspace, source: SourceRef, run_no: int) -> Run:

@@ -21,6 +21,7 @@ from banyan.departments import SourceRef
 from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable
 from connectors.delimited import DelimitedFormat
 from connectors.write_once import DbfFile, SheetFile, TextFile, WriteOnceFile, WriteOncePort, open_write_once
+from store.ledger import LedgerReader
 from store.postgres import transaction
 from sync.engine import RunResult, SyncEngine
 from sync.forward import ROWS_PER_CHUNK, ForwardLane
@@ -61,8 +62,8 @@ def open_files(project: Project, source: SourceRef, tables: Sequence[str]) -> Wr
 def load_files(engine: SyncEngine, lane: ForwardLane, *, rows_per_chunk: int = ROWS_PER_CHUNK) -> RunResult:
     """Copy every record, or again the same files, which changes nothing.
 
-    Refused before anything is written: files that are not those of the first copy, because a record number would name
-    another row; and columns that are not those of the rules.
+    Refused before anything is written: files that are not those of the first copy, finished or left open, because a
+    record number would name another row; and columns that are not those of the rules.
     """
     setting = lane.setting
     for table, ruleset in setting.book.rulesets.items():
@@ -74,9 +75,11 @@ def load_files(engine: SyncEngine, lane: ForwardLane, *, rows_per_chunk: int = R
                 missing=[name for name in ruleset.columns if name not in columns],
                 unknown=[name for name in columns if name not in ruleset.columns],
             )
-    loaded_before = lane.watermark()
-    if loaded_before is not None:
-        setting.port.changes(loaded_before)
+    with transaction(setting.engine) as connection:
+        left_open = LedgerReader(connection).find_open_run(lane.route.source, lane.route.to)
+    for known in (lane.watermark(), None if left_open is None else left_open.until_position):
+        if known is not None:
+            setting.port.changes(known)  # refuses the Position of other files than these
     return engine.load(lane, lambda: lane.plan_load(rows_per_chunk=rows_per_chunk), rules_digest=setting.book.digest)
 
 

@@ -11,11 +11,12 @@ from uuid import UUID
 
 import polars as pl
 
+from banyan.canonical.model import TABLES
 from banyan.departments import Side
 from banyan.ports import ReverseSession
 from banyan.records import ChunkCounts, Position, RowCounts
 from mappings.closure import load_order
-from mappings.engine import Compiled, Lookups, MapContext, WrittenBack, apply_forward, write_back
+from mappings.engine import Compiled, Lookups, MapContext, Mapped, WrittenBack, apply_forward, write_back
 from mappings.plans import ReferencePlan
 from store.landing import LandingZone
 from store.ledger import Ledger
@@ -31,13 +32,14 @@ from store.outcomes import (
 from store.postgres import Isolation, raw, transaction
 from store.records import LINK_KINDS, find_crosswalk, write_crosswalk
 from store.runs import ChunkLease, ChunkPlan
-from sync.forward import Psycopg, Setting, look_up
 from sync.lane import Checkpoint, Step, pass_by
 from sync.route import Route
 from sync.scope import NO_PLACE, Scope, ScopeFinder, TableScope
+from sync.setting import Psycopg, Setting, look_up
 
 OUTBOX = "outbox"
 REWRITTEN = "REWRITTEN"
+KEPT_OUT = "KEPT_OUT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +248,8 @@ class ReverseLane:
             bury_rows(connection, place, writing.scope.gone["id"])
             write_degraded(connection, place, writing.written.degraded)
             write_degraded(connection, place, self._rewritten(writing, mapped.parts))
+            write_degraded(connection, place, _without_rule(writing))
+            write_degraded(connection, place, _kept_out(writing, mapped))
 
     def _context(self, connection: Psycopg, writing: _Writing, links: pl.DataFrame, rows: pl.DataFrame) -> MapContext:
         """Give the context in which rows read back get the ids that their records and parts have."""
@@ -307,6 +311,51 @@ class ReverseLane:
 def counter_of(table: str) -> str:
     """Name the legacy counter of a table's keys: `t_proc` counts with `seq_proc`."""
     return f"seq_{table.removeprefix('t_')}"
+
+
+def _without_rule(writing: _Writing) -> pl.DataFrame:
+    """List values in columns that no rule fills: the old system has no place for them."""
+    found = [writing.written.degraded.clear()]
+    for part in writing.compiled.parts:
+        rows = writing.scope.parts[part.rule.name]
+        for name in TABLES[part.rule.table].column_names:
+            if name in part.dtypes:
+                continue
+            found.append(
+                rows.filter(pl.col(name).is_not_null())
+                .join(writing.keys.rename({"id": "main_id"}), on="main_id")
+                .select(
+                    "source_key",
+                    "main_id",
+                    pl.lit(part.rule.table).alias("canonical_table"),
+                    pl.lit(name).alias("column"),
+                    pl.lit(NO_PLACE).alias("kind"),
+                    pl.lit("no rule fills this column from the old system").alias("cause"),
+                    pl.lit(None, pl.String).alias("legacy_column"),
+                )
+            )
+    return pl.concat(found)
+
+
+def _kept_out(writing: _Writing, mapped: Mapped) -> pl.DataFrame:
+    """List records whose legacy row, as now written, a named rule would keep out."""
+    keys = writing.keys.select(pl.col("id").alias("main_id"), "source_key")
+    kept_out = mapped.filtered.join(keys, on="source_key")
+    frames = [writing.written.degraded.clear()]
+    for part in writing.scope.ruleset.parts:
+        present = writing.scope.parts[part.name].select("main_id")
+        frames.append(
+            kept_out.join(present, on="main_id", how="semi").select(
+                "source_key",
+                "main_id",
+                pl.lit(part.table).alias("canonical_table"),
+                pl.lit(None, pl.String).alias("column"),
+                pl.lit(KEPT_OUT).alias("kind"),
+                pl.format("the rule {} keeps such a row out", pl.col("rule")).alias("cause"),
+                pl.lit(None, pl.String).alias("legacy_column"),
+            )
+        )
+    return pl.concat(frames)
 
 
 def _soft_delete(writing: _Writing) -> dict[str, str] | None:

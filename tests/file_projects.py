@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from psycopg import sql
 from sqlalchemy.engine import make_url
 from stores import StorePlace, own
 
@@ -20,9 +21,10 @@ from store.install import Registration, SourceSystem, add_department, install
 from store.landing import open_landing
 from store.postgres import Isolation, open_engine, raw
 from sync.engine import RunResult, SyncEngine
-from sync.forward import ForwardLane, Setting
+from sync.forward import ForwardLane
 from sync.real_files import load_files, open_files
 from sync.scope import ScopeFinder
+from sync.setting import Setting
 from wire.copy import copy_out
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -66,17 +68,16 @@ class FileProject:
             SyncEngine(self.place.engine("banyan_forward")), self.lane(port), rows_per_chunk=rows_per_chunk
         )
 
-    def figure(self, sql: str) -> int:
-        return self.place.run(sql)[0][0]
+    def figure(self, query: str) -> int:
+        return self.place.run(query)[0][0]
 
     def write_back(self) -> WrittenBack:
         """Write every loaded row back from its canonical records and residue, by the way that a reverse run takes."""
         code, ruleset = self.department.code, self.ruleset
         with self.place.transaction(isolation=Isolation.REPEATABLE_READ) as connection:
-            found = copy_out(
-                raw(connection), f"select id::text as id from justice.{ruleset.main.table}", {"id": Kind.UUID}
-            )
-            mains = pl.concat(list(found)).with_columns(pl.lit(ruleset.main.table).alias("relation"))
+            every = sql.SQL("select id::text from {}").format(sql.Identifier("justice", ruleset.main.table))
+            mains = pl.concat(list(copy_out(raw(connection), every, {"id": Kind.UUID})))
+            mains = mains.select(pl.lit(ruleset.main.table).alias("relation"), "id")
             scope = ScopeFinder(raw(connection), code, self.book, self.numbers).find(mains)
         assert scope.without_place.is_empty()
         rows = scope.tables[ruleset.table]
@@ -90,7 +91,12 @@ def in_file_order(rows: pl.DataFrame) -> pl.DataFrame:
 def open_example(name: str, folder: Path, make_database) -> FileProject:
     """Copy an example's project into a folder and register its department in a fresh store; nothing is loaded yet."""
     shutil.copytree(EXAMPLES / name, folder / name, ignore=shutil.ignore_patterns(".banyan", "landing"))
-    project = load_project(folder / name)
+    return register(folder / name, make_database)
+
+
+def register(folder: Path, make_database) -> FileProject:
+    """Register the one department of a project in a fresh store, its slices ready to be written forward."""
+    project = load_project(folder)
     [(code, department)] = project.departments.items()
     [system] = department.sources
     source = SourceRef(code, system)

@@ -97,6 +97,8 @@ def make_project(cluster: Cluster, folder: Path) -> TestProject:
         if connection.execute("select from pg_database where datname = %s", (ORION_TEMPLATE,)).fetchone() is None:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(ORION_TEMPLATE)))
             load(generate("XS", 1), made.url(ORION_TEMPLATE))
+            for role in ("banyan_reverse", "banyan_guard"):  # both sides on one server: the store's design holds
+                connection.execute(sql.SQL("alter role {} noinherit").format(sql.Identifier(role)))
         for name, template in ((made.legacy, ORION_TEMPLATE), (made.store, "template0")):
             connection.execute(
                 sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))

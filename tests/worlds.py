@@ -21,8 +21,9 @@ from store.install import Registration, SourceSystem, add_department
 from store.landing import LandingZone, open_landing
 from store.postgres import open_engine
 from sync.engine import SyncEngine
-from sync.forward import ForwardLane, Setting
+from sync.forward import ForwardLane
 from sync.reverse import ReverseGuard, ReverseLane
+from sync.setting import Setting
 
 RULES = Path(__file__).parent.parent / "mappings" / "rules" / "orion"
 CLOSURE = "38.cases+vehicles"

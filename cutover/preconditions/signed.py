@@ -5,13 +5,16 @@ from cutover.preconditions.condition import Obstacle, Scene
 
 
 def is_signed(scene: Scene) -> Obstacle | None:
-    """Refuse without evidence that says GO, signed by two persons, and not expired."""
+    """Refuse without evidence whose facts found nothing, signed by two persons, and not expired.
+
+    Evidence is kept as it was written: what awaited signatures then still says so when they have been given.
+    """
     name, evidence = scene.closure.name, scene.evidence
     if evidence is None:
         return Obstacle("signed", f"nothing proves yet that {name} was copied exactly", f"banyan validate run {name}")
     short = f"{evidence.evidence_id[:8]}…"
-    if evidence.verdict.kind is not VerdictKind.GO:
-        sentence = f"the newest evidence {short} says {evidence.verdict.kind.value}, not GO"
+    if evidence.verdict.kind is VerdictKind.NO_GO:
+        sentence = f"the newest evidence {short} says NO-GO"
         return Obstacle("signed", sentence, f"banyan gate show {name}")
     if not scene.is_signed:
         sentence = f"evidence {short} is not signed by a steward and a lead, or it has expired"

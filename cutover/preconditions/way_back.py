@@ -36,7 +36,8 @@ def is_short(scene: Scene) -> Obstacle | None:
     try:
         waiting = scene.rig.reverse(scene.closure.name).queue()
     except BanyanError as error:
-        return Obstacle("way back", f"the way back cannot be read: {error.message}", error.hint or "banyan guard --once")
+        sentence = f"the way back cannot be read: {error.message}"
+        return Obstacle("way back", sentence, error.hint or "banyan guard --once")
     if waiting <= RECORDS_WAITING:
         return None
     sentence = f"{waiting} records wait to be carried back"

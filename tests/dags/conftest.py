@@ -1,6 +1,5 @@
 """A department under way: ORION loaded, its first copy made, and an Airflow in a folder of its own."""
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -199,7 +198,16 @@ class Airflow:
 
         with create_session() as session:
             values = session.scalars(sa.select(XComModel.value)).all()
-        return [json.loads(value) if isinstance(value, str) else value for value in values]
+        return list(values)
+
+    def renewals(self, uri: str) -> int:
+        """Count how often an asset was renewed."""
+        from airflow.models.asset import AssetEvent, AssetModel
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            of = sa.select(AssetModel.id).where(AssetModel.uri == uri)
+            return session.scalar(sa.select(sa.func.count()).where(AssetEvent.asset_id.in_(of)))
 
     def everything(self) -> str:
         """Give the whole metadata database as text."""

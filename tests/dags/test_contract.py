@@ -84,7 +84,7 @@ def test_a_sync_is_gate_plan_chunks_finish_and_its_asset_starts_the_validation(t
     }
     assert sync.task_dict["ORION.carry"].is_mapped
     (outlet,) = sync.task_dict["ORION.finish"].outlets
-    assert [asset.uri for _, asset in validate.timetable.asset_condition.iter_assets()] == [outlet.uri]
+    assert [asset.uri for asset in validate.timetable.asset_condition.objects] == [outlet.uri]
 
 
 def test_reading_the_dags_loads_no_heavy_library_and_nothing_of_the_movement(tmp_path):

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from banyan.config import load_project
-from banyan.departments import Phase, Side, SourceRef
+from banyan.departments import Actor, Phase, Side, SourceRef
 from banyan.errors import LeaseLost, UsageError
 from store.ledger import Ledger
 from store.postgres import transaction
@@ -25,6 +25,7 @@ from sync.workspace import Workspace, opened
 
 ORION = SourceRef("38", "ORION")
 KEY = "airflow:38.ORION"
+CLOCK = Actor("a clock", "service", "a test")
 DEAD = f"{socket.gethostname()}:999999999:1"
 ELSEWHERE = "another-machine:1:1"
 
@@ -35,7 +36,7 @@ def workspace(under_way):
         yield opened_workspace
         under_way.run_store("update mig.run set lease_until = now() - interval '1 second' where state = 'OPEN'")
         under_way.run_store("update mig.chunk set lease_until = now() - interval '1 second' where state = 'LEASED'")
-        sync_once(opened_workspace, ORION, run_key=KEY)
+        sync_once(opened_workspace, ORION, run_key=KEY, actor=CLOCK)
 
 
 def take_chunk(workspace: Workspace, run_no: int, owner: str) -> None:
@@ -46,7 +47,7 @@ def take_chunk(workspace: Workspace, run_no: int, owner: str) -> None:
 @pytest.mark.server
 def test_the_chunk_of_a_dead_process_is_carried_at_once_by_the_next(workspace, under_way):
     under_way.people_edit("t_proc")
-    (chunk,) = plan_incremental(workspace, ORION, run_key=KEY)
+    (chunk,) = plan_incremental(workspace, ORION, run_key=KEY, actor=CLOCK)
     take_chunk(workspace, chunk.run_no, DEAD)
 
     carried = carry_chunk(workspace, ORION, run_no=chunk.run_no, run_key=KEY)
@@ -60,12 +61,13 @@ def test_the_chunk_of_a_dead_process_is_carried_at_once_by_the_next(workspace, u
 def test_a_chunk_held_elsewhere_is_waited_for_and_the_run_is_not_finished_without_it(workspace, under_way):
     under_way.people_edit("t_proc")
     before = under_way.watermark()
-    (chunk,) = plan_incremental(workspace, ORION, run_key=KEY)
+    (chunk,) = plan_incremental(workspace, ORION, run_key=KEY, actor=CLOCK)
     take_chunk(workspace, chunk.run_no, ELSEWHERE)
 
-    for step in (carry_chunk, finish_incremental):
-        with pytest.raises(LeaseLost, match="1 chunks that another worker holds"):
-            step(workspace, ORION, run_no=chunk.run_no, run_key=KEY)
+    with pytest.raises(LeaseLost, match="1 chunks that another worker holds"):
+        carry_chunk(workspace, ORION, run_no=chunk.run_no, run_key=KEY)
+    with pytest.raises(LeaseLost, match="1 chunks that another worker holds"):
+        finish_incremental(workspace, ORION, run_no=chunk.run_no, run_key=KEY, actor=CLOCK)
 
     assert under_way.watermark() == before
 
@@ -73,39 +75,41 @@ def test_a_chunk_held_elsewhere_is_waited_for_and_the_run_is_not_finished_withou
 @pytest.mark.server
 def test_a_run_of_a_living_process_is_not_taken_over(workspace, under_way):
     under_way.people_edit("t_proc")
-    (chunk,) = plan_incremental(workspace, ORION, run_key=this_owner())
+    (chunk,) = plan_incremental(workspace, ORION, run_key=this_owner(), actor=CLOCK)
 
     with pytest.raises(LeaseLost, match="is held by"):
-        plan_incremental(workspace, ORION, run_key=KEY)
+        plan_incremental(workspace, ORION, run_key=KEY, actor=CLOCK)
     with pytest.raises(LeaseLost, match="was taken over by"):
         carry_chunk(workspace, ORION, run_no=chunk.run_no, run_key=KEY)
     with pytest.raises(LeaseLost, match="was taken over by"):
-        finish_incremental(workspace, ORION, run_no=chunk.run_no, run_key=KEY)
+        finish_incremental(workspace, ORION, run_no=chunk.run_no, run_key=KEY, actor=CLOCK)
 
 
 @pytest.mark.server
 def test_finishing_twice_gives_the_same_result_and_moves_nothing(workspace, under_way):
     under_way.people_edit("t_proc")
-    (chunk,) = plan_incremental(workspace, ORION, run_key=KEY)
+    (chunk,) = plan_incremental(workspace, ORION, run_key=KEY, actor=CLOCK)
     carry_chunk(workspace, ORION, run_no=chunk.run_no, run_key=KEY)
 
-    first = finish_incremental(workspace, ORION, run_no=chunk.run_no, run_key=KEY)
+    first = finish_incremental(workspace, ORION, run_no=chunk.run_no, run_key=KEY, actor=CLOCK)
     moved = under_way.watermark()
-    second = finish_incremental(workspace, ORION, run_no=chunk.run_no, run_key=KEY)
+    second = finish_incremental(workspace, ORION, run_no=chunk.run_no, run_key=KEY, actor=CLOCK)
 
     assert first == second
     assert first.total.rows.read == 20
     assert under_way.watermark() == moved == first.until
+    logged = under_way.run_store(f"select actor, operation from mig.processing_log where run_no = {chunk.run_no}")
+    assert logged == [("a clock", "collection")]
 
 
 @pytest.mark.server
 def test_a_run_that_lost_only_its_last_step_is_finished_by_the_next_plan(workspace, under_way):
     under_way.people_edit("t_proc")
-    (chunk,) = plan_incremental(workspace, ORION, run_key=KEY)
+    (chunk,) = plan_incremental(workspace, ORION, run_key=KEY, actor=CLOCK)
     carry_chunk(workspace, ORION, run_no=chunk.run_no, run_key=KEY)
     before = under_way.watermark()
 
-    planned = plan_incremental(workspace, ORION, run_key=KEY)
+    planned = plan_incremental(workspace, ORION, run_key=KEY, actor=CLOCK)
 
     assert planned == []
     assert (chunk.run_no, "CHANGES", "DONE") in under_way.runs()
@@ -115,13 +119,14 @@ def test_a_run_that_lost_only_its_last_step_is_finished_by_the_next_plan(workspa
 @pytest.mark.server
 def test_a_cancelled_run_is_refused_for_good(workspace, under_way):
     under_way.people_edit("t_proc")
-    (chunk,) = plan_incremental(workspace, ORION, run_key=KEY)
+    (chunk,) = plan_incremental(workspace, ORION, run_key=KEY, actor=CLOCK)
     with transaction(workspace.engine("banyan_forward")) as connection:
         Ledger(connection).cancel_run(chunk.run_no, reason="a person said so")
 
-    for step in (carry_chunk, finish_incremental):
-        with pytest.raises(UsageError, match="was closed as CANCELLED"):
-            step(workspace, ORION, run_no=chunk.run_no, run_key=KEY)
+    with pytest.raises(UsageError, match="was closed as CANCELLED"):
+        carry_chunk(workspace, ORION, run_no=chunk.run_no, run_key=KEY)
+    with pytest.raises(UsageError, match="was closed as CANCELLED"):
+        finish_incremental(workspace, ORION, run_no=chunk.run_no, run_key=KEY, actor=CLOCK)
 
 
 @pytest.mark.server

@@ -11,8 +11,8 @@ from mappings.engine import apply_forward
 from store.postgres import raw, transaction
 from store.records import read_records
 from sync.assembly import Rig
-from sync.forward import look_up
 from sync.incremental import Permission
+from sync.setting import look_up
 
 pytestmark = [pytest.mark.server, pytest.mark.airflow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -161,3 +161,19 @@ def test_the_gate_skips_a_department_that_is_being_switched_and_says_why(airflow
     }  # fmt: skip
     assert permission == Permission(is_granted=False, reason="38.cases+vehicles is DRAINING")
     assert under_way.runs() == runs
+
+
+def test_a_sync_that_carried_renews_the_asset_and_the_validation_it_starts_leaves_evidence(airflow, under_way):
+    under_way.people_edit("t_proc")
+    renewed = airflow.renewals("banyan://synced/38")
+
+    synced = airflow.run("sync_38")
+    idle = airflow.run("sync_38")
+    validated = airflow.run("validate_38")
+
+    assert (synced.state, idle.state, validated.state) == ("success", "success", "success")
+    assert airflow.renewals("banyan://synced/38") == renewed + 1
+    evidence = under_way.run_store("select evidence_id, closure, profile from mig.evidence")
+    assert [(closure, profile) for _, closure, profile in evidence] == [("38.cases+vehicles", "switch")]
+    assert evidence[0][0] in [value for value in airflow.exchanged() if isinstance(value, str)]
+    assert (under_way.folder / "evidence" / evidence[0][0]).is_dir()

@@ -18,6 +18,8 @@ CAUSES = {
     "digits": "not a number made of digits alone",
     "great": "too great for the canonical number",
     "flag": "neither yes nor no nor blank",
+    "code": "not a whole number that can be a code",
+    "separator": "holds the separator of the code it is part of",
 }
 
 
@@ -251,6 +253,57 @@ def implied_backward(values, p):
     return (f"{int(shifted)}",)
 
 
+def point_forward(raws, p):
+    text = trimmed(raws[0])
+    if text is None:
+        return (None,), None
+    if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text) or Decimal(text) != round(Decimal(text), 4):
+        raise Rejected("amount")
+    if abs(Decimal(text)) >= 10**14:
+        raise Rejected("great")
+    return (Decimal(text) + 0,), None
+
+
+def point_backward(values, p):
+    if values[0] is None:
+        return (None,)
+    if values[0] != round(values[0], p["scale"]):
+        raise Refused("NO_PLACE")
+    return (bounded(f"{values[0]:.{p['scale']}f}".rjust(p["width"]), p["width"]),)
+
+
+def as_code_forward(raws, p):
+    text = trimmed(raws[0])
+    if text is None:
+        return (None,), None
+    if not re.fullmatch(r"[0-9]+(\.0+)?", text):
+        raise Rejected("code")
+    return (text.split(".")[0].lstrip("0") or None,), None
+
+
+def as_code_backward(values, p):
+    if values[0] is not None and not re.fullmatch("[1-9][0-9]*", values[0]):
+        raise Refused("OUT_OF_ALPHABET")
+    text = (values[0] or "0") + ("." + "0" * p["scale"] if p["scale"] else "")
+    return (bounded(text.rjust(p["width"]), p["width"]),)
+
+
+def joined_forward(raws, p):
+    for number, raw in enumerate(raws[:-1]):
+        if raw is not None and p["sep"] in raw:
+            raise Rejected("separator", number)
+    return (None if None in raws else p["sep"].join(raws),), None
+
+
+def joined_backward(values, p):
+    if values[0] is None:
+        return (None,) * p["inputs"]
+    raws = tuple(values[0].split(p["sep"], p["inputs"] - 1))
+    if len(raws) < p["inputs"]:
+        raise Refused("NO_PLACE")
+    return raws
+
+
 def flag_forward(raws, p):
     raw = raws[0]
     if raw is None:
@@ -349,6 +402,9 @@ LENSES = {
     "number.integer": (integer_forward, integer_backward),
     "number.decimal_comma": (comma_forward, comma_backward),
     "number.implied": (implied_forward, implied_backward),
+    "number.point": (point_forward, point_backward),
+    "number.as_code": (as_code_forward, as_code_backward),
+    "text.joined": (joined_forward, joined_backward),
     "flag": (flag_forward, flag_backward),
     "phone.fr": (phone_forward, same_backward),
     "plate.fr": (plate_forward, same_backward),

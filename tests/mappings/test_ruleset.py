@@ -547,7 +547,7 @@ def test_conditions_know_three_operators():
 
 def test_every_lens_declares_its_domain_and_at_least_one_output():
     assert all(spec.domain and spec.outputs and not spec.outputs[0].derived for spec in LENSES.values())
-    assert len(LENSES) == 20
+    assert len(LENSES) == 23
 
 
 def test_the_schema_names_every_key_a_rule_may_have():

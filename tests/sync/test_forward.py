@@ -152,3 +152,25 @@ def test_a_late_orphan_cannot_commit_a_chunk_another_worker_took(world):
 
     assert world.place.run("select count(*) from mig.crosswalk") == [(0,)]
     assert world.place.run("select count(*) from justice.enforcement_unit") == [(0,)]
+
+
+def test_children_follow_a_parent_that_a_rule_begins_or_ceases_to_keep_out(loaded):
+    (case,) = loaded.on_legacy(
+        "select id_proc from orion.t_proc p where top_supp = 'N' and dt_ouv > 20100101 and num_proc not like '99999%%'"
+        " and exists (select from orion.t_fait f where f.id_proc = p.id_proc and top_supp = 'N') order by 1 limit 1"
+    )[0]
+    dates = loaded.on_legacy("select dt_ouv, dt_clo, dt_trans from orion.t_proc where id_proc = %s", (case,))[0]
+    facts = {str(k) for (k,) in loaded.on_legacy("select id_fait from orion.t_fait where id_proc = %s", (case,))}
+    there = facts & live_keys(loaded, "t_fait")
+
+    loaded.on_legacy("update orion.t_proc set dt_ouv = 19800101, dt_clo = 0, dt_trans = 0 where id_proc = %s", (case,))
+    loaded.forward_engine().advance(loaded.forward())
+    gone = facts & live_keys(loaded, "t_fait")
+    loaded.on_legacy(
+        "update orion.t_proc set dt_ouv = %s, dt_clo = %s, dt_trans = %s where id_proc = %s", (*dates, case)
+    )
+    loaded.forward_engine().advance(loaded.forward())
+
+    assert there
+    assert gone == set()
+    assert facts & live_keys(loaded, "t_fait") == there

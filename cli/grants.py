@@ -1,0 +1,143 @@
+"""The rights ladder of a legacy PostgreSQL: the exact SQL of each rung, and the SQL that undoes it; runs nothing.
+
+R0 files handed over, R1 SELECT, R2 log, R3 triggers (capture), R4 fence. A rung includes those below it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+
+from psycopg import sql
+
+from connectors.dialects import statement, uncapture_statements, unfence_statements
+from connectors.postgresql import PostgreSQLPort
+from connectors.postgresql_fence import plan_fence
+from mappings.closure import closure
+from mappings.model import RuleBook
+
+_READER, _REVERSE, _GUARD = "banyan_reader", "banyan_reverse", "banyan_guard"
+
+
+class Rung(StrEnum):
+    """How far a department lets banyan into a legacy system."""
+
+    R1 = "R1"
+    R2 = "R2"
+    R3 = "R3"
+    R4 = "R4"
+
+
+@dataclass(frozen=True, slots=True)
+class RungPlan:
+    """One rung: what works with it, what cannot, the statements that grant it and those that undo it."""
+
+    rung: Rung
+    works: str
+    cannot: str
+    risk: str
+    grant: tuple[str, ...]
+    undo: tuple[str, ...]
+
+
+def plan_rung(rung: Rung, port: PostgreSQLPort, book: RuleBook, department_code: str) -> RungPlan:
+    """Write what one rung needs on this source for the tables that have rules."""
+    tables = sorted(book.rulesets)
+    match rung:
+        case Rung.R1:
+            return RungPlan(
+                rung,
+                "scan, first copy, comparison of two copies",
+                "changes between two copies, deletes between them, write-back, an online switch",
+                "none: reading only",
+                _reading(port.schema, tables),
+                _no_reading(port.schema, tables),
+            )
+        case Rung.R2:
+            return RungPlan(
+                rung,
+                "nothing more than R1: banyan reads no log of this medium",
+                "",
+                "none",
+                (),
+                (),
+            )
+        case Rung.R3:
+            return RungPlan(
+                rung,
+                "changes and deletes as they happen, from a journal of keys",
+                "write-back, an online switch",
+                "triggers in a vendor's schema: tell the vendor before, and keep this page",
+                tuple(port.plan_capture(tables)),
+                _no_capture(port.schema, tables),
+            )
+        case Rung.R4:
+            return _fence(port, book, department_code)
+    assert_never(rung)
+
+
+def _reading(schema: str, tables: list[str]) -> tuple[str, ...]:
+    home = sql.Identifier(schema).as_string()
+    listed = ", ".join(sql.Identifier(schema, table).as_string() for table in tables)
+    return (
+        f"create role {_READER} login",
+        f"-- give {_READER} its password yourself: \\password {_READER}",
+        f"grant usage on schema {home} to {_READER}",
+        f"grant select on {listed} to {_READER}",
+    )
+
+
+def _no_reading(schema: str, tables: list[str]) -> tuple[str, ...]:
+    home = sql.Identifier(schema).as_string()
+    named = [sql.Identifier(schema, table) for table in tables]
+    return (
+        sql.SQL("revoke select on {} from {}").format(sql.SQL(", ").join(named), sql.Identifier(_READER)).as_string(),
+        f"revoke usage on schema {home} from {_READER}",
+        f"drop role {_READER}",
+    )
+
+
+def _no_capture(schema: str, tables: list[str]) -> tuple[str, ...]:
+    lines = [line for table in tables for line in uncapture_statements(schema, table)]
+    return (
+        *lines,
+        statement("drop_journal").as_string(),
+        statement("drop_prune").as_string(),
+        f"revoke usage on schema banyan from {_READER}",
+        "drop schema if exists banyan   -- after the undo of R4, when that one was granted",
+    )
+
+
+def _fence(port: PostgreSQLPort, book: RuleBook, department_code: str) -> RungPlan:
+    home = sql.Identifier(port.schema).as_string()
+    closures = closure(book, department_code)
+    grant = [
+        f"create role {_REVERSE} login",
+        f"create role {_GUARD} login",
+        f"grant usage on schema {home} to {_REVERSE}",
+    ]
+    undo: list[str] = []
+    for found in closures:
+        grant += [line for line in plan_fence(found.name, found.tables, schema=port.schema) if line not in grant]
+        for table in found.tables:
+            revoke = sql.SQL("revoke select on {} from {}").format(
+                sql.Identifier(port.schema, table), sql.Identifier(_REVERSE)
+            )
+            undo += [*unfence_statements(port.schema, table), revoke.as_string()]
+    undo += [
+        f"revoke usage on all sequences in schema {home} from {_REVERSE}",
+        f"revoke usage on schema {home} from {_REVERSE}",
+        "drop function banyan.check_fence(), banyan.admit_reverse(text, bigint, uuid, boolean)",
+        "drop function banyan.effect(text, text, bigint, double precision, uuid, uuid), banyan.wait_in_flight(text)",
+        "drop table banyan.fence, banyan.fenced, banyan.position",
+        f"revoke usage on schema banyan from {_GUARD}, {_REVERSE}",
+        f"drop role {_GUARD}",
+        f"drop role {_REVERSE}",
+    ]
+    return RungPlan(
+        Rung.R4,
+        "write-back, an online switch and its rollback",
+        "nothing of the protocol; without it a department finishes by a closed-window cutover",
+        "a statement trigger on each table of a closure; it waits 5 s for running transactions when installed",
+        tuple(grant),
+        tuple(undo),
+    )

@@ -1,0 +1,204 @@
+"""`banyan source`: what a legacy system is, holds and allows; reads only, and never a value of a row."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from banyan.departments import SourceRef
+from banyan.errors import ConfigurationError, UsageError
+from cli.places import current_project
+from cli.tables import print_facts, print_json, print_line, print_next, print_table, thousands
+
+if TYPE_CHECKING:
+    from connectors.postgresql import PostgreSQLPort
+    from mappings.model import RuleBook
+
+source_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+PlaceArgument = Annotated[str, typer.Argument(metavar="DEPT[.SYSTEM[.TABLE]]", help="Such as 38 or 38.ORION.t_proc.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document.")]
+
+
+@source_app.callback()
+def source() -> None:
+    """Look at a legacy system as the reading account sees it."""
+
+
+@source_app.command("list", epilog="Example: banyan source list")
+def list_sources(as_json: AsJson = False) -> None:
+    """List the legacy systems of the project, as banyan.yaml says; nothing is opened."""
+    project = current_project()
+    rows = [
+        (code, department.name, system, config.medium, config.schema_name or None, config.rules)
+        for code, department in sorted(project.departments.items())
+        for system, config in sorted(department.sources.items())
+    ]
+    columns = ("dept", "name", "system", "medium", "schema", "rules")
+    if as_json:
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        return
+    print_table("", columns, rows)
+    print_next(f"banyan source scan {rows[0][0]}" if rows else "write a department in banyan.yaml")
+
+
+@source_app.command("scan", epilog="Example: banyan source scan 38.ORION")
+def scan_sources(place: PlaceArgument, as_json: AsJson = False) -> None:
+    """Count the rows of each table and tell which have a rule; exit 3 when a rule describes other columns."""
+    found = []
+    for reference, port, book in _each(place):
+        wanted = split_place(place)[2]
+        names = port.tables() if wanted is None else [wanted]
+        found += [_scan(reference, port, book, name) for name in names]
+        found += [_absent(reference, name) for name in sorted(set(book.rulesets) - set(port.tables())) if not wanted]
+    drifted = [one for one in found if one["missing"] or one["unknown"]]
+    if as_json:
+        print_json(found)
+    else:
+        _print_scan(found, drifted, is_one=split_place(place)[2] is not None)
+    if drifted:
+        raise typer.Exit(3)
+
+
+@source_app.command("capabilities", epilog="Example: banyan source capabilities 38")
+def show_capabilities(place: PlaceArgument, as_json: AsJson = False) -> None:
+    """Tell what each table with a rule can do today: changes, write-back, deletes, fence; as found, not as hoped."""
+    rows = []
+    for reference, port, book in _each(place):
+        wanted = split_place(place)[2]
+        for name in sorted(book.rulesets) if wanted is None else [wanted]:
+            can = port.capabilities(name)
+            rows.append(
+                (str(reference), name, can.incremental.value, can.write_back.value, can.deletes_visible,
+                 can.fence.kind.value)
+            )  # fmt: skip
+    columns = ("source", "table", "changes by", "write-back", "deletes seen", "fence")
+    if as_json:
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        return
+    print_table("", columns, rows)
+
+
+@source_app.command("grants", epilog="Example: banyan source grants 38.ORION --level R3 > r3.sql")
+def show_grants(
+    place: PlaceArgument,
+    level: Annotated[
+        str, typer.Option("--level", help="R1 SELECT, R2 log, R3 triggers, R4 fence; all without it.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Print the exact SQL that grants a rung of rights, and the SQL that undoes it; nothing is run."""
+    from cli.grants import Rung, plan_rung
+
+    if level and level.upper() not in list(Rung):
+        known = ", ".join(Rung)
+        raise UsageError(f"there is no rung {level}; there are {known}; nothing was read", hint="--level R1")
+    rungs = [Rung(level.upper())] if level else list(Rung)
+    plans = [
+        (reference, plan_rung(rung, port, book, reference.department_code))
+        for reference, port, book in _each(place)
+        for rung in rungs
+    ]
+    if as_json:
+        print_json([{"source": str(reference), **asdict(plan)} for reference, plan in plans])
+        return
+    for reference, plan in plans:
+        print_line(f"-- {reference} {plan.rung.value}: works: {plan.works}")
+        print_line(f"-- cannot: {plan.cannot or '-'} · risk: {plan.risk}")
+        print_line("-- GRANT")
+        _print_statements(plan.grant)
+        print_line("-- UNDO")
+        _print_statements(tuple(f"-- {line}" for line in _lines(plan.undo)), ends=False)
+        print_line()
+
+
+def split_place(place: str) -> tuple[str, str | None, str | None]:
+    """Read DEPT[.SYSTEM[.TABLE]]."""
+    parts = place.split(".")
+    if len(parts) > 3 or not all(parts):
+        raise UsageError(f"{place!r} is not DEPT[.SYSTEM[.TABLE]]; nothing was read", hint="banyan source list")
+    return parts[0], parts[1] if len(parts) > 1 else None, parts[2] if len(parts) > 2 else None
+
+
+def _each(place: str) -> "Iterator[tuple[SourceRef, PostgreSQLPort, RuleBook]]":
+    """Open each legacy system meant, as the reading account."""
+    from cli.movement import sources_of
+    from sync.workspace import opened
+
+    code, system, _ = split_place(place)
+    project = current_project()
+    with opened(project) as workspace:
+        wanted = sources_of(workspace, code) if system is None else [SourceRef(code, system)]
+        for reference in wanted:
+            config = project.source(reference)
+            if config.medium != "postgresql":
+                raise ConfigurationError(
+                    f"{reference} is {config.medium}: it is looked at file by file; nothing was opened",
+                    hint="banyan file info PATH",
+                )
+            urls = workspace.legacy_urls(reference)
+            with _port(urls.reader, config.schema_name, urls.reverse) as port:
+                yield reference, port, workspace.book(reference)
+
+
+@contextmanager
+def _port(reader: str, schema: str, reverse: str) -> "Iterator[PostgreSQLPort]":
+    from connectors.postgresql import open_postgresql
+
+    port = open_postgresql(reader, schema, reverse_url=reverse)
+    try:
+        yield port
+    finally:
+        port.close()
+
+
+def _scan(reference: SourceRef, port: "PostgreSQLPort", book: "RuleBook", name: str) -> dict[str, object]:
+    columns = port.columns(name)
+    ruleset = book.rulesets.get(name)
+    here = [column.name for column in columns]
+    return {
+        "source": str(reference),
+        "table": name,
+        "columns": len(columns),
+        "rows": port.count(name),
+        "key": list(port.key_columns(name)),
+        "rule": ruleset.rule_id if ruleset else None,
+        "missing": [column for column in ruleset.columns if column not in here] if ruleset else [],
+        "unknown": [column for column in here if column not in ruleset.columns] if ruleset else [],
+        "details": [asdict(column) for column in columns],
+    }
+
+
+def _absent(reference: SourceRef, name: str) -> dict[str, object]:
+    return {
+        "source": str(reference), "table": name, "columns": 0, "rows": 0, "key": [], "rule": "there is no such table",
+        "missing": ["every column"], "unknown": [], "details": [],
+    }  # fmt: skip
+
+
+def _print_scan(found: list[dict[str, object]], drifted: list[dict[str, object]], *, is_one: bool) -> None:
+    columns = ("source", "table", "columns", "rows", "rule")
+    print_table("", columns, [[one[name] for name in columns] for one in found])
+    if is_one:
+        for one in found:
+            details = one["details"]
+            assert isinstance(details, list)
+            print_facts({d["name"]: f"{d['type_name']}{'' if d['is_nullable'] else ' not null'}" for d in details})
+    ruled = sum(one["rule"] is not None for one in found)
+    rows = sum(one["rows"] for one in found if isinstance(one["rows"], int))
+    print_line(f"{len(found)} tables, {ruled} with a rule, {thousands(rows)} rows")
+    for one in drifted:
+        print_line(f"NO   {one['table']}: the rule names {one['missing'] or 'no'} missing columns, and "
+                   f"{one['unknown'] or 'no'} columns have no fate")  # fmt: skip
+    print_next("banyan map lint" if drifted else "banyan map coverage")
+
+
+def _lines(statements: tuple[str, ...]) -> list[str]:
+    return [line for text in statements for line in (text if text.startswith("--") else f"{text};").split("\n")]
+
+
+def _print_statements(statements: tuple[str, ...], *, ends: bool = True) -> None:
+    for line in _lines(statements) if ends else statements:
+        print_line(line)

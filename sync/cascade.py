@@ -1,0 +1,48 @@
+"""Children of rows whose filter changed: a parent that a named rule begins, or ceases, to keep out takes them along."""
+
+import polars as pl
+
+from mappings.model import FilterRule, Ruleset
+from store.outcomes import find_attached, find_filtered_by
+from store.records import find_crosswalk
+from store.runs import ChunkPlan
+from sync.setting import Psycopg, Setting
+
+
+def plan_children(
+    connection: Psycopg, setting: Setting, table: str, parents: pl.DataFrame, *, readmitted: bool
+) -> list[ChunkPlan]:
+    """Plan reading again the children of filtered parents (columns key, id); of readmitted ones, those kept out so far.
+
+    The chunks belong to the run that found the change, so that its watermark waits for them.
+    """
+    plans = []
+    for child in setting.book.rulesets.values():
+        keys: set[str] = set()
+        for rule in child.filters:
+            if rule.parent is not None and rule.parent.table == table:
+                keys |= _loaded_children(connection, setting, child, rule, parents["id"])
+                if readmitted:
+                    place = setting.place(child.table, 0)
+                    keys |= set(find_filtered_by(connection, place, rule.name))
+        if keys:
+            plans.append(ChunkPlan(child.table, tuple(sorted(keys))))
+    return plans
+
+
+def _loaded_children(
+    connection: Psycopg, setting: Setting, child: Ruleset, rule: FilterRule, parents: pl.Series
+) -> set[str]:
+    """Find the legacy keys of loaded rows whose main record refers to these parents."""
+    assert rule.parent is not None
+    for field in child.main.fields:
+        if field.lens is None or field.lens.name != "ref" or field.sources != (rule.parent.column,):
+            continue
+        code = setting.department.code
+        found = find_attached(connection, child.main.table, field.to[0], code, parents)
+        rows = find_crosswalk(connection, code, found["id"].unique())
+        own = rows.filter(
+            (pl.col("source_table_no") == setting.table_numbers[child.table]) & pl.col("deleted_at").is_null()
+        )
+        return set(own["source_key"].to_list())
+    return set()

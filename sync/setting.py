@@ -1,0 +1,112 @@
+"""What both directions of a route share: where, by which rules, between which stores; and what a batch looks up."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import polars as pl
+import psycopg
+from sqlalchemy.engine import Engine
+
+from banyan.clock import today
+from banyan.departments import Department, SourceRef
+from banyan.ports import LegacyPort
+from banyan.records import KEY_SEPARATOR
+from mappings.engine import Compiled, MapContext, compile_ruleset
+from mappings.identity import FIRST_EPOCH, identify
+from mappings.model import RuleBook, Ruleset
+from store.outcomes import find_adopted, find_filtered
+from store.records import RowsPlace, find_links
+
+Psycopg = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What both directions of a route share: where, by which rules, between which stores."""
+
+    department: Department
+    source: SourceRef
+    port: LegacyPort = field(repr=False)
+    engine: Engine = field(repr=False)
+    book: RuleBook = field(repr=False)
+    table_numbers: dict[str, int] = field(repr=False)
+    digest_key: bytes = field(repr=False)
+
+    def place(self, table: str, run_no: int) -> RowsPlace:
+        """Give where rows of a legacy table are remembered."""
+        ruleset = self.book.rulesets[table]
+        return RowsPlace(self.department.code, self.table_numbers[table], run_no, ruleset.rule_id)
+
+    def context(self) -> MapContext:
+        """Give the context of mapping without what must be looked up for a batch."""
+        return MapContext(
+            department_code=self.department.code,
+            system_code=self.source.system_code,
+            time_zone=self.department.time_zone,
+            digest_key=self.digest_key,
+            as_of=today(),
+        )
+
+    def compiled(self, table: str) -> Compiled:
+        """Compile the ruleset of a legacy table."""
+        return compile_ruleset(self.book.rulesets[table], self.book, self.context())
+
+    def main_ids(self, table: str, keys: pl.Series, adopted: pl.DataFrame) -> pl.Series:
+        """Give the canonical id of the main part for legacy keys."""
+        frame = pl.DataFrame({"key": keys}).with_columns(pl.lit(FIRST_EPOCH, pl.Int16).alias("epoch"))
+        own = adopted.filter(pl.col("table") == table).select("key", "id")
+        part = self.book.rulesets[table].main.name
+        return identify(frame, source=str(self.source), table=table, part=part, adopted=own)
+
+
+def key_column(ruleset: Ruleset) -> pl.Expr:
+    """Give the text of the legacy key of each row."""
+    return pl.concat_str([pl.col(name) for name in ruleset.key], separator=KEY_SEPARATOR).alias("source_key")
+
+
+def referred_keys(ruleset: Ruleset, rows: pl.DataFrame) -> pl.DataFrame:
+    """List the keys of other rows that a batch refers to: columns table, key."""
+    found = [
+        rows.select(
+            pl.lit(str(rule.lens.args[0]).split(".", 1)[0]).alias("table"),
+            pl.concat_str([pl.col(name) for name in rule.sources], separator=KEY_SEPARATOR).alias("key"),
+        )
+        for part in ruleset.parts
+        for rule in part.fields
+        if rule.lens is not None and rule.lens.name == "ref"
+    ]
+    own = rows.select(pl.lit(ruleset.table).alias("table"), key_column(ruleset).alias("key"))
+    return pl.concat([own, *found]).drop_nulls().unique(maintain_order=True)
+
+
+def look_up(connection: Psycopg, setting: Setting, ruleset: Ruleset, rows: pl.DataFrame) -> MapContext:
+    """Look up what a batch needs of other rows: adopted ids, parts with ids of their own, filtered parents."""
+    context = setting.context()
+    if rows.is_empty():
+        return context
+    keys = referred_keys(ruleset, rows).filter(pl.col("table").is_in(list(setting.table_numbers)))
+    adopted = find_adopted(connection, setting.department.code, setting.table_numbers, keys)
+    adopted = adopted.with_columns(pl.lit(None, pl.String).alias("part"))
+    if len(ruleset.parts) > 1:
+        own = rows.select(key_column(ruleset)).to_series()
+        mains = pl.DataFrame({"key": own, "id": setting.main_ids(ruleset.table, own, adopted)})
+        links = find_links(connection, setting.department.code, mains["id"])
+        parts = links.join(mains, on="id").select(
+            pl.lit(ruleset.table).alias("table"), "key", pl.col("canonical_id").alias("id"), "part"
+        )
+        adopted = pl.concat([adopted, parts])
+    return replace(context, adopted=adopted, filtered=_filtered_parents(connection, setting, ruleset, rows))
+
+
+def _filtered_parents(
+    connection: Psycopg, setting: Setting, ruleset: Ruleset, rows: pl.DataFrame
+) -> dict[str, pl.Series]:
+    """Find which parents of a batch a named rule keeps out; several columns may lead to one parent table."""
+    held: dict[str, list[pl.Series]] = {}
+    for rule in ruleset.filters:
+        if rule.parent is not None:
+            held.setdefault(rule.parent.table, []).append(rows[rule.parent.column].alias("key"))
+    return {
+        table: find_filtered(connection, setting.place(table, 0), pl.concat(columns).drop_nulls().unique())
+        for table, columns in held.items()
+    }

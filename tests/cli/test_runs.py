@@ -1,0 +1,132 @@
+import json
+
+import pytest
+
+from estate.live import Pace, live
+
+pytestmark = pytest.mark.server
+
+
+def told(capfd):
+    return json.loads(capfd.readouterr().out)
+
+
+def test_the_first_copy_accounts_for_every_row_and_opens_the_slices_to_changes(fresh_project, capfd):
+    assert fresh_project.banyan("load", "38") == 0
+
+    said = capfd.readouterr()
+    assert "conserved  1 619 read = " in said.out
+    assert said.out.rstrip().endswith("next  banyan sync run 38")
+    assert "chunk 11 of 11" in said.err
+    assert fresh_project.ask(fresh_project.store, "select distinct phase, owner from mig.slice") == [
+        ("SYNCING", "LEGACY")
+    ]
+    kinds = fresh_project.ask(
+        fresh_project.store,
+        "select from_phase, to_phase from mig.journal where closure = '38.cases+vehicles' order by sequence",
+    )
+    assert kinds == [
+        ("REGISTERED", "ASSESSED"), ("ASSESSED", "MAPPED"), ("MAPPED", "LOADING"), ("LOADING", "SYNCING"),
+    ]  # fmt: skip
+    assert fresh_project.ask(fresh_project.store, "select operation, run_no from mig.processing_log") == [
+        ("collection", 1)
+    ]
+
+
+def test_a_second_load_reads_nothing_and_tells_the_same_account(loaded_project, capfd):
+    capfd.readouterr()
+
+    assert loaded_project.banyan("load", "38", "--json") == 0
+
+    (run,) = told(capfd)["runs"]
+    assert run["is_new"] is False
+    assert run["total"]["rows"]["read"] == 1619
+    assert loaded_project.ask(loaded_project.store, "select count(*) from mig.run where kind = 'LOAD'") == [(1,)]
+
+
+def test_changes_are_carried_once_and_the_lag_is_told(loaded_project, capfd):
+    live(loaded_project.url(loaded_project.legacy, "orion_app"), Pace(rate_per_second=500, count=20, seed=3))
+    capfd.readouterr()
+
+    assert loaded_project.banyan("sync", "status", "--json") == 0
+    (before,) = told(capfd)
+    assert loaded_project.banyan("sync", "run", "38", "--json") == 0
+    (run,) = told(capfd)["runs"]
+    assert loaded_project.banyan("sync", "run", "38", "--json") == 0
+    again = told(capfd)["runs"]
+    assert loaded_project.banyan("sync", "status") == 0
+    after = capfd.readouterr().out
+
+    assert before["lags"]["38.ORION -> CANONICAL"]["pending"] == run["total"]["rows"]["read"] > 0
+    assert run["is_balanced"]
+    assert again == []
+    assert "38    0 of 3      0 s" in after
+
+
+def test_watching_carries_what_arrives_and_stops_after_its_rounds(loaded_project, capfd):
+    live(loaded_project.url(loaded_project.legacy, "orion_app"), Pace(rate_per_second=500, count=5, seed=4))
+    capfd.readouterr()
+
+    assert loaded_project.banyan("sync", "watch", "38", "--rounds", "2", "--every", "0.1", "--json") == 0
+
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [line["kind"] for line in lines] == ["CHANGES"]
+    assert lines[0]["is_balanced"]
+
+
+def test_a_department_that_is_not_loaded_says_so(fresh_project, capfd):
+    assert fresh_project.banyan("sync", "status", "--json") == 0
+
+    (status,) = told(capfd)
+    assert status["word"] != "ok"
+    assert status["following"]
+
+
+def test_changes_before_a_first_copy_are_refused(fresh_project, capfd):
+    from banyan.config import load_project
+    from banyan.departments import SourceRef
+    from sync.assembly import prepare
+    from sync.workspace import opened
+
+    with opened(load_project(fresh_project.folder)) as workspace:
+        prepare(workspace, SourceRef("38", "ORION"))
+
+    assert fresh_project.banyan("sync", "run", "38") == 2
+    said = capfd.readouterr().err
+    assert "no first copy yet" in said
+    assert "next banyan load 38" in said
+
+
+def test_the_two_logs_follow_and_can_be_exported(loaded_project, tmp_path, capfd):
+    assert loaded_project.banyan("log", "verify", "--json") == 0
+    states = told(capfd)
+    assert loaded_project.banyan("log", "export", "38", str(tmp_path / "log.jsonl"), "--json") == 0
+    entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+
+    assert states["38"]["length"] == len(entries) > 0
+    assert states["journal"]["broken_at"] is None
+    assert entries[-1]["entry_hash"] == states["38"]["head"]
+    assert (tmp_path / "log.jsonl").stat().st_mode & 0o777 == 0o600
+    assert loaded_project.banyan("log", "export", "38", str(tmp_path / "log.jsonl")) == 2
+
+
+def test_quarantine_is_grouped_by_cause_and_values_need_a_reason(loaded_project, capfd):
+    capfd.readouterr()
+    assert loaded_project.banyan("quarantine", "top", "38", "--json") == 0
+    found = told(capfd)
+    first = next(cause for cause in found["causes"] if cause["column"] == "ddn")
+    count = loaded_project.ask(loaded_project.store, "select count(*) from mig.processing_log")[0][0]
+
+    assert loaded_project.banyan("quarantine", "show", "38", first["list"]) == 0
+    without = capfd.readouterr().out
+    assert loaded_project.ask(loaded_project.store, "select count(*) from mig.processing_log") == [(count,)]
+    assert loaded_project.banyan("quarantine", "show", "38", first["list"], "--reason", "test", "--json") == 0
+    shown = told(capfd)
+
+    values = [entry["value"] for entry in shown["entries"]]
+    assert len(values) == first["fields"] > 0
+    assert all(value not in without for value in values)
+    assert loaded_project.ask(
+        loaded_project.store,
+        "select operation, reason from mig.processing_log order by sequence desc limit 1",
+    ) == [("consultation", "test")]

@@ -1,0 +1,95 @@
+import json
+
+import pytest
+
+pytestmark = pytest.mark.server
+
+
+def told(project, capfd, *arguments):
+    capfd.readouterr()
+    assert project.banyan("source", *arguments, "--json") == 0
+    return json.loads(capfd.readouterr().out)
+
+
+def catalogue(project):
+    """Everything banyan could leave in a legacy database: triggers, functions, schema, rights."""
+    return project.ask(
+        project.legacy,
+        "select 'trigger', tgrelid::regclass::text, tgname::text from pg_trigger where tgname like '%banyan%'"
+        " union all select 'function', proname::text, '' from pg_proc p join pg_namespace n on n.oid = pronamespace"
+        "   where nspname = 'banyan'"
+        " union all select 'table', relname::text, relacl::text from pg_class c join pg_namespace n"
+        "   on n.oid = relnamespace where nspname = 'orion' and relkind in ('r', 'S')"
+        " union all select 'schema', nspname::text, nspacl::text from pg_namespace where nspname in ('orion', 'banyan')"
+        " order by 1, 2, 3",
+    )
+
+
+def test_a_scan_counts_every_table_and_knows_its_rule(fresh_project, capfd):
+    found = {one["table"]: one for one in told(fresh_project, capfd, "scan", "38")}
+
+    assert found["t_proc"]["rule"] == "T_PROC@1"
+    assert found["t_piece"]["rule"] is None
+    for name in ("t_proc", "t_piece", "r_unite"):
+        assert fresh_project.ask(fresh_project.legacy, f"select count(*) from orion.{name}") == [(found[name]["rows"],)]
+    assert found["t_proc"]["missing"] == found["t_proc"]["unknown"] == []
+
+
+def test_capabilities_are_what_is_there_and_grow_with_the_installation(fresh_project, capfd):
+    (before,) = told(fresh_project, capfd, "capabilities", "38.ORION.t_proc")
+    assert (before["changes by"], before["fence"]) == ("snapshot_diff", "none")
+
+    assert fresh_project.banyan("load", "38") == 0
+
+    (after,) = told(fresh_project, capfd, "capabilities", "38.ORION.t_proc")
+    assert (after["changes by"], after["fence"]) == ("journal", "online")
+
+
+def test_the_list_opens_nothing(fresh_project, capfd):
+    fresh_project.write(f":{fresh_project.port}/", ":1/")
+
+    (one,) = told(fresh_project, capfd, "list")
+
+    assert (one["dept"], one["system"], one["medium"]) == ("38", "ORION", "postgresql")
+
+
+def test_what_a_rung_grants_is_undone_to_the_last_right(fresh_project, capfd):
+    fresh_project.ask(fresh_project.legacy, "revoke usage on schema orion from banyan_reverse")  # no rung granted yet
+    told_before = catalogue(fresh_project)
+    plans = {plan["rung"]: plan for plan in told(fresh_project, capfd, "grants", "38.ORION")}
+    own = ("create role", "drop role", "--")  # the roles are shared by the databases of this server
+
+    for rung in ("R3", "R4"):
+        for line in plans[rung]["grant"]:
+            if not line.startswith(own) and "lock_timeout" not in line:
+                fresh_project.ask(fresh_project.legacy, line.replace(":", "\\:"))
+    capabilities = told(fresh_project, capfd, "capabilities", "38.ORION.t_fait")
+    for rung in ("R4", "R3"):
+        for line in plans[rung]["undo"]:
+            if not line.startswith(own):
+                fresh_project.ask(fresh_project.legacy, line)
+
+    assert capabilities[0]["fence"] == "online"
+    assert capabilities[0]["changes by"] == "journal"
+    assert without_default_rights(catalogue(fresh_project)) == without_default_rights(told_before)
+
+
+def without_default_rights(rows):
+    """A right of the owner alone is written as nothing at first, and spelled out once another came and went."""
+    return [
+        (kind, name, ",".join(sorted(part for part in (detail or "").strip("{}").split(",") if "banyan_" in part)))
+        if kind in ("table", "schema")
+        else (kind, name, detail)
+        for kind, name, detail in rows
+    ]
+
+
+def test_the_sql_of_a_rung_is_printed_with_its_undo_as_comments(fresh_project, capfd):
+    capfd.readouterr()
+
+    assert fresh_project.banyan("source", "grants", "38", "--level", "r1") == 0
+
+    shown = capfd.readouterr().out
+    assert 'grant select on "orion"."t_adresse"' in shown
+    assert '\n-- revoke select on "orion"."t_adresse"' in shown
+    assert fresh_project.banyan("source", "grants", "38", "--level", "R9") == 2

