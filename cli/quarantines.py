@@ -65,8 +65,8 @@ def show_cause(
     as_json: AsJson = False,
 ) -> None:
     """List the keys and columns of one cause; the values only with --reason, logged as a consultation."""
-    from cli.movement import actor_of
     from cli.refusals import Look, read_entries
+    from sync.movement import actor_of
     from sync.workspace import opened
 
     number = cause.upper().removeprefix("Q-")

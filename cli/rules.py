@@ -116,9 +116,9 @@ def try_rule(
 ) -> None:
     """Show one legacy row, its records and the row written back, differences marked. Logged as a consultation."""
     from cli.lineage import RowPlace, log_consultation, try_place
-    from cli.movement import actor_of, sources_of
     from cli.traces import demand_reason, plain, print_trial
     from sync.assembly import open_rig
+    from sync.movement import actor_of, sources_of
     from sync.workspace import opened
 
     demand_reason(reason)

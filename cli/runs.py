@@ -15,7 +15,7 @@ from cli.words import Word
 
 if TYPE_CHECKING:
     from banyan.records import ChunkCounts
-    from cli.movement import Carried
+    from sync.movement import Carried
 
 sync_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -29,8 +29,8 @@ def load(dept: DepartmentArgument, as_json: AsJson = False) -> None:
 
     Ctrl-C pauses; the same command resumes. When the copy is done, its account is told again and nothing is read.
     """
-    from cli.movement import actor_of, first_copy, sources_of
     from sync.assembly import prepare
+    from sync.movement import actor_of, first_copy, sources_of
     from sync.workspace import opened
 
     with opened(current_project()) as workspace:
@@ -105,8 +105,8 @@ def watch_sync(
 
 
 def _carry(dept: str, *, as_json: bool) -> "list[Carried]":
-    from cli.movement import actor_of, carry_changes, sources_of
     from sync.assembly import open_rig
+    from sync.movement import actor_of, carry_changes, sources_of
     from sync.workspace import opened
 
     with opened(current_project()) as workspace:

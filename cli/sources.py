@@ -124,7 +124,7 @@ def split_place(place: str) -> tuple[str, str | None, str | None]:
 
 def _each(place: str) -> "Iterator[tuple[SourceRef, PostgreSQLPort, RuleBook]]":
     """Open each legacy system meant, as the reading account."""
-    from cli.movement import sources_of
+    from sync.movement import sources_of
     from sync.workspace import opened
 
     code, system, _ = split_place(place)

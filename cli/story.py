@@ -92,7 +92,7 @@ class LegacyUsers:
 
 def read_and_load(workspace: "Workspace", rig: "Rig", figures: Figures, announce: Announce) -> None:
     """Make the first copy while officers work, then carry what they changed."""
-    from cli.movement import carry_changes, first_copy
+    from sync.movement import carry_changes, first_copy
 
     announce("first copy, while officers work in the old system")
     users = LegacyUsers(workspace.legacy_urls(ORION).application, _LIVE_WHILE_LOADING, seed=11)
@@ -108,7 +108,7 @@ def read_and_load(workspace: "Workspace", rig: "Rig", figures: Figures, announce
 
 def catch_up(rig: "Rig", figures: Figures) -> None:
     """Carry changes until there are none."""
-    from cli.movement import carry_changes
+    from sync.movement import carry_changes
 
     while carried := carry_changes(rig, ENGINEER):
         for run in carried:
@@ -167,8 +167,8 @@ def switch_under_load(rig: "Rig", figures: Figures, announce: Announce) -> None:
 
 def work(rig: "Rig", figures: Figures, announce: Announce) -> "Work":
     """Let the new application make its edits, while the way back follows."""
-    from cli.movement import carry_changes
     from estate.new_application import Application
+    from sync.movement import carry_changes
 
     announce(f"{EDITS} edits in the new application")
     engine = rig.workspace.engine("banyan_app")

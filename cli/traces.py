@@ -26,8 +26,8 @@ def trace(
 ) -> None:
     """Follow one row: legacy text, rules, records, residue, runs, parcel, lists, journal. Logged as a consultation."""
     from cli.lineage import find_row, log_consultation, trace_row
-    from cli.movement import actor_of, sources_of
     from sync.assembly import open_rig
+    from sync.movement import actor_of, sources_of
     from sync.workspace import opened
 
     demand_reason(reason)

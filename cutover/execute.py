@@ -15,14 +15,14 @@ from sqlalchemy.engine import Connection
 
 from banyan.clock import monotonic, now
 from banyan.departments import Actor, Closure, Phase
-from banyan.errors import BanyanError, SwitchUncertain
+from banyan.errors import BanyanError, SourceUnavailable, SwitchUncertain
 from cutover import protocol
 from cutover.control import Control, Writing, held, move, next_nonce, read_control
 from cutover.deeds import LIMITS, DeedFailed, Deeds, Limits
 from cutover.door import Answer
 from cutover.journal import Facts, Word, note
 from cutover.plan import StepName
-from cutover.protocol import ABORT, CANCEL_ROLLBACK, EFFECTS, REST, ControlRow, Deed, Refusal, Step
+from cutover.protocol import ABORT, CANCEL_ROLLBACK, EFFECTS, OPENED, REST, ControlRow, Deed, Refusal, Step
 from store.outbox import head
 from store.postgres import transaction
 from store.slices import KEEP
@@ -160,12 +160,14 @@ class Controller:
                 raise
             except BanyanError as error:
                 if control.numbers.phase not in _GIVEN_UP_FROM:
-                    raise
+                    raise self._half_open(control, error) from error
                 self._give_up(control, error)
 
     def _take_up(self, control: Control, step: Step) -> None:
         """Do a step and those that follow from its answers, until the hands are empty."""
         while step.deed != Deed.REST:
+            if step.deed in (Deed.FLIP, Deed.FLIP_BACK) and self.is_over():
+                return  # the last moment to give up: the row is read again, and given up there
             name = Deed(step.deed).name
             began = monotonic()
             self.order.checkpoint(f"before {name}")
@@ -319,6 +321,18 @@ class Controller:
         self.order.checkpoint(f"before {transition.name.upper()}")
         give_up(self.rig, control, self.actor, reason=self.failure.message)
         self.order.checkpoint(f"after {transition.name.upper()}")
+
+    def _half_open(self, control: Control, error: BanyanError) -> BanyanError:
+        """Say that the old side owns and has not acknowledged its opening; the guard goes on trying."""
+        if control.numbers.phase not in OPENED.sources or not isinstance(error, SourceUnavailable):
+            return error
+        why = f" ({self.failure.message})" if self.failure else ""
+        return SourceUnavailable(
+            f"{self.closure.name} goes back to the old side{why}, which has not acknowledged its opening: "
+            f"{error.message}",
+            hint="banyan guard --once",
+            closure=self.closure.name,
+        )
 
     def _note_uncertain(self, error: SwitchUncertain) -> None:
         """Leave a word in the journal when the store still answers; what is uncertain stays so either way."""

@@ -36,7 +36,7 @@ from store.outbox import head
 from store.postgres import transaction
 from sync.assembly import Rig, open_rig
 from sync.workspace import Workspace
-from validation.conservation import judge_balances, read_balances
+from validation.conservation import RecordBalance, judge_balances, read_balances
 from validation.evidence import Bundle, write_bundle
 from validation.extraction import check_extraction
 from validation.facts import (
@@ -157,7 +157,12 @@ def judge_closure(
                 for number, c in enumerate(reconciliation.causes, 1)
             ),
             control_totals=tuple(
-                Total(Text.same(record.table), legacy=record.claimed, canonical=record.records)
+                Total(
+                    Text.same(record.table),
+                    legacy=record.claimed,
+                    canonical=record.records,
+                    explanation=_without_place(record),
+                )
                 for record in balances.records
             ),
             statistics=total_by_index(lines),
@@ -197,6 +202,16 @@ def judge_department(workspace: Workspace, source: SourceRef, profile: str) -> s
         if rig.slices(found.name)[0].owner is Side.LEGACY and ruled & set(subject_of(rig, found.name).canonical_tables)
     ]
     return ",".join(evidence)
+
+
+def _without_place(record: RecordBalance) -> Text | None:
+    """Explain records that stand on one side only because the old system has no place for them."""
+    if not record.without_place or record.records - record.claimed != record.without_place:
+        return None
+    return Text(
+        f"{record.without_place} fiches listées\u202f: l’ancien système n’a pas de place pour elles",
+        f"{record.without_place} listed records: the old system has no place for them",
+    )
 
 
 def evidence_folder(rig: Rig, evidence_id: str) -> Path:

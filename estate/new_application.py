@@ -150,7 +150,7 @@ class Application:
             self._copy(
                 connection,
                 "participation",
-                {"person_identity_id": identity, "case_file_id": self._pick("case_file")},
+                {"person_identity_id": identity, "case_file_id": self._pick("case_file"), "role_code": "VICTIM"},
             )
 
     def _add_vehicle(self) -> None:
@@ -203,7 +203,7 @@ class Application:
 
 _BEYOND: tuple[tuple[str, Mapping[str, object]], ...] = (
     ("person_identity", {"surname": "DE LA TOUR DU PIN CHAMBLY DE LA CHARCE DE VERCLAUSE D'AUTICHAMP"}),
-    ("participation", {"role_code": "EXPERT"}),
+    ("contact_means", {"contact_category_code": "PAGER"}),
     ("case_file", {"note_text": "x" * 300}),
     ("vehicle", {}),
     ("person_identity", {"occupation_text": "y" * 80}),

@@ -69,7 +69,7 @@ class Rig:
                 )
             return ReverseGuard(name, state.token, row.nonce)
 
-        return ReverseLane(self.setting("banyan_reverse"), self.workspace.landing, guard, found.domains)
+        return ReverseLane(self.setting("banyan_reverse"), self.workspace.landing, guard, found)
 
     def reverse_engine(self, *, checkpoint: Checkpoint = pass_by) -> SyncEngine:
         """Give the loop that runs a reverse lane."""

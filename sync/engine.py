@@ -13,7 +13,7 @@ from sqlalchemy.engine import Engine
 
 from banyan.clock import monotonic
 from banyan.departments import Side
-from banyan.errors import BanyanError, LeaseLost
+from banyan.errors import LeaseLost, UsageError
 from banyan.records import ChunkCounts, Position
 from store.ledger import Ledger, LedgerReader
 from store.postgres import transaction
@@ -116,7 +116,7 @@ class SyncEngine:
         """Open a run over what changed since the watermark, or resume the one left open; None when nothing changed."""
         since = lane.watermark()
         if since is None:
-            raise BanyanError(
+            raise UsageError(
                 f"{lane.route} has no first copy yet; nothing was carried",
                 hint=f"banyan load {lane.route.source.department_code}",
             )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from banyan.departments import Side
+from banyan.errors import SourceDrifted
 from banyan.records import ChunkCounts, KeyRange, Origin, PartCounts, Position, RowCounts
 from mappings.closure import load_order
 from mappings.engine import Mapped, apply_forward
@@ -116,6 +117,7 @@ class ForwardLane:
 
     def _read(self, ruleset: Ruleset, keys: KeyRange | tuple[str, ...]) -> _Rows:
         port = self._setting.port
+        _refuse_drift(ruleset, [column.name for column in port.columns(ruleset.table)])
         kept = [column for column in ruleset.columns if column not in ruleset.drop]
         if not isinstance(keys, KeyRange):
             batch = port.read_keys(ruleset.table, keys)
@@ -187,6 +189,18 @@ class ForwardLane:
         setting = self._setting
         adopted = find_adopted(connection, setting.department.code, setting.table_numbers, wanted)
         return setting.main_ids(table, keys, adopted)
+
+
+def _refuse_drift(ruleset: Ruleset, here: list[str]) -> None:
+    """Refuse a table whose columns are not those of its rule: a new column has no fate yet, a lost one no value."""
+    unknown = [column for column in here if column not in ruleset.columns]
+    missing = [column for column in ruleset.columns if column not in here]
+    if unknown or missing:
+        raise SourceDrifted(
+            f"{ruleset.table} is not what {ruleset.rule_id} describes: new {unknown}, gone {missing}; nothing was read",
+            hint="banyan source scan, then change the rule",
+            table=ruleset.table,
+        )
 
 
 def _refused(mapped: Mapped) -> pl.DataFrame:

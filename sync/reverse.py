@@ -12,7 +12,7 @@ from uuid import UUID
 import polars as pl
 
 from banyan.canonical.model import TABLES
-from banyan.departments import Side
+from banyan.departments import Closure, Side
 from banyan.ports import ReverseSession
 from banyan.records import ChunkCounts, Position, RowCounts
 from mappings.closure import load_order
@@ -71,12 +71,14 @@ class ReverseLane:
     """The way from the canonical store back to a legacy system."""
 
     def __init__(
-        self, setting: Setting, landing: LandingZone, guard: Callable[[], ReverseGuard], domains: tuple[str, ...]
+        self, setting: Setting, landing: LandingZone, guard: Callable[[], ReverseGuard], closure: Closure
     ) -> None:
         self._setting = setting
         self._landing = landing
         self._guard = guard
-        self._domains = domains
+        self._domains = closure.domains
+        # each closure keeps its own Position: carrying one must not step over what waits of another
+        self._position_name = f"{self.route} {closure.name}"
 
     @property
     def route(self) -> Route:
@@ -90,7 +92,7 @@ class ReverseLane:
 
     def watermark(self) -> Position:
         """Give how far the legacy side has come: it stands there, with the rows it covers."""
-        found = self._setting.port.reverse_position(str(self.route))
+        found = self._setting.port.reverse_position(self._position_name)
         if found is not None:
             return found
         with transaction(self._setting.engine) as connection:
@@ -133,7 +135,7 @@ class ReverseLane:
         with setting.port.reverse_session(guard.closure, guard.token, nonce=guard.nonce) as session:
             counts = self._send(session, writings, scope)
             read_back = {w.table: session.read_back(w.table, w.keys["source_key"].to_list()) for w in writings}
-            session.set_position(str(self.route), changes.high)
+            session.set_position(self._position_name, changes.high)
             with transaction(setting.engine) as connection:
                 ledger = Ledger(connection)
                 ledger.hold_chunk(lease)

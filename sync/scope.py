@@ -108,13 +108,34 @@ class ScopeFinder:
                 own = records.filter(match)
                 self._add(ruleset.table, own["id"])
             elif part.attach is not None:
-                own = records.filter(pl.col(part.attach).is_not_null())
+                at_home = self._at_home(ruleset, records[part.attach].drop_nulls().unique())
+                own = records.filter(pl.col(part.attach).is_in(at_home.implode()).fill_null(value=False))
                 self._add(ruleset.table, own[part.attach].unique())
             else:
                 own = self._referred_by(ruleset, part, records)
             records = records.join(own.select("id"), on="id", how="anti")
         if records.height:
             self._without_place.append(records.select(pl.lit(relation).alias("canonical_table"), "id"))
+
+    def _at_home(self, ruleset: Ruleset, ids: pl.Series) -> pl.Series:
+        """Give which main records are rows of this legacy table: remembered so, or born to be.
+
+        An item is a row of the vehicles or of the objects: a part that refers to it does not make it a row of both.
+        """
+        number = self.table_numbers[ruleset.table]
+        known = self._live(ids)
+        here = known.filter(pl.col("source_table_no") == number)["id"]
+        born = read_records(
+            self.connection, ruleset.main.table, self.department_code, ids.filter(~ids.is_in(known["id"].implode()))
+        )
+        for home, part in self._homes(ruleset.main.table):
+            if not part.main:
+                break
+            match = born.filter(_constants_hold(part))
+            if home.table == ruleset.table:
+                return pl.concat([here, match["id"]])
+            born = born.join(match.select("id"), on="id", how="anti")
+        return here
 
     def _homes(self, relation: str) -> list[tuple[Ruleset, PartRule]]:
         """List the parts that emit into a canonical table: own rows first, the more particular first."""
@@ -160,7 +181,8 @@ class ScopeFinder:
         free = pairs.join(self._owned_elsewhere(pairs, main), on="id", how="anti")
         records = read_records(self.connection, part.table, self.department_code, free["id"].unique())
         found = free.join(records, on="id", how="inner", maintain_order="left")
-        chosen = found.unique("main_id", keep="first", maintain_order=True)
+        once = found.unique("id", keep="first", maintain_order=True)  # two rows may point at one record: linked first
+        chosen = once.unique("main_id", keep="first", maintain_order=True)
         beyond = found.join(chosen.select("id"), on="id", how="anti")
         if beyond.height:
             self._without_place.append(beyond.select(pl.lit(part.table).alias("canonical_table"), "id"))

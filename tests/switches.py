@@ -1,23 +1,24 @@
-"""A world for tests of the switch: ORION and a store in the throwaway server, a rig between them, people on both sides."""
+"""A world for tests of the switch: ORION and a store on a throwaway server, a rig between, people on both sides."""
 
 import itertools
+import multiprocessing
 import os
+import signal
+import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-import psycopg
 import pytest
 from projects import ENVIRONMENT, TestProject, make_project
 from sqlalchemy.engine import make_url
 
-from banyan.clock import now
 from banyan.config import load_project
 from banyan.departments import Actor, Closure, Phase, SourceRef
 from cutover.deeds import Limits
 from cutover.execute import Order
 from cutover.steps import probe_new_side
-from cutover.verify import compare_changed
 from estate.live import Pace, live
 from estate.new_application import Application
 from sync.assembly import Rig, open_rig, prepare
@@ -104,7 +105,8 @@ class SwitchWorld:
         evidence = f"{next(_numbers):064x}"
         self.ask_store(
             "insert into mig.evidence (evidence_id, department_code, closure, profile, verdict, reasons,"
-            " legacy_position, rules_digest) values (:id, '38', :closure, 'standard', :verdict, '[]', :position, :rules)",
+            " legacy_position, rules_digest)"
+            " values (:id, '38', :closure, 'standard', :verdict, '[]', :position, :rules)",
             id=evidence, closure=NAME, verdict=verdict, position=self.rig.port.head(), rules=self.rig.book.digest,
         )  # fmt: skip
         for role in roles or ("steward", "lead"):
@@ -214,4 +216,56 @@ def switch_world(cluster, tmp_path_factory) -> SwitchWorld:
     made.rig.workspace.close()
 
 
-__all__ = ["NAME", "ORION", "SwitchWorld", "compare_changed", "now", "order", "psycopg", "switch_world"]
+class ControllerProcess:
+    """A controller in a process of its own, which kills or stops itself at a named point."""
+
+    _context = multiprocessing.get_context("forkserver")
+    # nothing that starts threads: a fork would inherit their locks
+    _context.set_forkserver_preload(
+        ["sqlalchemy.dialects.postgresql", "psycopg", "pydantic", "boto3", "alembic.command"]
+    )
+
+    def __init__(self, world: SwitchWorld, deed: str, point: str = "", how: int = signal.SIGKILL) -> None:
+        arguments = (world.project.folder, deed, point, how)
+        self._process = self._context.Process(target=_work, args=arguments, daemon=True)
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def wait(self, seconds: float = 60) -> int | None:
+        """Wait for its end; gives the exit code of banyan, or minus the signal that killed it."""
+        self._process.join(seconds)
+        return self._process.exitcode
+
+    def wait_until_stopped(self, seconds: float = 60) -> None:
+        """Wait until it has frozen itself."""
+        until = time.monotonic() + seconds
+        while Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
+            assert self._process.is_alive(), f"it ended with {self._process.exitcode} and never stopped"
+            assert time.monotonic() < until, "it never stopped"
+            time.sleep(0.02)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+
+def _work(folder: Path, deed: str, point: str, how: int) -> None:
+    from banyan.errors import BanyanError
+    from cutover.switching import abort, roll_back, switch
+
+    def checkpoint(name: str) -> None:
+        if name == point:
+            os.kill(os.getpid(), how)
+
+    rig = open_world_rig(folder)
+    work = {"switch": switch, "rollback": roll_back, "abort": abort}[deed]
+    try:
+        work(rig, rig.closure(NAME), order(checkpoint=checkpoint))
+    except BanyanError as error:
+        sys.exit(error.exit_code)
+
+
+__all__ = ["NAME", "ORION", "ControllerProcess", "SwitchWorld", "order", "switch_world"]

@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from stores import ORION_TABLES, StorePlace, own
 
 from banyan.config import LandingConfig
-from banyan.departments import Department, SourceRef
+from banyan.departments import Closure, Department, SourceRef
 from connectors.postgresql import PostgreSQLPort, open_postgresql
 from connectors.postgresql_fence import PostgreSQLFence, install_fence, open_postgresql_fence
 from estate.load import load
@@ -27,7 +27,7 @@ from sync.setting import Setting
 
 RULES = Path(__file__).parent.parent / "mappings" / "rules" / "orion"
 CLOSURE = "38.cases+vehicles"
-DOMAINS = ("cases", "vehicles")
+SHARED = Closure("38", ("cases", "vehicles"), ORION_TABLES, ("t_personne",))
 ISERE = Department("38", "Isère", "Europe/Paris", 1)
 ORION = SourceRef("38", "ORION")
 TOKEN = 2
@@ -56,7 +56,7 @@ class World:
 
     def reverse(self) -> ReverseLane:
         guard = ReverseGuard(CLOSURE, TOKEN, self.nonce)
-        return ReverseLane(self.setting("banyan_reverse"), self.landing, lambda: guard, DOMAINS)
+        return ReverseLane(self.setting("banyan_reverse"), self.landing, lambda: guard, SHARED)
 
     def reverse_engine(self, **more) -> SyncEngine:
         return SyncEngine(self.place.engine("banyan_reverse"), **more)

@@ -1,8 +1,14 @@
 import json
 
 import pytest
+import sqlalchemy as sa
 
+from banyan.config import load_project
+from banyan.departments import SourceRef
 from estate.live import Pace, live
+from store.postgres import open_engine, transaction
+from sync.assembly import open_rig, prepare
+from sync.workspace import opened
 
 pytestmark = pytest.mark.server
 
@@ -83,11 +89,6 @@ def test_a_department_that_is_not_loaded_says_so(fresh_project, capfd):
 
 
 def test_changes_before_a_first_copy_are_refused(fresh_project, capfd):
-    from banyan.config import load_project
-    from banyan.departments import SourceRef
-    from sync.assembly import prepare
-    from sync.workspace import opened
-
     with opened(load_project(fresh_project.folder)) as workspace:
         prepare(workspace, SourceRef("38", "ORION"))
 
@@ -130,3 +131,45 @@ def test_quarantine_is_grouped_by_cause_and_values_need_a_reason(loaded_project,
         loaded_project.store,
         "select operation, reason from mig.processing_log order by sequence desc limit 1",
     ) == [("consultation", "test")]
+
+
+def test_what_people_do_in_the_new_system_goes_back_with_the_same_command(fresh_project, capfd):
+    assert fresh_project.banyan("load", "38") == 0
+    name = "38.cases+vehicles"
+    with opened(load_project(fresh_project.folder)) as workspace:
+        rig = open_rig(workspace, SourceRef("38", "ORION"))
+        nonce = rig.slices(name)[0].nonce
+        assert rig.fence(name).close(2, lease_seconds=30, nonce_old=nonce, nonce_new=nonce).accepted
+        assert rig.fence(name).seal(2, nonce_old=nonce).accepted
+        fresh_project.ask(
+            fresh_project.store,
+            "update mig.slice set owner = 'CANONICAL', phase = 'LIVE', epoch = epoch + 1 where closure = :name",
+            name=name,
+        )
+    with_app = open_engine(fresh_project.url(fresh_project.store, "banyan_app"))
+    with transaction(with_app) as connection:
+        changed = connection.execute(
+            sa.text(
+                "update justice.person_identity set occupation_text = 'LUTHIER' where id in"
+                " (select id from justice.person_identity order by id limit 3)"
+            )
+        ).rowcount
+    capfd.readouterr()
+
+    assert fresh_project.banyan("sync", "status", "--json") == 0
+    (before,) = told(capfd)
+    assert fresh_project.banyan("sync", "run", "38", "--json") == 0
+    (run,) = told(capfd)["runs"]
+    assert fresh_project.banyan("sync", "status", "--json") == 0
+    (after,) = told(capfd)
+
+    assert changed == 3
+    assert (before["moved"], before["lags"]["38.cases+vehicles -> LEGACY"]["pending"]) == ("2 of 3", 3)
+    assert run["kind"] == "REVERSE"
+    assert run["is_balanced"]
+    assert fresh_project.ask(
+        fresh_project.legacy, "select count(*) from orion.t_personne where profession = 'LUTHIER'"
+    ) == [(3,)]
+    assert after["lags"]["38.cases+vehicles -> LEGACY"]["pending"] == 0
+    assert fresh_project.banyan("load", "38") == 3
+    assert "would overwrite what people did there; nothing was read" in capfd.readouterr().err

@@ -127,3 +127,37 @@ def test_nothing_is_written_while_the_legacy_fence_is_open(loaded):
     there = loaded.on_legacy("select profession from orion.t_personne where id_pers = %s", (key,), role="banyan_reader")
     assert there != [("NOTAIRE",)]
     assert loaded.reverse().queue() == 1
+
+
+def test_a_new_item_is_one_legacy_row_whatever_refers_to_it(live):
+    case = live.place.run("select id from justice.case_file limit 1")[0][0]
+    item = live.place.run("select uuidv7()")[0][0]
+    live.as_app(
+        "insert into justice.item (id, department_code, domain_code, origin, case_file_id, item_category_code)"
+        " values (%s, '38', 'vehicles', 'TARGET', %s, 'PHONE')",
+        (item, case),
+    )
+    live.as_app(
+        "insert into justice.vehicle (id, department_code, domain_code, origin, item_id, plate_raw)"
+        " values (uuidv7(), '38', 'vehicles', 'TARGET', %s, 'AB-123-CD')",
+        (item,),
+    )
+
+    back(live)
+
+    adopted = live.place.run("select table_name from mig.adopted_key join mig.source_table using (source_table_no)")
+    assert adopted == [("t_objet",)]
+    assert ("vehicle", "NO_PLACE") in live.place.run("select canonical_table, kind from mig.degraded_write_back")
+
+
+def test_a_record_two_rows_point_at_belongs_to_the_row_it_came_from(live):
+    offenses = live.place.run(
+        "select o.id, o.incident_id from justice.offense o join mig.record_link l on l.id = o.id order by o.id limit 2"
+    )
+    (first, shared), (second, _) = offenses
+    live.as_app("update justice.offense set incident_id = %s where id = %s", (shared, second))
+
+    back(live)
+
+    links = live.place.run("select id from mig.record_link where canonical_id = %s", (shared,))
+    assert links == [(first,)]

@@ -1,0 +1,144 @@
+"""A plan is a value: it reads through a reader, changes nothing, and its digest covers what a person agrees to."""
+
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+import pytest
+
+from banyan.departments import Closure, Phase, Side
+from cutover.journal import Account, PastSwitch
+from cutover.plan import StepName, plan_switch
+from cutover.preconditions.condition import Moment, Obstacle, Scene
+from cutover.preconditions.phase import can_go_back, can_switch
+from cutover.preconditions.registered import PRECONDITIONS
+from cutover.steps import describe
+from store.slices import SliceRow
+
+CLOSURE = Closure("38", ("cases", "vehicles"), ("t_personne", "t_proc"), ("t_personne",))
+ROW = SliceRow("38", "cases", CLOSURE.name, Side.LEGACY, Phase.READY, 4, True, UUID(int=7), None, None, "e" * 64)
+
+
+@dataclass
+class Reader:
+    """A world that a test says."""
+
+    changed: int | None = 310
+    last: PastSwitch | None = None
+    missing: tuple[Obstacle, ...] = ()
+    evidence: str | None = "a" * 64
+    slice_row: SliceRow = field(default_factory=lambda: ROW)
+
+    def row(self):
+        return self.slice_row
+
+    def evidence_id(self):
+        return self.evidence
+
+    def rules_digest(self):
+        return "r" * 64
+
+    def count_changed(self, to):
+        return self.changed
+
+    def past(self, to):
+        return self.last
+
+    def obstacles(self, to):
+        return self.missing
+
+
+def planned(to=Side.CANONICAL, **said):
+    return plan_switch(CLOSURE, to, Reader(**said))
+
+
+def test_a_switch_has_six_steps_in_their_order():
+    assert [(step.number, step.name.value) for step in planned().steps] == [
+        (1, "close"), (2, "drain"), (3, "verify"), (4, "seal"), (5, "flip"), (6, "open"),
+    ]  # fmt: skip
+
+
+def test_a_way_back_seals_nothing_and_ends_by_settling_what_was_listed():
+    assert [step.name.value for step in planned(Side.LEGACY).steps] == [
+        "close", "drain", "verify", "flip", "open", "settle",
+    ]  # fmt: skip
+
+
+def test_the_expected_outage_runs_from_the_close_to_the_flip_and_follows_the_last_time():
+    last = PastSwitch(
+        Side.CANONICAL, 3, 900, {"close": 100, "drain": 200, "verify": 300, "seal": 40, "flip": 5, "open": 999}
+    )
+
+    assert planned(last=last).expected_outage_ms == 645
+
+
+def test_the_way_back_counts_the_opening_and_not_the_settling():
+    last = PastSwitch(
+        Side.LEGACY, 3, 900, {"close": 10, "drain": 20, "verify": 30, "flip": 5, "open": 7, "settle": 9000}
+    )
+
+    assert planned(Side.LEGACY, last=last).expected_outage_ms == 72
+
+
+def test_the_digest_is_that_of_what_a_person_agrees_to():
+    same = planned(changed=7, last=PastSwitch(Side.CANONICAL, 1, 1, {}), missing=(Obstacle("x", "y", "z"),))
+
+    assert same.digest == planned().digest
+    assert planned(evidence="b" * 64).digest != planned().digest
+    assert planned(slice_row=replace(ROW, epoch=5)).digest != planned().digest
+    assert planned(Side.LEGACY).digest != planned().digest
+
+
+def test_a_plan_with_something_in_the_way_is_not_possible():
+    missing = planned(missing=(Obstacle("signed", "the lead has not signed", "banyan gate sign 38.cases --as lead"),))
+
+    assert (planned().is_possible, missing.is_possible) == (True, False)
+
+
+@pytest.mark.parametrize("to", list(Side))
+def test_every_step_says_what_it_does_and_when_it_is_done(to):
+    plan = planned(to)
+
+    words = [describe(step, plan) for step in plan.steps]
+
+    assert len({each.title for each in words}) == 6
+    assert all(each.done_when for each in words)
+
+
+def test_the_number_of_rows_to_compare_is_said_only_when_it_is_known():
+    (known,) = [s for s in planned().steps if s.name is StepName.VERIFY]
+
+    assert describe(known, planned()).done_when == "~310 rows equal"
+    assert describe(known, planned(changed=None)).done_when == "all changed rows equal"
+
+
+def scene(phase):
+    owner = phase.owner or Side.LEGACY
+    return Scene(None, CLOSURE, replace(ROW, phase=phase, owner=owner), None, None, False)
+
+
+def test_only_a_copied_closure_switches_and_only_a_live_one_goes_back():
+    assert [phase for phase in Phase if can_switch(scene(phase)) is None] == [Phase.SYNCING, Phase.READY]
+    assert [phase for phase in Phase if can_go_back(scene(phase)) is None] == [Phase.LIVE]
+
+
+@pytest.mark.parametrize("phase", [p for p in Phase if p not in (Phase.SYNCING, Phase.READY)])
+def test_a_refused_phase_is_a_sentence_with_a_next_command(phase):
+    obstacle = can_switch(scene(phase))
+
+    assert CLOSURE.name in obstacle.sentence
+    assert obstacle.next_command.startswith("banyan ")
+
+
+def test_each_direction_has_its_preconditions_and_the_phase_is_asked_first():
+    for moment in Moment:
+        asked = [each.check.__module__.rsplit(".", 1)[1] for each in PRECONDITIONS if moment in each.moments]
+        assert asked[0] == "phase"
+        assert {"armed", "fenced", "way_back"} <= set(asked)
+
+
+def test_the_reason_of_an_attempt_is_forgotten_once_another_begins():
+    given_up = {"kind": "GIVEN_UP", "to_phase": "ABORTING", "epoch": 3, "facts": {"reason": "late"}}
+    begun = {"kind": "TRANSITION", "to_phase": "FENCING", "epoch": 4, "facts": {}}
+
+    assert Account([begun, given_up]).find_reason() == "late"
+    assert Account([given_up, begun]).find_reason() == ""
