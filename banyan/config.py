@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from banyan.departments import Actor, Department, Domain, SourceRef
 from banyan.errors import ConfigurationError, UsageError
 
 PROJECT_FILE = "banyan.yaml"
 ROLES = ("engineer", "steward", "lead", "security", "auditor")
+FILE_MEDIA = ("dbf", "csv", "xlsx")
 
 
 class _Strict(BaseModel):
@@ -36,6 +37,15 @@ class SourceConfig(_Strict):
     reverse_url: str = Field(default="", repr=False)
     admin_url: str = Field(default="", repr=False)
     write_once: bool = False
+    after_load: str = ""
+
+    @model_validator(mode="after")
+    def _once(self) -> "SourceConfig":
+        if self.write_once and self.medium not in FILE_MEDIA:
+            raise ValueError(f"write_once speaks of files that nobody writes again, and {self.medium} is not one")
+        if self.after_load and not self.write_once:
+            raise ValueError("after_load follows the load of files that are written once; other rows come and go")
+        return self
 
 
 class DepartmentConfig(_Strict):

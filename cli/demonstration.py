@@ -122,7 +122,7 @@ def _tell(workspace, worker, folder: Path, *, seed: int, say) -> dict[str, objec
         " byte-identical"
     )
     again = story.compare_and_sign(rig, worker, _announce)
-    figures.outages_ms["second_switch"] = story.switch(rig, Side.CANONICAL, _announce)
+    figures.outages_ms["second_switch"] = story.switch(rig, Side.CANONICAL, figures, _announce)
     figures.duplicates = story.count_duplicates(rig) + int(again.reconciliation.level.figures["doubled"])
     say(f" 8 went again   {figures.duplicates} duplicates")
     say(f"NOT DONE BY THIS DEMO: {NOT_DONE}")

@@ -141,6 +141,8 @@ def print_conservation(one: "Carried") -> None:
             f"{thousands(parts.updated)} updated + {thousands(parts.unchanged)} unchanged + "
             f"{thousands(parts.merged)} merged"
         )
+    if one.after_load is not None:
+        print_line(f"after load {thousands(one.after_load)} records changed by the statement of the source")
 
 
 def _fates(counts: "ChunkCounts") -> tuple[int, ...]:
@@ -160,6 +162,7 @@ def _document(one: "Carried") -> dict[str, object]:
         "run_no": one.run_no,
         "kind": one.kind.value,
         "is_new": one.is_new,
+        "after_load": one.after_load,
         "is_balanced": one.total.is_balanced,
         "total": asdict(one.total),
         "tables": {name: asdict(counts) for name, counts in one.totals.items()},

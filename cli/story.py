@@ -35,6 +35,7 @@ class Figures:
     live_changes: int = 0
     refused_writes: int = 0
     outages_ms: dict[str, int] = field(default_factory=dict)
+    steps_ms: dict[str, dict[str, int]] = field(default_factory=dict)
     applied: int = 0
     degraded: int = 0
     untouched_rows: int = 0
@@ -138,7 +139,7 @@ def compare_and_sign(rig: "Rig", worker: "RuleWorker", announce: Announce) -> "J
     return judged
 
 
-def switch(rig: "Rig", to: Side, announce: Announce) -> int:
+def switch(rig: "Rig", to: Side, figures: Figures, announce: Announce) -> int:
     """Move the closure to a side by the protocol; gives how long nobody could write, in milliseconds."""
     from cutover import switching
     from cutover.execute import Order
@@ -149,6 +150,7 @@ def switch(rig: "Rig", to: Side, announce: Announce) -> int:
     done = switching.switch(rig, closure, order) if to is Side.CANONICAL else switching.roll_back(rig, closure, order)
     if done.outage_ms is None:
         raise ConservationBroken(f"the time nobody could write was not measured for {CLOSURE}")
+    figures.steps_ms[to.value] = {step.name.value: step.milliseconds for step in done.steps}
     return done.outage_ms
 
 
@@ -159,7 +161,8 @@ def switch_under_load(rig: "Rig", figures: Figures, announce: Announce) -> None:
     users = LegacyUsers(rig.workspace.legacy_urls(ORION).application, _LIVE_WHILE_SWITCHING, seed=13)
     with users:
         time.sleep(0.5)  # officers are at work before the fence closes
-        figures.outages_ms["switch"] = switch(rig, Side.CANONICAL, announce)
+        figures.outages_ms["switch"] = switch(rig, Side.CANONICAL, figures, announce)
+        figures.steps_ms["switch"] = figures.steps_ms[Side.CANONICAL.value]
         time.sleep(1.5)  # and some do not know yet that it moved
     figures.live_changes += users.committed
     figures.refused_writes = users.refused
@@ -194,7 +197,7 @@ def go_back(rig: "Rig", figures: Figures, announce: Announce, folder: Path) -> N
     sealed_at = rig.port.head()
     dump(rig, before)
     after = folder / "after"
-    figures.outages_ms["rollback"] = switch(rig, Side.LEGACY, announce)
+    figures.outages_ms["rollback"] = switch(rig, Side.LEGACY, figures, announce)
     dump(rig, after)
     compare_dumps(rig, before, after, sealed_at, figures)
     figures.applied = applied_rows(rig)
@@ -305,6 +308,7 @@ def summarise(judged: "Judged", done: "Work", figures: Figures, report: Path) ->
         "switch": {
             "outage_ms": figures.outages_ms.get("switch"),
             "legacy_writes_refused": figures.refused_writes,
+            "steps_ms": figures.steps_ms.get("switch", {}),
         },
         "edits_after_switch": done.edits,
         "edits": {

@@ -48,15 +48,17 @@ def plan_command(closure: Closure, back: Back = False, as_json: AsJson = False) 
 
     Exit 3 when something stands in the way.
     """
+    from cutover.deeds import LIMITS
     from cutover.plan import plan_switch
     from cutover.reading import RigReader
     from sync.workspace import opened
 
+    budget = LIMITS.rollback_seconds if back else LIMITS.budget_seconds
     to = Side.LEGACY if back else Side.CANONICAL
     with opened(current_project()) as workspace:
         rig = rig_of(workspace, closure)
         found = rig.closure(closure)
-        planned = plan_switch(found, to, RigReader(rig, found))
+        planned = plan_switch(found, to, RigReader(rig, found), budget_seconds=budget)
     if as_json:
         print_json(asdict(planned) | {"digest": planned.digest, "expected_outage_ms": planned.expected_outage_ms})
     else:
@@ -237,7 +239,8 @@ def _print_plan(planned: "Plan", asked: str) -> None:
     ]
     print_table("", ("step", "done when", "expected"), rows)
     outage = _milliseconds(planned.expected_outage_ms)
-    print_line(f"  outage expected {outage} (budget {planned.budget_seconds:.0f} s, then automatic abort)")
+    ending = "automatic abort" if planned.to is Side.CANONICAL else "the new side opens again"
+    print_line(f"  outage expected {outage} (budget {planned.budget_seconds:.0f} s, then {ending})")
     if planned.shared_tables:
         print_line(f"  moved together because they share  {', '.join(planned.shared_tables)}")
     for obstacle in planned.obstacles:

@@ -178,10 +178,10 @@ class Deeds:
             since = connection.scalar(
                 sa.select(EVIDENCE.c.legacy_position).where(EVIDENCE.c.evidence_id == control.row.evidence_id)
             )
-        until = control.row.drain_position
-        if not since or until is None:
-            raise DeedFailed("the evidence or the row does not say between which positions to compare")
-        self.compared = compare_changed(self.rig, self.closure, since=Position(since), until=Position(until))
+        if not since:
+            raise DeedFailed("the evidence does not say from which position to compare")
+        # up to the present, not up to the drain position: a position taken too early must be found out here
+        self.compared = compare_changed(self.rig, self.closure, since=Position(since), until=self.rig.port.head())
         return Answer.OK if self.compared.is_equal else Answer.DIFFERENT
 
     def drain_reverse(self) -> Answer:

@@ -148,6 +148,7 @@ def _start(controller: Controller, order: Order) -> Plan:
     if not plan.is_possible:
         raise _refusal(plan)
     _compare_ahead(rig, closure)
+    _carry_ahead(rig)
     fence = rig.fence(closure.name)
     try:
         seen = fence.read()

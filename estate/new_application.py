@@ -23,7 +23,7 @@ _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
     Kind.UUID: PgUUID(as_uuid=True),
     Kind.TEXT: sa.Text(),
 }
-_INSERT_EVERY, _DELETE_EVERY, _BEYOND_EVERY = 4, 15, 20
+_INSERT_EVERY, _DELETE_EVERY, _BEYOND_EVERY = 7, 9, 20
 _DELETABLE = ("contact_means", "disposition")
 
 
@@ -56,7 +56,7 @@ class Application:
         self.work = Work()
 
     def do(self, edits: int) -> Work:
-        """Make at least this many edits: about two thirds updates over all columns, then inserts and deletes."""
+        """Make at least this many edits: two thirds updates over all columns, a quarter inserts, some deletes."""
         for name, table in self._tables.items():
             with self._engine.connect() as connection:
                 rows = connection.execute(

@@ -22,6 +22,7 @@ from wire.kinds import POLARS_TYPES
 _STAMPED = ("row_version", "updated_at")
 _KEYS = ("id", "department_code")
 _NOT_STORED = ("source_key", "main_id")
+_REMEMBERED = (sql.Identifier("mig", "crosswalk"), sql.Identifier("mig", "record_link"))
 CROSSWALK_KINDS: dict[str, Kind] = {
     "id": Kind.UUID,
     "source_table_no": Kind.SMALLINT,
@@ -169,6 +170,12 @@ def delete_records(connection: psycopg.Connection[Any], table: str, department_c
         return 0
     statement = sql.SQL("delete from {} where department_code = %s and id = any(%s::uuid[])").format(_canonical(table))
     return connection.execute(statement, (department_code, uuid_array(ids))).rowcount
+
+
+def analyze_records(connection: psycopg.Connection[Any]) -> None:
+    """Count the values of the store's tables for its planner: without it the first rules take twenty times longer."""
+    for table in (*(sql.Identifier("justice", name) for name in TABLES), *_REMEMBERED):
+        connection.execute(sql.SQL("analyze {}").format(table))
 
 
 def _remove_links(connection: psycopg.Connection[Any], department_code: str, stale: pl.DataFrame) -> int:

@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
+from banyan.config import FILE_MEDIA
 from banyan.departments import Closure, Phase, Side, SourceRef
-from banyan.errors import ConfigurationError, SwitchUncertain, UsageError
+from banyan.errors import ConfigurationError, SwitchRefused, SwitchUncertain, UsageError
+from banyan.ports import LegacyPort
 from connectors.postgresql import PostgreSQLPort, open_postgresql
 from connectors.postgresql_fence import PostgreSQLFence, install_fence, open_postgresql_fence
 from mappings.closure import closure
@@ -17,6 +19,7 @@ from store.tables import SLICE, SOURCE_TABLE
 from sync.engine import SyncEngine, Watcher, watch_nothing
 from sync.forward import ForwardLane
 from sync.lane import Checkpoint, pass_by
+from sync.real_files import find_after_load, open_files
 from sync.reverse import ReverseGuard, ReverseLane
 from sync.setting import Setting
 from sync.workspace import Workspace
@@ -30,10 +33,26 @@ class Rig:
 
     workspace: Workspace = field(repr=False)
     source: SourceRef
-    port: PostgreSQLPort = field(repr=False)
+    port: LegacyPort = field(repr=False)
     book: RuleBook = field(repr=False)
     closures: tuple[Closure, ...]
     table_numbers: dict[str, int] = field(repr=False)
+
+    @property
+    def is_write_once(self) -> bool:
+        """Tell whether the legacy system is a set of files that nobody writes again."""
+        return self.workspace.source_config(self.source).write_once
+
+    def refuse_write_once(self, name: str) -> None:
+        """Refuse to move a closure of write-once files: no way back, and nothing that keeps people out."""
+        if self.is_write_once:
+            config = self.workspace.source_config(self.source)
+            raise SwitchRefused(
+                f"{name} is read from files that are written once ({config.medium}): nothing is written back to them, "
+                "and no fence can stop a writer. Nothing was touched",
+                hint=f"banyan recon run {name}",
+                closure=name,
+            )
 
     def setting(self, role: str) -> Setting:
         """Give what a lane works with, as a role of the store."""
@@ -58,6 +77,7 @@ class Rig:
     def reverse(self, name: str) -> ReverseLane:
         """Give the lane back to the legacy system, for one closure."""
         found = self.closure(name)
+        self._refuse_files("there is no way back to them")
 
         def guard() -> ReverseGuard:
             row = self.slices(name)[0]
@@ -90,6 +110,7 @@ class Rig:
 
     def fence(self, name: str) -> PostgreSQLFence:
         """Give the legacy fence of a closure."""
+        self._refuse_files("they have no fence")
         urls = self.workspace.legacy_urls(self.source)
         schema = self.workspace.source_config(self.source).schema_name
         return open_postgresql_fence(urls.guard, name, schema=schema, probe_url=urls.application)
@@ -98,18 +119,41 @@ class Rig:
         """Name the legacy tables that the fence of a closure guards."""
         return self.closure(name).tables
 
+    def close(self) -> None:
+        """Close the connections to the legacy system; files are never held open."""
+        if isinstance(self.port, PostgreSQLPort):
+            self.port.close()
+
+    def _refuse_files(self, why: str) -> None:
+        if self.is_write_once:
+            raise UsageError(
+                f"{self.source} is a set of files that are written once: {why}; nothing was changed",
+                hint=f"banyan source capabilities {self.source}",
+            )
+
+
+def open_port(workspace: Workspace, source: SourceRef) -> LegacyPort:
+    """Open a legacy system for reading: a database at its first question, files with their bytes checked."""
+    config = workspace.source_config(source)
+    if config.medium == "postgresql":
+        urls = workspace.legacy_urls(source)
+        return open_postgresql(urls.reader, config.schema_name, reverse_url=urls.reverse)
+    if config.medium in FILE_MEDIA:
+        return open_files(workspace.project, source, tuple(workspace.book(source).rulesets))
+    raise ConfigurationError(
+        f"{source} is {config.medium}: banyan carries postgresql both ways, and reads {', '.join(FILE_MEDIA)} files "
+        "that are written once; nothing was read",
+        hint="banyan source list",
+    )
+
 
 def open_rig(workspace: Workspace, source: SourceRef) -> Rig:
     """Open a legacy system whose department is registered in the store."""
-    config = workspace.source_config(source)
-    if config.medium != "postgresql":
-        raise ConfigurationError(
-            f"{source} is {config.medium}: banyan reads such files, but carries only postgresql both ways",
-            hint="banyan source capabilities " + source.department_code,
-        )
-    urls = workspace.legacy_urls(source)
+    return _assemble(workspace, source, open_port(workspace, source))
+
+
+def _assemble(workspace: Workspace, source: SourceRef, port: LegacyPort) -> Rig:
     book = workspace.book(source)
-    port = open_postgresql(urls.reader, config.schema_name, reverse_url=urls.reverse)
     with transaction(workspace.engine("banyan_forward")) as connection:
         rows = connection.execute(
             sa.select(SOURCE_TABLE.c.table_name, SOURCE_TABLE.c.source_table_no).where(
@@ -127,10 +171,15 @@ def open_rig(workspace: Workspace, source: SourceRef) -> Rig:
 
 
 def prepare(workspace: Workspace, source: SourceRef) -> Rig:
-    """Install or migrate the store, register the department, install capture and fences; may run again at any time."""
+    """Install or migrate the store, register the department, install capture and fences; may run again at any time.
+
+    Files that are written once have neither: a cut file or one that is not there is refused before a store is made.
+    """
     book = workspace.book(source)
     config = workspace.source_config(source)
     closures = closure(book, source.department_code)
+    port = open_port(workspace, source)
+    find_after_load(workspace.project, source)
     superuser = workspace.create_store()
     install(superuser, workspace.store_passwords())
     registration = Registration(
@@ -139,18 +188,25 @@ def prepare(workspace: Workspace, source: SourceRef) -> Rig:
         closures,
     )
     add_department(open_engine(superuser, pool_size=0), registration)
-    rig = open_rig(workspace, source)
-    urls = workspace.legacy_urls(source)
-    rig.port.install_capture(urls.admin, tuple(book.rulesets))
-    for found in closures:
-        nonce = install_fence(urls.admin, found.name, found.tables, schema=config.schema_name)
-        with transaction(workspace.engine("banyan_guard")) as connection:
+    rig = _assemble(workspace, source, port)
+    if isinstance(port, PostgreSQLPort):
+        _install_guards(rig, port)
+    return rig
+
+
+def _install_guards(rig: Rig, port: PostgreSQLPort) -> None:
+    """Install capture and fences in a legacy database, and remember the nonce of each fence."""
+    urls = rig.workspace.legacy_urls(rig.source)
+    schema = rig.workspace.source_config(rig.source).schema_name
+    port.install_capture(urls.admin, tuple(rig.book.rulesets))
+    for found in rig.closures:
+        nonce = install_fence(urls.admin, found.name, found.tables, schema=schema)
+        with transaction(rig.workspace.engine("banyan_guard")) as connection:
             connection.execute(
                 sa.update(SLICE)
                 .where(SLICE.c.closure == found.name, SLICE.c.phase.in_(_BEFORE_LOADING))  # later it is evidence
                 .values(nonce=nonce)
             )
-    return rig
 
 
 def owner_of(rows: tuple[SliceRow, ...]) -> Side:

@@ -147,7 +147,7 @@ def _lane(workspace: Workspace, source: SourceRef) -> Iterator[ForwardLane]:
     try:
         yield rig.forward()
     finally:
-        rig.port.close()
+        rig.close()
 
 
 def _engine(workspace: Workspace, run_key: str) -> SyncEngine:

@@ -3,7 +3,7 @@
 Every function may run again at any time: it resumes what was left open, or finds nothing to do.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from banyan.config import OperatingSystemActors
@@ -12,12 +12,14 @@ from banyan.errors import SourceDrifted, StoreFenced, UsageError
 from banyan.records import ChunkCounts
 from store.journal import ProcessingEntry, append_processing
 from store.ledger import LedgerReader
-from store.postgres import transaction
+from store.postgres import raw, transaction
+from store.records import analyze_records
 from store.runs import RunKind, RunState
 from store.slices import Expected, Target, transition
 from sync.assembly import Rig
 from sync.engine import RunResult, SyncEngine, Watcher, watch_nothing
 from sync.lane import Checkpoint, pass_by
+from sync.real_files import apply_after_load, find_after_load, load_files
 from sync.workspace import Workspace
 
 _BEFORE = (Phase.REGISTERED, Phase.ASSESSED, Phase.MAPPED, Phase.LOADING)
@@ -33,6 +35,8 @@ class Carried:
     kind: RunKind
     totals: dict[str, ChunkCounts]
     is_new: bool = True
+    after_load: int | None = None
+    """Rows changed by the statement that follows the load; None where the source declares none."""
 
     @property
     def total(self) -> ChunkCounts:
@@ -63,14 +67,29 @@ def first_copy(
     lane = rig.forward()
     told = _find_first_copy(rig)
     if told is not None:
+        told = replace(told, after_load=_follow(rig))
         _advance_phases(rig, Phase.SYNCING, actor)  # a copy that ended just before its slices were moved
         return told
     _advance_phases(rig, Phase.LOADING, actor)
     engine = rig.forward_engine(watcher=watcher, checkpoint=checkpoint)
-    result = engine.load(lane, lane.plan_load, rules_digest=rig.book.digest)
+    if rig.is_write_once:
+        result = load_files(engine, lane)
+    else:
+        result = engine.load(lane, lane.plan_load, rules_digest=rig.book.digest)
+    changed = _follow(rig)
+    with transaction(rig.workspace.engine("banyan_forward")) as connection:
+        analyze_records(raw(connection))
     _log(rig, actor, "banyan_forward", ("collection", f"first copy of {rig.source}", result.run_no))
     _advance_phases(rig, Phase.SYNCING, actor)
-    return Carried(str(lane.route), result.run_no, RunKind.LOAD, result.totals)
+    return Carried(str(lane.route), result.run_no, RunKind.LOAD, result.totals, after_load=changed)
+
+
+def _follow(rig: Rig) -> int | None:
+    """Run the statement that the source declares to follow its load, in one transaction; gives the rows it changed."""
+    script = find_after_load(rig.workspace.project, rig.source)
+    if script is None:
+        return None
+    return apply_after_load(rig.workspace.engine("banyan_forward"), script, rig.source.department_code)
 
 
 def carry_changes(rig: Rig, actor: Actor, *, watcher: Watcher = watch_nothing) -> list[Carried]:
@@ -132,8 +151,11 @@ def _told(rig: Rig, actor: Actor, route: str, kind: RunKind, result: RunResult |
 def _find_first_copy(rig: Rig) -> Carried | None:
     """Find the first copy when it is done: a second one could not see what was deleted in between."""
     lane = rig.forward()
-    if lane.watermark() is None:
+    watermark = lane.watermark()
+    if watermark is None:
         return None
+    if rig.is_write_once:
+        rig.port.changes(watermark)  # refuses other files than those of the first copy
     with transaction(rig.workspace.engine("banyan_forward")) as connection:
         reader = LedgerReader(connection)
         for run in reader.read_runs(rig.source):

@@ -3,12 +3,14 @@
 A source says where its files are, as a path below the folder that BANYAN_REAL_DATA names (else below the project): one
 file, a folder of files, or a zip of them, which is unpacked beside the project's state. A table is the file of the same
 name. A delimited text says its separator (`calls.csv?separator=;`), a workbook its sheet (`calls.xlsx?sheet=CALLS`).
+What no single row can say, one statement may compute after the load: `after_load: FILE.sql` under the source.
 """
 
 import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -18,7 +20,7 @@ from sqlalchemy.engine import Engine
 
 from banyan.config import Project, SourceConfig, read_secret, real_files_folder
 from banyan.departments import SourceRef
-from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable
+from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable, SourceUnreadable
 from connectors.delimited import DelimitedFormat
 from connectors.write_once import DbfFile, SheetFile, TextFile, WriteOnceFile, WriteOncePort, open_write_once
 from store.ledger import LedgerReader
@@ -47,7 +49,7 @@ def open_files(project: Project, source: SourceRef, tables: Sequence[str]) -> Wr
             "opened",
             hint="write the url as PATH, PATH?separator=; or PATH?sheet=NAME",
         )
-    path = (real_files_folder() or project.folder) / place
+    path = _locate(project, place)
     suffix = f".{config.medium}"
     found = _find(_unpacked(path, suffix, project.state_folder / "files"), suffix)
     missing = sorted(set(tables) - set(found))
@@ -83,14 +85,40 @@ def load_files(engine: SyncEngine, lane: ForwardLane, *, rows_per_chunk: int = R
     return engine.load(lane, lambda: lane.plan_load(rows_per_chunk=rows_per_chunk), rules_digest=setting.book.digest)
 
 
+def find_after_load(project: Project, source: SourceRef) -> Path | None:
+    """Find the statement that a source declares to follow its load; a file that is not in the project is refused."""
+    declared = project.source(source).after_load
+    if not declared:
+        return None
+    script = (project.folder / declared).resolve()
+    if not script.is_relative_to(project.folder) or not script.is_file():
+        raise ConfigurationError(
+            f"after_load of {source} is {declared}, and the project has no such file; nothing was loaded",
+            hint=f"write one statement in {project.folder / declared}, or leave after_load out",
+        )
+    return script
+
+
 def apply_after_load(engine: Engine, script: Path, department_code: str) -> int:
-    """Run the one statement that an example declares to follow its load, with :department bound; gives rows changed.
+    """Run the one statement that a source declares to follow its load, with :department bound; gives rows changed.
 
     It runs under the fence like the load itself, and must change nothing when it runs again.
     """
     statement = sa.text(script.read_text(encoding="utf-8"))
     with transaction(engine) as connection:
         return connection.execute(statement, {"department": department_code}).rowcount
+
+
+def _locate(project: Project, place: str) -> Path:
+    """Give the path of the files; refuses to look for them in a place that nobody named."""
+    folder = real_files_folder()
+    path = (folder or project.folder) / place
+    if folder is None and not path.exists() and not Path(place).is_absolute():
+        raise ConfigurationError(
+            f"the environment has no BANYAN_REAL_DATA, and there is no {place} below the project; nothing was read",
+            hint="export BANYAN_REAL_DATA=FOLDER, the folder that holds the files",
+        )
+    return path
 
 
 def _unpacked(path: Path, suffix: str, state: Path) -> Path:
@@ -109,13 +137,34 @@ def _unpacked(path: Path, suffix: str, state: Path) -> Path:
         return unpacked
     state.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=state))
-    with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if Path(name).suffix.lower() in (suffix, *_BESIDE[suffix]):
-                with archive.open(name) as packed, open(fresh / Path(name).name, "xb") as file:
-                    shutil.copyfileobj(packed, file)
-    os.rename(fresh, unpacked)
+    try:
+        _unpack(path, fresh, (suffix, *_BESIDE[suffix]))
+        os.rename(fresh, unpacked)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
     return unpacked
+
+
+def _unpack(path: Path, folder: Path, suffixes: tuple[str, ...]) -> None:
+    """Unpack the files of these kinds, each under its bare name, with the checks that the format has."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if Path(name).suffix.lower() in suffixes:
+                    with archive.open(name) as packed, open(folder / Path(name).name, "xb") as file:
+                        shutil.copyfileobj(packed, file)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise SourceUnreadable(
+            f"{path.name} is no whole zip that can be unpacked here: it is cut, damaged or locked; nothing was read",
+            hint="take the file again from where it came, and compare its SHA-256",
+            file=path.name,
+        ) from error
+    except FileExistsError as error:
+        raise SourceUnreadable(
+            f"{path.name} holds two files of one name: which one is the table cannot be told; nothing was read",
+            hint="unpack it, and name the one file in the url of the source",
+            file=path.name,
+        ) from error
 
 
 def _find(path: Path, suffix: str) -> dict[str, Path]:

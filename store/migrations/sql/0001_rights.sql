@@ -17,6 +17,7 @@ begin
   for parent in select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
                 where n.nspname = 'justice' and c.relkind = 'p' loop
     execute format('grant select, insert, update, delete on %s to banyan_forward, banyan_app', parent);
+    execute format('grant maintain on %s to banyan_forward', parent);  -- ANALYZE after the first copy
     execute format('grant select on %s to banyan_reverse, banyan_steward, banyan_judge', parent);
   end loop;
 end $$;
@@ -34,6 +35,7 @@ grant select on mig.unfitted to banyan_forward, banyan_auditor, banyan_guard;
 -- forward applier
 grant select, insert, update on mig.crosswalk, mig.record_link, mig.quarantine, mig.filtered_row to banyan_forward;
 grant delete on mig.record_link, mig.filtered_row to banyan_forward;
+grant maintain on mig.crosswalk, mig.record_link to banyan_forward;
 grant select on mig.adopted_key, mig.degraded_write_back, mig.lineage to banyan_forward;
 
 -- reverse applier: reads what people did, remembers the legacy keys of rows born in the target
