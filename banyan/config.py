@@ -25,6 +25,13 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class AfterLoadConfig(_Strict):
+    """One statement that follows the load, for what no single row can say, and the columns it writes."""
+
+    statement: str
+    writes: dict[str, tuple[str, ...]]
+
+
 class SourceConfig(_Strict):
     """One legacy system: its medium, where it is, and the rules that give it meaning."""
 
@@ -37,7 +44,7 @@ class SourceConfig(_Strict):
     reverse_url: str = Field(default="", repr=False)
     admin_url: str = Field(default="", repr=False)
     write_once: bool = False
-    after_load: str = ""
+    after_load: AfterLoadConfig | None = None
 
     @model_validator(mode="after")
     def _once(self) -> "SourceConfig":

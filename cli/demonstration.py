@@ -127,7 +127,7 @@ def _tell(workspace, worker, folder: Path, *, seed: int, say) -> dict[str, objec
     say(f" 8 went again   {figures.duplicates} duplicates")
     say(f"NOT DONE BY THIS DEMO: {NOT_DONE}")
     report = _write_report(rig, again, done, figures, folder)
-    say(f"report  {report}          next  banyan -C {folder} trace case 38:1/2026 --reason demo")
+    say(f"report  {report}          next  banyan -C {folder} trace t_proc 38:{story.find_born_case(rig)} --reason demo")
     return story.summarise(judged, done, figures, report)
 
 

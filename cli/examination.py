@@ -1,6 +1,6 @@
 """What `doctor` asks of the servers of a project: store, roles and triggers, legacy systems, clocks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -15,7 +15,7 @@ from connectors.postgresql_connection import PostgreSQLConnections
 from store.install import LOGIN_ROLES, OWNER
 from store.postgres import transaction
 from store.slices import read_slices
-from sync.assembly import Rig, open_rig
+from sync.assembly import Rig, open_port, open_rig
 from sync.workspace import Workspace, opened
 from wire.cluster import ClusterPlace, cluster_home
 
@@ -87,7 +87,17 @@ def examine_store(workspace: Workspace) -> Iterator[Remark]:
     with transaction(workspace.engine("banyan_guard")) as connection:
         asleep = sorted({row.closure for row in read_slices(connection) if not row.is_armed})
     if asleep:
-        yield Remark(Word.NO, f"store restarted: {', '.join(asleep)} refuse every write until armed", "banyan guard")
+        following = arming_command(workspace.project, [name.partition(".")[0] for name in asleep])
+        yield Remark(Word.NO, f"store restarted: {', '.join(asleep)} refuse every write until armed", following)
+
+
+def arming_command(project: Project, codes: Sequence[str]) -> str:
+    """Give what arms departments after a start of the store: the guard, or for files that have no fence the load."""
+    departments = [project.departments[code] for code in codes if code in project.departments]
+    sources = [source for department in departments for source in department.sources.values()]
+    if sources and all(source.write_once for source in sources):
+        return f"banyan load {codes[0]}"
+    return "banyan guard"
 
 
 def _wrong_roles(connection: Connection) -> list[str]:
@@ -123,6 +133,11 @@ def _clock(whose: str, offset: float) -> Remark:
 def examine_source(workspace: Workspace, source: SourceRef) -> Iterator[Remark]:
     """Look at the rights of the reading account of a legacy system, and at its clock."""
     config = workspace.source_config(source)
+    if config.write_once:
+        port = open_port(workspace, source)
+        told = f"{', '.join(port.tables())}; set {port.incarnation()[:8]}…"
+        yield Remark(Word.OK, f"source {source}: files that are written once, whole: {told}")
+        return
     if config.medium != "postgresql":
         yield Remark(Word.WAIT, f"source {source}: {config.medium} is read file by file", "banyan file check PATH")
         return
@@ -168,13 +183,17 @@ def _rights(engine: Engine, schema: str) -> tuple[list[str], list[str]]:
 
 def examine_guards(workspace: Workspace, source: SourceRef) -> Iterator[Remark]:
     """Look at the capture and the fences of a legacy system: installed, and as they were installed."""
-    if workspace.source_config(source).medium != "postgresql":
+    config = workspace.source_config(source)
+    if config.medium != "postgresql" and not config.write_once:
         return
     code = source.department_code
     try:
         rig = open_rig(workspace, source)
     except ConfigurationError as error:
         yield Remark(Word.WAIT, error.message, error.hint)
+        return
+    if rig.is_write_once:
+        yield from _same_files(rig)
         return
     tables = sorted(rig.book.rulesets)
     loose = [name for name in tables if rig.port.capabilities(name).incremental is not Incremental.JOURNAL]
@@ -185,6 +204,16 @@ def examine_guards(workspace: Workspace, source: SourceRef) -> Iterator[Remark]:
         yield Remark(Word.OK, f"capture of {source}: on {len(tables)} tables, as installed")
     for found in rig.closures:
         yield _fence(rig, found.name)
+
+
+def _same_files(rig: Rig) -> Iterator[Remark]:
+    """Tell whether files are those of the first copy; other ones are refused."""
+    watermark = rig.forward().watermark()
+    if watermark is None:
+        yield Remark(Word.WAIT, f"{rig.source} has no first copy yet", f"banyan load {rig.source.department_code}")
+        return
+    rig.port.changes(watermark)
+    yield Remark(Word.OK, f"files of {rig.source}: those of the first copy; no capture and no fence, nobody may write")
 
 
 def _fence(rig: Rig, name: str) -> Remark:

@@ -33,13 +33,16 @@ def load(dept: DepartmentArgument, as_json: AsJson = False) -> None:
     from sync.movement import actor_of, first_copy, sources_of
     from sync.workspace import opened
 
+    following = f"banyan sync run {dept}"
     with opened(current_project()) as workspace:
         done = []
         for source in sources_of(workspace, dept):
             rig = prepare(workspace, source)
             watcher = show_progress(f"load {source}", as_json=as_json)
             done.append(first_copy(rig, actor_of(workspace), watcher=watcher))
-    _tell(done, as_json=as_json, following=f"banyan sync run {dept}")
+            if rig.is_write_once:  # nothing will change there
+                following = f"banyan recon run {rig.closures[0].name}"
+    _tell(done, as_json=as_json, following=following)
 
 
 @sync_app.command("run", epilog="Example: banyan sync run 38")

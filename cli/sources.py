@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from banyan.departments import SourceRef
-from banyan.errors import ConfigurationError, UsageError
+from banyan.errors import UsageError
 from cli.places import current_project
 from cli.tables import print_facts, print_json, print_line, print_next, print_table, thousands
 
 if TYPE_CHECKING:
-    from connectors.postgresql import PostgreSQLPort
+    from banyan.ports import LegacyPort
     from mappings.model import RuleBook
+    from sync.workspace import Workspace
 
 source_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -91,16 +92,21 @@ def show_grants(
 ) -> None:
     """Print the exact SQL that grants a rung of rights, and the SQL that undoes it; nothing is run."""
     from cli.grants import Rung, plan_rung
+    from connectors.postgresql import PostgreSQLPort
 
     if level and level.upper() not in list(Rung):
         known = ", ".join(Rung)
         raise UsageError(f"there is no rung {level}; there are {known}; nothing was read", hint="--level R1")
     rungs = [Rung(level.upper())] if level else list(Rung)
-    plans = [
-        (reference, plan_rung(rung, port, book, reference.department_code))
-        for reference, port, book in _each(place)
-        for rung in rungs
-    ]
+    plans = []
+    for reference, port, book in _each(place):
+        if not isinstance(port, PostgreSQLPort):
+            raise UsageError(
+                f"{reference} is a set of files that are written once: there is no account to grant anything to; "
+                "nothing was read",
+                hint=f"banyan source capabilities {reference}",
+            )
+        plans += [(reference, plan_rung(rung, port, book, reference.department_code)) for rung in rungs]
     if as_json:
         print_json([{"source": str(reference), **asdict(plan)} for reference, plan in plans])
         return
@@ -122,7 +128,7 @@ def split_place(place: str) -> tuple[str, str | None, str | None]:
     return parts[0], parts[1] if len(parts) > 1 else None, parts[2] if len(parts) > 2 else None
 
 
-def _each(place: str) -> "Iterator[tuple[SourceRef, PostgreSQLPort, RuleBook]]":
+def _each(place: str) -> "Iterator[tuple[SourceRef, LegacyPort, RuleBook]]":
     """Open each legacy system meant, as the reading account."""
     from sync.movement import sources_of
     from sync.workspace import opened
@@ -132,29 +138,24 @@ def _each(place: str) -> "Iterator[tuple[SourceRef, PostgreSQLPort, RuleBook]]":
     with opened(project) as workspace:
         wanted = sources_of(workspace, code) if system is None else [SourceRef(code, system)]
         for reference in wanted:
-            config = project.source(reference)
-            if config.medium != "postgresql":
-                raise ConfigurationError(
-                    f"{reference} is {config.medium}: it is looked at file by file; nothing was opened",
-                    hint="banyan file info PATH",
-                )
-            urls = workspace.legacy_urls(reference)
-            with _port(urls.reader, config.schema_name, urls.reverse) as port:
+            with _port(workspace, reference) as port:
                 yield reference, port, workspace.book(reference)
 
 
 @contextmanager
-def _port(reader: str, schema: str, reverse: str) -> "Iterator[PostgreSQLPort]":
-    from connectors.postgresql import open_postgresql
+def _port(workspace: "Workspace", reference: SourceRef) -> "Iterator[LegacyPort]":
+    from connectors.postgresql import PostgreSQLPort
+    from sync.assembly import open_port
 
-    port = open_postgresql(reader, schema, reverse_url=reverse)
+    port = open_port(workspace, reference)
     try:
         yield port
     finally:
-        port.close()
+        if isinstance(port, PostgreSQLPort):
+            port.close()
 
 
-def _scan(reference: SourceRef, port: "PostgreSQLPort", book: "RuleBook", name: str) -> dict[str, object]:
+def _scan(reference: SourceRef, port: "LegacyPort", book: "RuleBook", name: str) -> dict[str, object]:
     columns = port.columns(name)
     ruleset = book.rulesets.get(name)
     here = [column.name for column in columns]

@@ -10,6 +10,7 @@ from banyan.clock import now
 from banyan.departments import Phase, Side, SourceRef
 from banyan.errors import BanyanError, ConfigurationError
 from banyan.records import Origin
+from cli.examination import arming_command
 from cli.progress import duration
 from cli.words import Word
 from store.postgres import transaction
@@ -59,7 +60,7 @@ def read_status(workspace: Workspace, code: str) -> DepartmentStatus:
             slices = [row for row in read_slices(connection) if row.department_code == code]
             rows, fields = _quarantined(connection, code)
             degraded = _degraded(connection, code)
-            trouble = _trouble(connection, code, slices, degraded)
+            trouble = _trouble(connection, code, slices, degraded, arming_command(workspace.project, [code]))
         for rig in rigs:
             lags |= _lags(rig)
     except BanyanError as error:
@@ -133,12 +134,14 @@ def _degraded(connection: Connection, code: str) -> int:
     return int(connection.scalar(query) or 0)
 
 
-def _trouble(connection: Connection, code: str, slices: list[SliceRow], degraded: int) -> tuple[Word, str, str]:
+def _trouble(
+    connection: Connection, code: str, slices: list[SliceRow], degraded: int, arming: str
+) -> tuple[Word, str, str]:
     """Say the first thing that needs a person, the gravest first."""
     if any(row.phase is Phase.HALT for row in slices):
         return Word.NO, "halted until two people have reconciled", f"banyan switch status {slices[0].closure}"
     if any(not row.is_armed for row in slices):
-        return Word.NO, "closed since the store restarted, until the guard has armed it", "banyan guard"
+        return Word.NO, "closed since the store restarted, until it is armed", arming
     left = connection.execute(
         sa.select(RUN.c.run_no, RUN.c.kind, RUN.c.opened_at, (RUN.c.lease_until < sa.func.now()).label("is_over"))
         .where(RUN.c.department_code == code, RUN.c.state == RunState.OPEN.value)

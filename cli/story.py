@@ -282,6 +282,18 @@ def count_duplicates(rig: "Rig") -> int:
         return int(doubled_keys or 0) + int(connection.scalar(links) or 0)
 
 
+def find_born_case(rig: "Rig") -> str:
+    """Give the legacy key of a case that was born in the new application."""
+    import sqlalchemy as sa
+
+    from store.postgres import transaction
+    from store.row_tables import ADOPTED_KEY
+
+    wanted = sa.select(ADOPTED_KEY.c.source_key).where(ADOPTED_KEY.c.source_table_no == rig.table_numbers["t_proc"])
+    with transaction(rig.workspace.engine("banyan_judge")) as connection:
+        return str(connection.scalar(wanted.order_by(ADOPTED_KEY.c.source_key).limit(1)))
+
+
 def summarise(judged: "Judged", done: "Work", figures: Figures, report: Path) -> dict[str, object]:
     """Give the summary of the story for machines."""
     trip = judged.round_trip.figures

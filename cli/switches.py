@@ -56,7 +56,7 @@ def plan_command(closure: Closure, back: Back = False, as_json: AsJson = False) 
     budget = LIMITS.rollback_seconds if back else LIMITS.budget_seconds
     to = Side.LEGACY if back else Side.CANONICAL
     with opened(current_project()) as workspace:
-        rig = rig_of(workspace, closure)
+        rig = _movable_rig(workspace, closure)
         found = rig.closure(closure)
         planned = plan_switch(found, to, RigReader(rig, found), budget_seconds=budget)
     if as_json:
@@ -93,7 +93,7 @@ def abort_command(closure: Closure, as_json: AsJson = False) -> None:
     from sync.workspace import opened
 
     with opened(current_project()) as workspace:
-        rig = rig_of(workspace, closure)
+        rig = _movable_rig(workspace, closure)
         actor = OperatingSystemActors(workspace.project.people).current()
         row = abort(rig, rig.closure(closure), Order(actor)).row
     told = {"closure": row.closure, "phase": row.phase.value, "owner": row.owner.value, "epoch": row.epoch}
@@ -112,7 +112,7 @@ def status_command(closure: Closure, as_json: AsJson = False) -> None:
     from sync.workspace import opened
 
     with opened(current_project()) as workspace:
-        rig = rig_of(workspace, closure)
+        rig = _movable_rig(workspace, closure)
         status = read_status(rig, rig.closure(closure))
     if as_json:
         print_json(asdict(status))
@@ -163,6 +163,13 @@ def guard(once: Once = False, as_json: AsJson = False) -> None:
         raise typer.Exit(5)
 
 
+def _movable_rig(workspace: "Workspace", closure: str) -> "Rig":
+    """Open the legacy system of a closure that can change its owner at all."""
+    rig = rig_of(workspace, closure)
+    rig.refuse_write_once(rig.closure(closure).name)
+    return rig
+
+
 def _rigs(workspace: "Workspace") -> "Iterator[Rig]":
     from banyan.departments import SourceRef
     from sync.assembly import open_rig
@@ -180,7 +187,7 @@ def _change_owner(closure: str, to: Side, *, as_json: bool) -> None:
     from sync.workspace import opened
 
     with opened(current_project()) as workspace, _stopped_by_ctrl_c() as is_stopped:
-        rig = rig_of(workspace, closure)
+        rig = _movable_rig(workspace, closure)
         found = rig.closure(closure)
         actor = OperatingSystemActors(workspace.project.people).current()
         lines = _Lines(to, is_silent=as_json)

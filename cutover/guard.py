@@ -17,7 +17,7 @@ from banyan.ports import FenceMode, FenceState
 from cutover import protocol
 from cutover.control import Control, Writing, committed, held, move, next_nonce, read_control
 from cutover.execute import Controller, Order, give_up
-from cutover.journal import Word, note, read_account
+from cutover.journal import Word, read_account
 from cutover.protocol import ABORT, CANCEL_ROLLBACK, OPENED, Comparison, Refusal
 from cutover.settle import find_settleable, settle_rows
 from store.journal import verify_journal
@@ -226,14 +226,3 @@ def _look(rig: Rig, closure: Closure, control: Control) -> Iterator[str]:
                 yield f"the old side lets people write in {table} while the new system owns"
     finally:
         fence.disconnect()
-
-
-def note_guard(rig: Rig, report: GuardReport) -> None:
-    """Write what the guard did into the journal."""
-    if not report.deeds:
-        return
-    with (
-        transaction(rig.workspace.engine("banyan_guard")) as connection,
-        held(connection, report.closure) as control,
-    ):
-        note(connection, Word.GUARD, control.row, actor=GUARD, facts={"did": "; ".join(report.deeds)})

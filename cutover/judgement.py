@@ -83,6 +83,7 @@ class Judged:
 def subject_of(rig: Rig, name: str) -> Subject:
     """Give what is judged for a closure: both sides, read as `banyan_judge`."""
     found = rig.closure(name)
+    after_load = rig.workspace.source_config(rig.source).after_load
     return Subject(
         department=rig.workspace.project.department(found.department_code),
         source=rig.source,
@@ -92,6 +93,7 @@ def subject_of(rig: Rig, name: str) -> Subject:
         table_numbers=rig.table_numbers,
         digest_key=rig.workspace.digest_key,
         domains=found.domains,
+        written_after=after_load.writes if after_load else {},
     )
 
 

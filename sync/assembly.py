@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from banyan.config import FILE_MEDIA
+from banyan.config import FILE_MEDIA, OperatingSystemActors
 from banyan.departments import Closure, Phase, Side, SourceRef
 from banyan.errors import ConfigurationError, SwitchRefused, SwitchUncertain, UsageError
 from banyan.ports import LegacyPort
@@ -13,8 +13,9 @@ from connectors.postgresql_fence import PostgreSQLFence, install_fence, open_pos
 from mappings.closure import closure
 from mappings.model import RuleBook
 from store.install import Registration, SourceSystem, add_department, install
+from store.journal import verify_journal
 from store.postgres import open_engine, transaction
-from store.slices import SliceRow, read_closure
+from store.slices import SliceRow, arm, read_closure
 from store.tables import SLICE, SOURCE_TABLE
 from sync.engine import SyncEngine, Watcher, watch_nothing
 from sync.forward import ForwardLane
@@ -119,6 +120,16 @@ class Rig:
         """Name the legacy tables that the fence of a closure guards."""
         return self.closure(name).tables
 
+    @property
+    def database(self) -> PostgreSQLPort:
+        """Give the port of a legacy database, with what only a database can do."""
+        if not isinstance(self.port, PostgreSQLPort):
+            raise UsageError(
+                f"{self.source} is no database: files are read, and nothing more; nothing was changed",
+                hint=f"banyan source capabilities {self.source}",
+            )
+        return self.port
+
     def close(self) -> None:
         """Close the connections to the legacy system; files are never held open."""
         if isinstance(self.port, PostgreSQLPort):
@@ -179,7 +190,7 @@ def prepare(workspace: Workspace, source: SourceRef) -> Rig:
     config = workspace.source_config(source)
     closures = closure(book, source.department_code)
     port = open_port(workspace, source)
-    find_after_load(workspace.project, source)
+    find_after_load(workspace.project, source, book)
     superuser = workspace.create_store()
     install(superuser, workspace.store_passwords())
     registration = Registration(
@@ -191,7 +202,23 @@ def prepare(workspace: Workspace, source: SourceRef) -> Rig:
     rig = _assemble(workspace, source, port)
     if isinstance(port, PostgreSQLPort):
         _install_guards(rig, port)
+    else:
+        _arm(rig)
     return rig
+
+
+def _arm(rig: Rig) -> None:
+    """Arm the slices of files after a start of the store: no other side can have gone on in between."""
+    with transaction(rig.workspace.engine("banyan_guard")) as connection:
+        for found in rig.closures:
+            if all(row.is_armed for row in read_closure(connection, found.name)):
+                continue
+            if not verify_journal(connection).is_whole:
+                raise SwitchUncertain(
+                    f"{found.name} stays closed: the store has started and its journal is not whole; nothing was armed",
+                    hint="banyan log verify",
+                )
+            arm(connection, found.name, actor=OperatingSystemActors(rig.workspace.project.people).current())
 
 
 def _install_guards(rig: Rig, port: PostgreSQLPort) -> None:

@@ -86,7 +86,7 @@ def first_copy(
 
 def _follow(rig: Rig) -> int | None:
     """Run the statement that the source declares to follow its load, in one transaction; gives the rows it changed."""
-    script = find_after_load(rig.workspace.project, rig.source)
+    script = find_after_load(rig.workspace.project, rig.source, rig.book)
     if script is None:
         return None
     return apply_after_load(rig.workspace.engine("banyan_forward"), script, rig.source.department_code)

@@ -3,7 +3,7 @@
 A source says where its files are, as a path below the folder that BANYAN_REAL_DATA names (else below the project): one
 file, a folder of files, or a zip of them, which is unpacked beside the project's state. A table is the file of the same
 name. A delimited text says its separator (`calls.csv?separator=;`), a workbook its sheet (`calls.xlsx?sheet=CALLS`).
-What no single row can say, one statement may compute after the load: `after_load: FILE.sql` under the source.
+What no single row can say, one statement may compute after the load: `after_load` under the source.
 """
 
 import os
@@ -18,11 +18,13 @@ from urllib.parse import parse_qsl
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from banyan.canonical.model import TABLES
 from banyan.config import Project, SourceConfig, read_secret, real_files_folder
 from banyan.departments import SourceRef
 from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable, SourceUnreadable
 from connectors.delimited import DelimitedFormat
 from connectors.write_once import DbfFile, SheetFile, TextFile, WriteOnceFile, WriteOncePort, open_write_once
+from mappings.model import RuleBook
 from store.ledger import LedgerReader
 from store.postgres import transaction
 from sync.engine import RunResult, SyncEngine
@@ -85,17 +87,31 @@ def load_files(engine: SyncEngine, lane: ForwardLane, *, rows_per_chunk: int = R
     return engine.load(lane, lambda: lane.plan_load(rows_per_chunk=rows_per_chunk), rules_digest=setting.book.digest)
 
 
-def find_after_load(project: Project, source: SourceRef) -> Path | None:
-    """Find the statement that a source declares to follow its load; a file that is not in the project is refused."""
+def find_after_load(project: Project, source: SourceRef, book: RuleBook) -> Path | None:
+    """Find the statement that a source declares to follow its load.
+
+    Refused: a file that is not in the project, and columns that do not exist or that a rule fills.
+    """
     declared = project.source(source).after_load
-    if not declared:
+    if declared is None:
         return None
-    script = (project.folder / declared).resolve()
+    script = (project.folder / declared.statement).resolve()
     if not script.is_relative_to(project.folder) or not script.is_file():
         raise ConfigurationError(
-            f"after_load of {source} is {declared}, and the project has no such file; nothing was loaded",
-            hint=f"write one statement in {project.folder / declared}, or leave after_load out",
+            f"after_load of {source} is {declared.statement}, and the project has no such file; nothing was loaded",
+            hint=f"write one statement in {project.folder / declared.statement}, or leave after_load out",
         )
+    parts = [part for ruleset in book.rulesets.values() for part in ruleset.parts]
+    filled = {(part.table, column) for part in parts for rule in part.fields for column in rule.to}
+    for table, columns in declared.writes.items():
+        known = TABLES[table].column_names if table in TABLES else ()
+        for column in columns:
+            if column not in known or (table, column) in filled:
+                problem = "a rule fills it" if column in known else "there is no such column"
+                raise ConfigurationError(
+                    f"after_load of {source} cannot write {table}.{column}: {problem}; nothing was loaded",
+                    hint="banyan map coverage",
+                )
     return script
 
 
@@ -106,7 +122,14 @@ def apply_after_load(engine: Engine, script: Path, department_code: str) -> int:
     """
     statement = sa.text(script.read_text(encoding="utf-8"))
     with transaction(engine) as connection:
-        return connection.execute(statement, {"department": department_code}).rowcount
+        try:
+            return connection.execute(statement, {"department": department_code}).rowcount
+        except sa.exc.ProgrammingError as error:
+            raise ConfigurationError(
+                f"{script.name} was refused by the store ({getattr(error.orig, 'sqlstate', '')}); nothing of it was "
+                "written, what was loaded stays",
+                hint=f"correct {script}, then run the same load again",
+            ) from error
 
 
 def _locate(project: Project, place: str) -> Path:

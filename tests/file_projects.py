@@ -10,8 +10,9 @@ from sqlalchemy.engine import make_url
 from stores import StorePlace, own
 
 from banyan.canonical.columns import Kind
-from banyan.config import Project, load_project
+from banyan.config import PROJECT_FILE, Project, load_project
 from banyan.departments import Department, SourceRef
+from cli.main import run
 from connectors.write_once import WriteOncePort
 from mappings.closure import closure
 from mappings.engine import Lookups, WrittenBack, write_back
@@ -90,8 +91,7 @@ def in_file_order(rows: pl.DataFrame) -> pl.DataFrame:
 
 def open_example(name: str, folder: Path, make_database) -> FileProject:
     """Copy an example's project into a folder and register its department in a fresh store; nothing is loaded yet."""
-    shutil.copytree(EXAMPLES / name, folder / name, ignore=shutil.ignore_patterns(".banyan", "landing"))
-    return register(folder / name, make_database)
+    return register(copy_example(name, folder), make_database)
 
 
 def register(folder: Path, make_database) -> FileProject:
@@ -111,3 +111,31 @@ def register(folder: Path, make_database) -> FileProject:
     own(place, "LEGACY")
     numbers = {table: place.table_no(table) for table in book.rulesets}
     return FileProject(project, place, source, book, numbers)
+
+
+@dataclass(frozen=True)
+class CommandLineProject:
+    """A project over write-once files whose store is a database of the throwaway server, worked by commands."""
+
+    folder: Path
+    place: StorePlace
+
+    def banyan(self, *arguments: str) -> int:
+        """Run a command inside this process; give its exit code."""
+        return run(["-C", str(self.folder), *arguments])
+
+    def figure(self, query: str) -> int:
+        return self.place.run(query)[0][0]
+
+
+def on_command_line(folder: Path, make_database) -> CommandLineProject:
+    """Point a project's target at a fresh database; nothing is installed there yet."""
+    url = make_database()
+    file = folder / PROJECT_FILE
+    file.write_text(f'{file.read_text()}target: {{url: "{url}"}}\n')
+    return CommandLineProject(folder, StorePlace(make_url(url)))
+
+
+def copy_example(name: str, folder: Path) -> Path:
+    """Copy an example's project: its store and its landing zone never come to lie in the repository."""
+    return Path(shutil.copytree(EXAMPLES / name, folder / name, ignore=shutil.ignore_patterns(".banyan", "landing")))

@@ -4,7 +4,7 @@ Everything is read: a legacy system through its port, the store with the read ri
 from the machinery of synchronisation, which is what is judged.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
@@ -18,9 +18,8 @@ from banyan.departments import Department, SourceRef
 from banyan.ports import LegacyPort
 from banyan.records import KEY_SEPARATOR, Origin, Position
 from mappings.closure import find_domains, load_order
-from mappings.emission import adopted_ids, with_epochs
+from mappings.emission import part_ids, with_epochs
 from mappings.engine import Compiled, MapContext, compile_ruleset
-from mappings.identity import identify
 from mappings.model import PartRule, RuleBook, Ruleset
 from mappings.plans import ReferencePlan
 from store.outcomes import find_adopted, find_filtered
@@ -61,6 +60,8 @@ class Subject:
     table_numbers: dict[str, int] = field(repr=False)
     digest_key: bytes = field(repr=False)
     domains: tuple[str, ...]
+    written_after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Canonical columns that a declared statement writes after the load, by table: no row says them, L4 passes by."""
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -168,18 +169,15 @@ def _find_filtered(connection: Psycopg, subject: Subject, ruleset: Ruleset, rows
 
 def main_ids(subject: Subject, context: MapContext, table: str, keys: pl.Series) -> pl.Series:
     """Give the canonical id of the main part for legacy keys: the adopted one, else the computed one."""
-    return part_ids(subject, context, table, subject.book.rulesets[table].main, keys=keys)
+    return ids_of_part(context, table, subject.book.rulesets[table].main, rows=keys.rename("source_key").to_frame())
 
 
-def part_ids(subject: Subject, context: MapContext, table: str, part: PartRule, *, keys: pl.Series) -> pl.Series:
-    """Give the canonical id that one part of these legacy rows has, or would have."""
-    return identify(
-        with_epochs(keys, table, context),
-        source=context.source,
-        table=table,
-        part=part.name,
-        adopted=adopted_ids(context, table, part.name, is_main=part.main),
-    )
+def ids_of_part(context: MapContext, table: str, part: PartRule, *, rows: pl.DataFrame) -> pl.Series:
+    """Give the canonical id that one part of these legacy rows has, or would have; told by the rules themselves.
+
+    `rows` has source_key, and for a shared part the columns it is shared by.
+    """
+    return part_ids(part, rows, with_epochs(rows["source_key"], table, context), table=table, context=context)
 
 
 @dataclass(frozen=True, slots=True)

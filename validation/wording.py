@@ -114,6 +114,11 @@ _MEASURED: dict[str, tuple[tuple[str, ...], Text]] = {
         Text("{rows} lignes relues et comparées\u202f; différentes\u202f: {different}",
              "{rows} rows re-read and compared; different: {different}"),
     ),
+    "L5": (
+        ("lines", "different", "explained"),
+        Text("statistiques seulement\u202f: {lines} index et mois comparés; différents\u202f: {different}",
+             "statistics only: {lines} indexes and months compared; different: {different}"),
+    ),
     "L6": (
         ("rows", "identical", "without_residue"),
         Text("{identical} lignes identiques sur {rows}, dont {without_residue} sans reliquat",

@@ -17,7 +17,7 @@ def was_tried(scene: Scene) -> Obstacle | None:
     if canary is None:
         return None
     table, key = canary
-    port = scene.rig.port
+    port = scene.rig.database
     try:
         with port.rehearsal_session(scene.closure.name, scene.fence.token, nonce=scene.fence.nonce) as session:
             before = session.read_back(table, [key])

@@ -14,9 +14,10 @@ from banyan.errors import SourceUnavailable, StoreFenced, SwitchRefused, SwitchU
 from banyan.ports import FenceMode
 from cutover.control import next_nonce, read_control
 from cutover.execute import Controller
-from cutover.plan import plan_switch
+from cutover.plan import StepName, plan_switch
 from cutover.reading import RigReader
 from cutover.status import Writer, read_status
+from cutover.steps import is_done
 from cutover.switching import abort, change_owner, roll_back, switch
 from store.journal import verify_journal
 from store.postgres import transaction
@@ -104,6 +105,20 @@ def test_a_switch_moves_the_owner_seals_the_old_side_and_measures_the_outage(wor
     assert kinds["FLIPPED"]["evidence_id"] == row.evidence_id
     with transaction(world.rig.workspace.engine("banyan_guard")) as connection:
         assert verify_journal(connection).is_whole
+
+
+@pytest.mark.parametrize("to", list(Side))
+def test_each_step_asks_the_world_whether_it_is_done(world, to):
+    if to is Side.LEGACY:
+        switch(world.rig, world.closure, order())
+        world.application(20)
+    plan = plan_switch(world.closure, to, RigReader(world.rig, world.closure))
+    before = [is_done(step, world.rig, world.closure) for step in plan.steps if step.name is not StepName.SETTLE]
+
+    change_owner(world.rig, NAME, to, actor=order().actor)
+
+    assert not any(before)
+    assert all(is_done(step, world.rig, world.closure) for step in plan.steps)
 
 
 def test_what_officers_wrote_until_the_close_is_in_the_new_system(world):

@@ -1,11 +1,13 @@
 """État 4001: what police and gendarmerie units of twelve departments recorded, 2012 to 2014, as published."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from file_projects import FileProject, in_file_order, open_example
+from file_projects import FileProject, copy_example, in_file_order, on_command_line, open_example
+from projects import known_actor
 
 from banyan.config import real_files_folder
 from banyan.records import RowCounts
@@ -13,6 +15,7 @@ from sync.engine import RunResult
 from sync.real_files import apply_after_load
 
 pytestmark = [pytest.mark.real, pytest.mark.journey, pytest.mark.server]
+__all__ = ["known_actor"]
 
 ROWS, UNITS, EMPTY = 73_402, 234, 628
 CHUNK = 30_000
@@ -136,3 +139,16 @@ def test_the_published_file_is_rebuilt_byte_for_byte_from_records_and_residue(st
     assert rows.height == ROWS
     assert written.degraded.is_empty()
     assert hashlib.sha256(rebuilt).hexdigest() == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_on_the_command_line_it_is_loaded_and_every_row_reconciled(tmp_path, make_database, capfd):
+    project = on_command_line(copy_example("etat4001", tmp_path), make_database)
+
+    assert project.banyan("load", "FR", "--json") == 0
+    (run,) = json.loads(capfd.readouterr().out)["runs"]
+    assert project.banyan("recon", "run", "FR.reference", "--json") == 0
+    level = json.loads(capfd.readouterr().out)
+
+    assert (run["total"]["rows"]["loaded"], run["after_load"]) == (ROWS, UNITS)
+    assert (level["state"], level["rows"], level["different"], level["shared"]) == ("PASS", ROWS, 0, UNITS)
+    assert project.figure("select count(*) from justice.enforcement_unit where valid_from is not null") == UNITS

@@ -3,6 +3,7 @@
 The workbook is read by python-calamine, which shares no code with the reader of the table: two readers for one truth.
 """
 
+import json
 import shutil
 import zipfile
 from collections import Counter
@@ -13,7 +14,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 import python_calamine
-from file_projects import FileProject, in_file_order, open_example
+from file_projects import FileProject, copy_example, in_file_order, on_command_line, open_example
+from projects import known_actor
 
 from banyan.config import real_files_folder
 from banyan.errors import SourceDrifted, SourceUnreadable
@@ -22,6 +24,7 @@ from connectors.write_once import DbfFile, open_write_once
 from sync.engine import RunResult
 
 pytestmark = [pytest.mark.real, pytest.mark.journey, pytest.mark.server]
+__all__ = ["known_actor"]
 
 ROWS, REPEATED, WITHOUT_TRACT = 18_443, 257, 884
 TABLE = "NIJ2016_SEP01_SEP30"
@@ -258,3 +261,17 @@ def test_a_cut_table_stops_before_anything_is_written(unpacked, tmp_path, make_d
 
     assert project.figure("select count(*) from mig.run") == 0
     assert project.figure("select count(*) from justice.incident") == 0
+
+
+def test_on_the_command_line_it_is_loaded_and_every_row_reconciled(tmp_path, make_database, capfd):
+    project = on_command_line(copy_example("portland", tmp_path), make_database)
+
+    runs = []
+    for _ in range(2):
+        assert project.banyan("load", "PDX", "--json") == 0
+        runs += json.loads(capfd.readouterr().out)["runs"]
+    assert project.banyan("recon", "run", "PDX.logbook", "--json") == 0
+    level = json.loads(capfd.readouterr().out)
+
+    assert [(run["is_new"], run["total"]["rows"]["loaded"]) for run in runs] == [(True, ROWS), (False, ROWS)]
+    assert (level["state"], level["rows"], level["different"]) == ("PASS", ROWS, 0)
