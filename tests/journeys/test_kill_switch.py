@@ -133,9 +133,7 @@ def test_the_guard_finishes_the_opening_of_a_dead_rollback_and_reads_listed_rows
     assert world.reconcile().level.figures["differences"] == 0
 
 
-@pytest.mark.parametrize(
-    "point", ["before CLOSE_LEGACY", "before SEAL_LEGACY", "before FLIP"]
-)
+@pytest.mark.parametrize("point", ["before CLOSE_LEGACY", "before SEAL_LEGACY", "before FLIP"])
 def test_a_frozen_controller_that_wakes_with_an_old_token_changes_nothing(world, point):
     zombie = ControllerProcess(world, "switch", point, signal.SIGSTOP)
     zombie.wait_until_stopped()
