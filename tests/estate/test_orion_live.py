@@ -218,7 +218,7 @@ def test_officers_stop_when_they_are_told_to(fresh: str) -> None:
     thread.join(30)
 
     assert not thread.is_alive()
-    assert 0 < finished[0].operations
+    assert finished[0].operations > 0
 
 
 def test_officers_keep_the_pace_and_stop_after_their_seconds(fresh: str) -> None:
