@@ -43,6 +43,7 @@ class SourceConfig(_Strict):
     fence_url: str = Field(default="", repr=False)
     reverse_url: str = Field(default="", repr=False)
     admin_url: str = Field(default="", repr=False)
+    application_url: str = Field(default="", repr=False)
     write_once: bool = False
     after_load: AfterLoadConfig | None = None
 

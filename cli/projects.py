@@ -46,6 +46,7 @@ departments: {{}}
 #        reverse_url: env:ORION_REVERSE_URL
 #        fence_url: env:ORION_GUARD_URL
 #        admin_url: env:ORION_ADMIN_URL    # only to install capture and fence
+#        application_url: env:ORION_APP_URL  # an ordinary officer's account: the fence is proved by its refusal
 #        schema: orion
 #        rules: rules/orion
 """

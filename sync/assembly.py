@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from banyan.config import FILE_MEDIA, OperatingSystemActors
 from banyan.departments import Closure, Phase, Side, SourceRef
-from banyan.errors import ConfigurationError, SwitchRefused, SwitchUncertain, UsageError
+from banyan.errors import ConfigurationError, StoreFenced, SwitchRefused, SwitchUncertain, UsageError
 from banyan.ports import LegacyPort
 from connectors.postgresql import PostgreSQLPort, open_postgresql
 from connectors.postgresql_fence import PostgreSQLFence, install_fence, open_postgresql_fence
@@ -25,6 +25,7 @@ from sync.reverse import ReverseGuard, ReverseLane
 from sync.setting import Setting
 from sync.workspace import Workspace
 
+_CARRIED_BACK = (Phase.LIVE, Phase.R_DRAINING)
 _BEFORE_LOADING = (Phase.REGISTERED.value, Phase.ASSESSED.value, Phase.MAPPED.value)
 
 
@@ -81,14 +82,22 @@ class Rig:
         self._refuse_files("there is no way back to them")
 
         def guard() -> ReverseGuard:
-            row = self.slices(name)[0]
-            state = self.fence(name).read()
-            if state.nonce != row.nonce:
-                raise SwitchUncertain(
-                    f"the fence of {name} is of another incarnation than the one banyan knows; nothing was written",
-                    hint="banyan guard",
+            row = self.slices(found.name)[0]
+            if row.phase not in _CARRIED_BACK or not row.is_armed:
+                raise StoreFenced(
+                    f"{found.name} is {row.phase.value}: nothing is carried back in this phase; nothing was written",
+                    hint=f"banyan switch status {found.name}",
                 )
-            return ReverseGuard(name, state.token, row.nonce)
+            fence = self.fence(found.name)
+            try:
+                state = fence.read()
+            finally:
+                fence.disconnect()
+            if state.nonce != row.nonce or state.token > row.epoch:
+                raise SwitchUncertain(
+                    f"the fence of {found.name} is not the one banyan knows; nothing was written", hint="banyan guard"
+                )
+            return ReverseGuard(found.name, state.token, row.nonce)
 
         return ReverseLane(self.setting("banyan_reverse"), self.workspace.landing, guard, found)
 

@@ -135,6 +135,14 @@ class SyncEngine:
         since = lane.watermark()
         if not plans or since is None:
             return None
+        with transaction(self._engine) as connection:
+            left_open = LedgerReader(connection).find_open_run(lane.route.source, lane.route.to)
+        if left_open is not None:
+            raise LeaseLost(
+                f"run {left_open.run_no} of {lane.route} was left open and would be resumed instead; nothing was read",
+                hint="banyan sync run",
+                run_no=left_open.run_no,
+            )
         run = self._open(lane, RunKind.CHANGES, since, since, lambda: plans, "")
         self.carry_all(lane, run)
         return self._finish(lane, run)

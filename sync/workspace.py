@@ -121,7 +121,7 @@ class Workspace:
             reverse=read_secret(config.reverse_url) if config.reverse_url else reader,
             guard=read_secret(config.fence_url) if config.fence_url else reader,
             admin=read_secret(config.admin_url) if config.admin_url else reader,
-            application=reader,
+            application=read_secret(config.application_url) if config.application_url else reader,
         )
 
     def source_config(self, source: SourceRef) -> SourceConfig:

@@ -27,7 +27,8 @@ from sync.setting import Setting
 
 RULES = Path(__file__).parent.parent / "mappings" / "rules" / "orion"
 CLOSURE = "38.cases+vehicles"
-SHARED = Closure("38", ("cases", "vehicles"), ORION_TABLES, ("t_personne",))
+DOMAINS = ("cases", "vehicles")
+SHARED = Closure("38", DOMAINS, ORION_TABLES, ("t_personne",))
 ISERE = Department("38", "Isère", "Europe/Paris", 1)
 ORION = SourceRef("38", "ORION")
 TOKEN = 2
