@@ -21,7 +21,7 @@ check: $(VENV)/airflow.ready  ## ruff, mypy strict, import-linter, architecture 
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format --check -q .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
-	@$(BIN)/pytest -q -p no:cacheprovider tests/test_architecture.py tests/test_docs.py
+	@$(BIN)/pytest -q -p no:cacheprovider tests/test_architecture.py tests/test_docs.py tests/test_packages.py
 
 torture: $(VENV)/airflow.ready  ## what is too long for every day
 	@$(BIN)/pytest -m torture --durations=10

@@ -117,7 +117,7 @@ def _tell(workspace, worker, folder: Path, *, seed: int, say) -> dict[str, objec
     )
     story.go_back(rig, figures, _announce, folder / ".banyan" / "dumps")
     say(
-        f" 7 went back    {thousands(done.edits)} edits carried, {figures.lost} lost, {figures.degraded} listed as"
+        f" 7 went back    {thousands(done.edits)} edits taken back, {figures.lost} lost, {figures.degraded} listed as"
         f" degraded; {thousands(figures.untouched_identical)} of {thousands(figures.untouched_rows)} untouched rows"
         " byte-identical"
     )

@@ -170,7 +170,7 @@ def judge_closure(
             statistics=total_by_index(lines),
             degraded=tuple(degraded_of(connection, subject)),
             findings=findings,
-            is_synthetic=True,
+            is_synthetic=rig.workspace.source_config(rig.source).url.startswith("embedded:"),
         )
         previous = find_last_evidence(connection, found.name)
     bundle = _write(rig, facts, previous)

@@ -189,6 +189,7 @@ _SPECS = (
         Law.ISO,
         "every text: the raw value is kept, the rest is recomputed",
         (_text("value_raw"), _text("value_normalised", derived=True), _text("country_code", derived=True)),
+        (_number("max", required=False),),
     ),
     LensSpec(
         "plate.fr",
@@ -199,6 +200,7 @@ _SPECS = (
             _text("plate_normalised", derived=True),
             _text("plate_system_code", derived=True),
         ),
+        (_number("max", required=False),),
     ),
     LensSpec(
         "ref",

@@ -125,6 +125,8 @@ def finish_incremental(
     if run.state is RunState.DONE:
         return _result_of(workspace, run)
     _held(run, run_key)
+    while carry_chunk(workspace, source, run_no=run_no, run_key=run_key) is not None:
+        pass  # chunks that grew while the planned ones were carried: children of a parent that was filtered
     _refuse_waiting(workspace, run)
     with _lane(workspace, source) as lane:
         return _close(_engine(workspace, run_key), lane, run, actor)

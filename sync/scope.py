@@ -181,7 +181,8 @@ class ScopeFinder:
         free = pairs.join(self._owned_elsewhere(pairs, main), on="id", how="anti")
         records = read_records(self.connection, part.table, self.department_code, free["id"].unique())
         found = free.join(records, on="id", how="inner", maintain_order="left")
-        once = found.unique("id", keep="first", maintain_order=True)  # two rows may point at one record: linked first
+        # two rows may point at one record: it belongs to the one it is linked to, unless the rule shares it
+        once = found if part.share else found.unique("id", keep="first", maintain_order=True)
         chosen = once.unique("main_id", keep="first", maintain_order=True)
         beyond = found.join(chosen.select("id"), on="id", how="anti")
         if beyond.height:

@@ -45,7 +45,7 @@ class Entry:
 
     @property
     def door(self) -> str:
-        return re.findall(r"`([^`]+)`", self.door_cell)[0]
+        return str(re.findall(r"`([^`]+)`", self.door_cell)[0])
 
     @property
     def limit(self) -> str | None:
@@ -53,7 +53,7 @@ class Entry:
         if self.door_cell.endswith("only there"):
             return self.door
         found = re.search(r"only in `([^`]+/)`$", self.door_cell)
-        return found[1] if found else None
+        return str(found[1]) if found else None
 
 
 def read_page(text: str) -> list[Entry]:

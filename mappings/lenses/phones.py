@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from mappings.lenses.lens import Backward, Columns, Forward, Lens, LensSetting, Steps
+from mappings.lenses.lens import Backward, Columns, Forward, Lens, LensSetting, Steps, longer_than
 
 OVERSEAS = (
     ("262", "REU", ("262", "263", "692", "693")),
@@ -44,7 +44,9 @@ def _forward(columns: Columns, setting: LensSetting) -> Forward:
 
 
 def _backward(values: Columns, setting: LensSetting) -> Backward:
-    return Backward((values[0],))
+    if "max" not in setting.parameters:
+        return Backward((values[0],))
+    return Backward((values[0],), (longer_than(values[0], setting.number("max")),))
 
 
 FRENCH = Lens(_forward, _backward)

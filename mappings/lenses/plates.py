@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from mappings.lenses.lens import Backward, Columns, Forward, Lens, LensSetting, Steps
+from mappings.lenses.lens import Backward, Columns, Forward, Lens, LensSetting, Steps, longer_than
 
 _LETTER = "[A-HJ-NP-TV-Z]"
 SIV = f"^({_LETTER}{{2}})([0-9]{{3}})({_LETTER}{{2}})$"
@@ -47,7 +47,9 @@ def _forward(columns: Columns, setting: LensSetting) -> Forward:
 
 
 def _backward(values: Columns, setting: LensSetting) -> Backward:
-    return Backward((values[0],))
+    if "max" not in setting.parameters:
+        return Backward((values[0],))
+    return Backward((values[0],), (longer_than(values[0], setting.number("max")),))
 
 
 FRENCH = Lens(_forward, _backward)

@@ -168,3 +168,24 @@ def test_the_gate_waits_for_the_guard_after_a_restart_of_the_store():
     assert permission == Permission(
         is_granted=False, reason="the store has restarted and 38.a is not armed yet: banyan guard"
     )
+
+
+def test_chunks_that_grow_while_a_run_is_carried_are_carried_before_it_is_finished(workspace, under_way):
+    (case,) = under_way.run_legacy(
+        "select id_proc from orion.t_proc p where top_supp = 'N' and dt_ouv > 20100101 and num_proc not like '99999%'"
+        " and exists (select from orion.t_fait f where f.id_proc = p.id_proc and top_supp = 'N') order by 1 limit 1"
+    )[0]
+    dates = under_way.run_legacy("select dt_ouv, dt_clo, dt_trans from orion.t_proc where id_proc = %s", (case,))[0]
+    change = "update orion.t_proc set dt_ouv = %s, dt_clo = %s, dt_trans = %s where id_proc = %s"
+    under_way.run_legacy(change, (19800101, 0, 0, case))
+
+    planned = plan_incremental(workspace, ORION, run_key=KEY, actor=CLOCK)
+    for chunk in planned:
+        carry_chunk(workspace, ORION, run_no=chunk.run_no, run_key=KEY)
+    result = finish_incremental(workspace, ORION, run_no=planned[0].run_no, run_key=KEY, actor=CLOCK)
+    under_way.run_legacy(change, (*dates, case))
+    sync_once(workspace, ORION, run_key=KEY, actor=CLOCK)
+
+    assert [chunk.table for chunk in planned] == ["t_proc"]
+    assert "t_fait" in result.totals
+    assert result.totals["t_fait"].rows.filtered > 0
