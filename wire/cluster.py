@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
@@ -116,6 +117,8 @@ class Cluster:
         """Stop the server and delete its folder."""
         self.stop(immediately=True)
         shutil.rmtree(self.place.home, ignore_errors=True)
+        with suppress(OSError):  # the folder of the project's servers, once the last one is gone
+            self.place.home.parent.rmdir()
 
     def _create(self) -> None:
         home = self.place.home

@@ -82,10 +82,10 @@ REFUSALS = [
     ),
     (
         "one_parameter_too_many",
-        "lens: phone.fr",
-        "lens: phone.fr(§3)",
-        "lens phone.fr takes 0 parameters",
-        "write phone.fr without parameters",
+        "lens: text.padded(1)",
+        "lens: 'text.padded(1, §3)'",
+        "lens text.padded takes 1 parameters",
+        "write text.padded(n: ...)",
     ),
     (
         "a_lens_whose_bracket_stays_open",
