@@ -222,6 +222,7 @@ _SPECS = (
         Law.ISO,
         "every text: the number is kept as written, the normalised one is recomputed",
         (_text("case_number"), _text("case_number_normalised", derived=True)),
+        (_number("max", required=False),),
     ),
 )
 

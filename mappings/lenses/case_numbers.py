@@ -1,6 +1,6 @@
 """Numbers of procedures: kept as written by the unit, with a form without padding to search by."""
 
-from mappings.lenses.lens import Backward, Columns, Forward, Lens, LensSetting, without_blanks
+from mappings.lenses.lens import Backward, Columns, Forward, Lens, LensSetting, longer_than, without_blanks
 
 
 def _forward(columns: Columns, setting: LensSetting) -> Forward:
@@ -10,7 +10,9 @@ def _forward(columns: Columns, setting: LensSetting) -> Forward:
 
 
 def _backward(values: Columns, setting: LensSetting) -> Backward:
-    return Backward((values[0],))
+    if "max" not in setting.parameters:
+        return Backward((values[0],))
+    return Backward((values[0],), (longer_than(values[0], setting.number("max")),))
 
 
 NORMALISED = Lens(_forward, _backward)
