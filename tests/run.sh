@@ -4,7 +4,7 @@
 # With CI set, nothing may be missing.
 set -eu
 bin=.venv/bin
-packages="unixodbc libsqliteodbc chromium"
+packages="unixodbc libsqliteodbc odbc-mariadb odbc-postgresql mariadb-server postgresql-15 haproxy chromium"
 missing=""
 for package in $packages; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
@@ -22,15 +22,24 @@ if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; the
 fi
 not_run=""
 select="not torture"
-case " $missing " in *" libsqliteodbc "*|*" unixodbc "*) select="$select and not odbc"; not_run="$not_run odbc";; esac
-case " $missing " in *" chromium "*) select="$select and not browser"; not_run="$not_run browser";; esac
+leave_out() {  # a marker, and the packages its tests need
+  marker=$1; shift
+  for package in "$@"; do
+    case " $missing " in *" $package "*) select="$select and not $marker"; not_run="$not_run $marker"; return;; esac
+  done
+}
+leave_out odbc unixodbc libsqliteodbc odbc-mariadb odbc-postgresql
+leave_out mariadb mariadb-server
+leave_out pg15 postgresql-15
+leave_out haproxy haproxy
+leave_out browser chromium
 if [ -z "${BANYAN_REAL_DATA:-}" ]; then select="$select and not real"; real="real files: NOT RUN (set BANYAN_REAL_DATA to their folder)"; fi
 if [ -n "${CI:-}" ] && [ -n "$not_run" ]; then
   echo "NOT RUN:$not_run, and CI allows nothing to be missing: apt-get install$missing"; exit 1
 fi
 make -s check
 status=0
-$bin/pytest -m "$select" --durations=10 || status=$?
+$bin/pytest -n 2 --dist loadfile -m "$select" --durations=10 || status=$?
 [ -z "$not_run" ] || echo "NOT RUN:$not_run        sudo apt-get install$missing"
 [ -z "${real:-}" ] || echo "$real"
 exit $status
