@@ -39,6 +39,7 @@ _NOUNS: dict[str, tuple[str, str, str]] = {
     "quarantine": ("cli.quarantines", "quarantine_app", "what no rule may carry, by cause"),
     "gate": ("cli.gates", "gate_app", "the gate and its signatures"),
     "switch": ("cli.switches", "switch_app", "move ownership of a closure, and back"),
+    "rollout": ("cli.rollouts", "rollout_app", "the calendar of all slices"),
     "log": ("cli.journals", "log_app", "the article 25 log and the journal"),
     "estate": ("cli.estates", "estate_app", "the synthetic legacy estate"),
     "protocol": ("cli.protocol", "protocol_app", "the cutover protocol, checked exhaustively"),
