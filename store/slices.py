@@ -1,5 +1,6 @@
 """Ownership: the slices of a closure, read together and moved together, by compare-and-set in one transaction."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -13,6 +14,9 @@ from banyan.departments import Actor, Phase, Side
 from banyan.errors import SwitchRefused, UsageError
 from store.journal import JournalEntry, append_journal
 from store.tables import SLICE
+
+OWNERSHIP_CHANNEL = "banyan_ownership"
+"""The channel on which each change of a slice is announced (LISTEN/NOTIFY); see docs/for-application-teams.md."""
 
 
 class Keep(Enum):
@@ -103,6 +107,7 @@ def transition(connection: Connection, closure: str, expected: Expected, target:
     )
     if done.rowcount != len(rows):
         raise SwitchRefused(f"closure {closure} changed while it was moved; nothing was changed", closure=closure)
+    _announce(connection, closure, target.phase, target.epoch)
     facts = {"slices": len(rows), "from_epoch": expected.epoch}
     entry = JournalEntry(actor, "TRANSITION", closure, expected.phase, target.phase, target.epoch, facts)
     return append_journal(connection, entry)
@@ -122,7 +127,14 @@ def arm(connection: Connection, closure: str, *, actor: Actor) -> int:
     )
     facts = {"boot": str(connection.scalar(sa.select(sa.cast(boot, sa.Text()))))}
     phase = Phase(rows[0].phase)
+    _announce(connection, closure, phase, rows[0].epoch)
     return append_journal(connection, JournalEntry(actor, "ARM", closure, phase, phase, rows[0].epoch, facts))
+
+
+def _announce(connection: Connection, closure: str, phase: Phase, epoch: int) -> None:
+    """Tell listeners of the ownership channel; they hear it when the transaction commits, and never otherwise."""
+    told = json.dumps({"closure": closure, "phase": phase.value, "epoch": epoch}, sort_keys=True)
+    connection.execute(sa.select(sa.func.pg_notify(OWNERSHIP_CHANNEL, told)))
 
 
 def _lock(connection: Connection, closure: str) -> list[sa.Row[*tuple[Any, ...]]]:
