@@ -45,6 +45,7 @@ class SourceConfig(_Strict):
     admin_url: str = Field(default="", repr=False)
     application_url: str = Field(default="", repr=False)
     write_once: bool = False
+    capture: Literal["journal", "log", "row_version", "snapshot"] = "journal"
     after_load: AfterLoadConfig | None = None
 
     @model_validator(mode="after")
@@ -66,8 +67,18 @@ class DepartmentConfig(_Strict):
     domains: tuple[Domain, ...]
 
 
+class ProviderConfig(_Strict):
+    """The profile of a cloud provider: where bytes may go, and what its object store is asked for."""
+
+    name: str = ""
+    endpoints: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    checksums: Literal["when_required", "when_supported"] = "when_required"
+    encryption: Literal["", "AES256", "aws:kms"] = ""
+
+
 class LandingConfig(_Strict):
-    """Where parcels are kept: a local folder, or a bucket on an allowed endpoint."""
+    """Where parcels are kept: a local folder, or a bucket on an allowed endpoint; and the key that protects them."""
 
     kind: Literal["local", "s3"] = "local"
     path: str = "landing"
@@ -78,6 +89,8 @@ class LandingConfig(_Strict):
     access_key: str = Field(default="", repr=False)
     secret_key: str = Field(default="", repr=False)
     allowed_endpoints: tuple[str, ...] = ()
+    provider: ProviderConfig = ProviderConfig()
+    key: str = ""
 
 
 class TargetConfig(_Strict):
@@ -88,12 +101,22 @@ class TargetConfig(_Strict):
     port: int | None = None
 
 
+class ProxyConfig(_Strict):
+    """One HAProxy that routes requests by slice: its runtime socket, its map, and where that map lies on this disk."""
+
+    name: str
+    socket: str
+    map: str
+    file: str = ""
+
+
 class _ProjectFile(_Strict):
     project: str
     target: TargetConfig = TargetConfig()
     landing: LandingConfig = LandingConfig()
     departments: dict[str, DepartmentConfig] = Field(default_factory=dict)
     people: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    proxies: tuple[ProxyConfig, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +129,7 @@ class Project:
     landing: LandingConfig
     departments: Mapping[str, DepartmentConfig]
     people: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    proxies: tuple[ProxyConfig, ...] = ()
 
     def department(self, code: str) -> Department:
         """Give a department of the project; refuse an unknown code with the list of known ones."""
@@ -156,6 +180,7 @@ def load_project(path: Path) -> Project:
         landing=parsed.landing,
         departments=parsed.departments,
         people=parsed.people,
+        proxies=parsed.proxies,
     )
 
 
