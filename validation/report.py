@@ -4,14 +4,10 @@ The page asks nothing of any network: one style, allowed by its hash, no script,
 comes from a record is escaped, and what cannot be seen becomes a symbol.
 """
 
-import base64
 import re
-from functools import lru_cache
-from hashlib import sha256
-from pathlib import Path
+from functools import cache
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from banyan.findings import VerdictKind
 from validation import report_view as view
@@ -21,13 +17,11 @@ from validation.facts import EvidenceFacts
 from validation.gate import Judgement
 from validation.profiles import LEVELS
 from validation.reasons import ReasonKind
+from validation.rendering import REPORT_FOLDER, content_hash, page_environment, page_style, trusted
 from validation.speech import Speech
 from validation.story import Story
 from validation.text import Language
-from validation.visible import visible
 
-_FOLDER = Path(__file__).with_name("report")
-_STYLES = ("tokens.css", "base.css", "page.css")
 _PAGE_NAME = re.compile(r"[A-Za-z0-9._-]+\.html")
 
 
@@ -52,9 +46,8 @@ def render_report(facts: EvidenceFacts, judgement: Judgement, bundle: Bundle, st
 
 
 def _frame() -> dict[str, object]:
-    style = _style()
-    digest = base64.b64encode(sha256(style.encode()).digest()).decode()
-    return {"style": Markup(style), "style_hash": digest, "wording": wording, "levels": LEVELS}
+    style = page_style(REPORT_FOLDER / "page.css")
+    return {"style": trusted(style), "style_hash": content_hash(style), "wording": wording, "levels": LEVELS}
 
 
 def _sayings(facts: EvidenceFacts, judgement: Judgement, story: Story, speech: Speech) -> dict[str, object]:
@@ -90,31 +83,12 @@ def _prepared(facts: EvidenceFacts, speech: Speech) -> dict[str, object]:
     }
 
 
-@lru_cache(maxsize=1)
-def _style() -> str:
-    return "".join((_FOLDER / name).read_text(encoding="utf-8") for name in _STYLES)
-
-
-@lru_cache(maxsize=1)
+@cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
+    environment = page_environment(REPORT_FOLDER)
     environment.filters["grouped"] = _grouped
     environment.filters["short"] = _short
     return environment
-
-
-def _shown(value: object) -> object:
-    """Make each text visible before it is escaped; what the templates themselves wrote stays as it is."""
-    if value is None:
-        raise ValueError("a page shows None nowhere")
-    return value if isinstance(value, Markup) else visible(str(value))
 
 
 def _grouped(digest: str) -> str:

@@ -3,17 +3,11 @@
 Self-contained HTML: one style allowed by its hash, no script, no remote address, no value of a record.
 """
 
-import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from zoneinfo import ZoneInfo
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from banyan.departments import Domain
 from cutover.rollout.board_words import DAYS, BoardSpeech
@@ -22,13 +16,11 @@ from cutover.rollout.document import Rollout, RolloutDepartment
 from cutover.rollout.gantt import draw_chart
 from cutover.rollout.plan import PlannedCutover, RolloutPlan
 from cutover.rollout.standing import Standing, not_begun
-from validation import report
+from validation.rendering import content_hash, page_style, render_page, trusted
 from validation.text import Language
-from validation.visible import visible
 from validation.wording import domain_title
 
 _FOLDER = Path(__file__).with_name("page")
-_SHARED = Path(report.__file__).with_name("report")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +95,15 @@ def render_board(
     """Render the board as one HTML page."""
     speech = BoardSpeech(language, rollout.document.time_zone)
     today = at.astimezone(ZoneInfo(rollout.document.time_zone)).date()
-    style = _style()
-    digest = base64.b64encode(sha256(style.encode()).digest()).decode()
-    return (
-        _environment()
-        .get_template("board.html.j2")
-        .render(
-            s=speech,
-            board=_board(rollout, plan, standings, tuple(conflicts), at=at, speech=speech),
-            chart=draw_chart(rollout, plan, today=today),
-            style=Markup(style),
-            style_hash=digest,
-        )
-    )
+    style = page_style(_FOLDER / "board.css")
+    shown = {
+        "s": speech,
+        "board": _board(rollout, plan, standings, tuple(conflicts), at=at, speech=speech),
+        "chart": draw_chart(rollout, plan, today=today),
+        "style": trusted(style),
+        "style_hash": content_hash(style),
+    }
+    return render_page(_FOLDER, "board.html.j2", shown)
 
 
 def _board(
@@ -204,25 +192,3 @@ def _way_back(planned: PlannedCutover, standing: Standing, speech: BoardSpeech) 
 
 def _size(closure: str) -> int:
     return closure.count("+") + 1
-
-
-@cache
-def _style() -> str:
-    shared = [(_SHARED / name).read_text(encoding="utf-8") for name in ("tokens.css", "base.css")]
-    return "".join((*shared, (_FOLDER / "board.css").read_text(encoding="utf-8")))
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
-
-
-def _shown(value: object) -> object:
-    return value if isinstance(value, Markup) else visible(str(value))
