@@ -4,6 +4,11 @@ What the way back would write is computed here for every row; a raw cell that wo
 kept as residue. A field that cannot be carried is left empty, kept as residue and listed: it never blocks its row.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
+
 import polars as pl
 
 from banyan.errors import SourceDrifted
@@ -12,7 +17,7 @@ from mappings.emission import identify_rows
 from mappings.fate_masks import filtered_by, holds, key_fault, key_of_row
 from mappings.lanes import Lane
 from mappings.outcomes import MapContext, Mapped, RoundTrip
-from mappings.reading import Reading
+from mappings.reading import read_rows
 from mappings.residue import pack
 
 
@@ -30,28 +35,22 @@ def apply_forward(compiled: Compiled, rows: pl.DataFrame, context: MapContext, *
     undecided = keyed.filter(fates.select(~pl.col("is_deleted") & pl.col("rule").is_null()).to_series())
     faults = undecided.select("source_key", key_fault().alias("cause"))
 
-    reading = Reading(undecided.filter(faults["cause"].is_null()), lane)
-    for part in compiled.parts:
-        reading.read_part(part)
+    reading = read_rows(compiled, undecided.filter(faults["cause"].is_null()), lane)
     blocking = reading.blocking_cause()
     loads = blocking.is_null()
+    keep = _Keep(loads, whole=not reading.blocking)
     refused = pl.DataFrame({"source_key": reading.live["source_key"], "cause": blocking})
 
     loaded = identify_rows(
         compiled,
         context,
-        reading.live.filter(loads),
-        {name: mask.filter(loads) for name, mask in reading.present.items()},
+        reading.live if keep.whole else reading.live.filter(loads),
+        keep.all(reading.present),
     )
-    residue, round_trip = _keep_residue(
-        compiled, loaded.rows, {column: mask.filter(loads) for column, mask in reading.lost.items()}
-    )
+    residue, round_trip = _keep_residue(compiled, loaded.rows, keep.all(reading.lost))
     return Mapped(
         parts={
-            part.rule.name: loaded.emit_part(
-                part, {name: read.filter(loads) for name, read in reading.values[part.rule.name].items()}
-            )
-            for part in compiled.parts
+            part.rule.name: loaded.emit_part(part, keep.all(reading.values[part.rule.name])) for part in compiled.parts
         },
         crosswalk=loaded.crosswalk(residue),
         links=loaded.links(),
@@ -64,12 +63,26 @@ def apply_forward(compiled: Compiled, rows: pl.DataFrame, context: MapContext, *
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Keep:
+    """The rows that are loaded, among those that were read; most often all of them."""
+
+    loads: pl.Series = field(repr=False)
+    whole: bool
+
+    def all(self, columns: Mapping[str, pl.Series]) -> dict[str, pl.Series]:
+        """Give the columns of the rows that are loaded."""
+        if self.whole:
+            return dict(columns)
+        return {name: column.filter(self.loads) for name, column in columns.items()}
+
+
 def refuse_drift(compiled: Compiled, rows: pl.DataFrame) -> None:
     """Refuse rows whose columns are not the ones that the ruleset describes; dropped ones may be left out."""
-    ruleset = compiled.ruleset
-    missing = [column for column in compiled.hashed if column not in rows.columns]
-    unknown = [column for column in rows.columns if column not in ruleset.columns]
-    not_text = [column for column in rows.columns if rows.schema[column] != pl.String()]
+    ruleset, schema = compiled.ruleset, rows.schema
+    missing = [column for column in compiled.hashed if column not in schema]
+    unknown = [column for column in schema if column not in ruleset.columns]
+    not_text = [column for column, dtype in schema.items() if dtype != pl.String()]
     if missing or unknown or not_text:
         raise SourceDrifted(
             f"{ruleset.table} does not have the columns that {ruleset.rule_id} describes; nothing was mapped",
@@ -82,10 +95,9 @@ def refuse_drift(compiled: Compiled, rows: pl.DataFrame) -> None:
 
 def _keep_residue(compiled: Compiled, loaded: pl.DataFrame, lost: dict[str, pl.Series]) -> tuple[pl.Series, RoundTrip]:
     """Pack what would be lost of the loaded rows, and count what the round trip costs."""
-    inexact = pl.repeat(value=False, n=loaded.height, eager=True)
-    for mask in lost.values():
-        inexact = inexact | mask
-    kept = lost | {column: loaded[column].is_not_null() for column in compiled.carried}
+    inexact = reduce(or_, lost.values()) if lost else pl.Series([False]).new_from_index(0, loaded.height)
+    carried = loaded.select(pl.col(compiled.carried).is_not_null())
+    kept = lost | {column: carried[column] for column in compiled.carried}
     numbers = {column: compiled.ruleset.field_number(column) for column in kept}
     residue = pack(
         {number: loaded[column] for column, number in numbers.items()},

@@ -1,4 +1,10 @@
-"""What must move together, and in which order tables are mapped: both follow from the rules alone."""
+"""What must move together, and in which order tables are mapped: both follow from the rules alone.
+
+What moves is a slice: the rows of a legacy table that a domain reads, and the records of a canonical table that carry
+the domain. A rule ties the slices of its legacy table to those of the records it emits, and the rows of one legacy
+table have one owner: so a table that two domains read ties these domains. A canonical table that two domains fill does
+not: each of its records carries its domain, and the fence asks for it.
+"""
 
 from graphlib import CycleError, TopologicalSorter
 
@@ -19,6 +25,12 @@ def closure(book: RuleBook, department: str) -> tuple[Closure, ...]:
                 joined |= group
         groups = [*apart, joined]
     return tuple(_closure(book, department, group) for group in sorted(groups, key=sorted))
+
+
+def canonical_slices(book: RuleBook, found: Closure) -> tuple[str, ...]:
+    """Give the canonical tables in which a closure owns records: those that carry one of its domains."""
+    parts = [part for table in found.tables for part in book.rulesets[table].parts]
+    return tuple(sorted({part.table for part in parts if part.domain.value in found.domains}))
 
 
 def find_domains(ruleset: Ruleset) -> set[str]:

@@ -1,18 +1,21 @@
 """From an accepted ruleset to plans that run: lenses bound to their columns, canonical types, code maps and zone."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import count
 
 import polars as pl
 
 from banyan.canonical.model import TABLES, CanonicalTable
 from banyan.errors import ConfigurationError
+from mappings.binding import bind_lens
 from mappings.catalogue import bind_parameters, find_lens
 from mappings.lenses.codes import through_code_map
 from mappings.lenses.lens import LensSetting
 from mappings.lenses.library import LENSES
 from mappings.model import CodeMap, FieldRule, PartRule, RuleBook, Ruleset, Scalar
-from mappings.outcomes import MapContext
-from mappings.plans import FieldPlan, LensPlan, OutputPlan, PartPlan, ReferencePlan, SiblingPlan, value_name
+from mappings.outcomes import TERM_COLUMNS, MapContext
+from mappings.plans import FieldNames, FieldPlan, LensPlan, OutputPlan, PartPlan, ReferencePlan, SiblingPlan
 from wire.kinds import POLARS_TYPES
 
 
@@ -31,6 +34,11 @@ class Compiled:
     def main(self) -> PartPlan:
         """Give the part that carries the identity of the row."""
         return next(part for part in self.parts if part.rule.main)
+
+    @property
+    def lenses(self) -> tuple[LensPlan, ...]:
+        """Give the fields that lenses answer, of all parts."""
+        return tuple(plan for part in self.parts for plan in part.lenses)
 
     @property
     def hashed(self) -> tuple[str, ...]:
@@ -57,6 +65,7 @@ class _Builder:
     book: RuleBook
     context: MapContext
     claimed: set[str]
+    numbers: Iterator[int] = field(default_factory=count)
 
     def build_part(self, rule: PartRule) -> PartPlan:
         """Build the plan of one part."""
@@ -64,6 +73,8 @@ class _Builder:
         fields = tuple(self._build_field(table, field_rule) for field_rule in rule.fields)
         filled = {name for field_rule in rule.fields for name in field_rule.to}
         filled |= set(rule.constants) | ({rule.attach} if rule.attach else set())
+        if rule.main and self.ruleset.is_judged and set(TERM_COLUMNS) <= set(table.column_names):
+            filled |= set(TERM_COLUMNS)
         dtypes = {column.name: POLARS_TYPES[column.kind] for column in table.columns if column.name in filled}
         if len(dtypes) != len(filled):
             raise self._refuse(f"part {rule.name} fills columns that {table.name} does not have")
@@ -99,13 +110,25 @@ class _Builder:
         )
         if len(outputs) != len(rule.to):
             raise self._refuse(f"field {rule.to[0]} asks more of the lens {spec.name} than it yields")
-        values = tuple(pl.col(value_name(number)) for number in range(len(outputs)))
-        raws = tuple(pl.col(column) for column in rule.sources)
+        names = FieldNames(next(self.numbers))
+        values = tuple(pl.col(names.value(number)) for number in range(len(outputs)))
+        raws = tuple(self._raw(column) for column in rule.sources)
         code_map = self._code_map(rule, parameters)
         if code_map is not None:
             lens = through_code_map(lens, code_map)
-        forward, backward = lens.forward(raws, setting), lens.backward(values, setting)
-        return LensPlan(rule, outputs, forward, backward, self._claim(rule))
+        elif lens.is_dated:
+            raise self._refuse(f"field {rule.to[0]} needs a code_map for its lens {spec.name}")
+        try:
+            directions = lens.forward(raws, setting), lens.backward(values, setting)
+        except ValueError as error:
+            raise self._refuse(f"field {rule.to[0]}: {error}") from error
+        bound = bind_lens(rule, outputs, names=names, owned=self._claim(rule), directions=directions)
+        return replace(bound, reads_nul=True) if lens.reads_nul else bound
+
+    def _raw(self, column: str) -> pl.Expr:
+        """Give a source column as its lens reads it: as it stands, but for the texts that were decided otherwise."""
+        texts = {one.raw: one.text for one in self.book.read_as.get(self.ruleset.table, ()) if one.column == column}
+        return pl.col(column).replace(list(texts), list(texts.values())) if texts else pl.col(column)
 
     def _code_map(self, rule: FieldRule, parameters: dict[str, Scalar]) -> CodeMap | None:
         name = rule.code_map
@@ -138,8 +161,23 @@ class _Builder:
         )
 
 
+_KEPT = 256
+_compiled: dict[tuple[int, int, str, str], tuple[Ruleset, RuleBook, Compiled]] = {}
+"""What was compiled last, by the identity of ruleset and book, which are kept with it; a digest would not tell a
+ruleset from the same one without its filters."""
+
+
 def compile_ruleset(ruleset: Ruleset, book: RuleBook, context: MapContext) -> Compiled:
-    """Build what maps the rows of one source table, for the source and zone of the context."""
+    """Give what maps the rows of one source table, for the source and zone of the context; it is built once."""
+    place = (id(ruleset), id(book), context.source, context.time_zone)
+    known = _compiled.pop(place, None) or (ruleset, book, _build(ruleset, book, context))
+    _compiled[place] = known
+    if len(_compiled) > _KEPT:
+        del _compiled[next(iter(_compiled))]
+    return known[2]
+
+
+def _build(ruleset: Ruleset, book: RuleBook, context: MapContext) -> Compiled:
     builder = _Builder(ruleset, book, context, set(ruleset.key))
     parts = tuple(builder.build_part(rule) for rule in ruleset.parts)
     owned = {column for part in parts for column in part.owned}

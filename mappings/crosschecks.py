@@ -10,6 +10,8 @@ from mappings.model import CodeMap, FieldRule, PartRule, Ruleset
 REFERENCES: Mapping[str, str] = {
     "author_id": "enforcement_official",
     "lead_official_id": "enforcement_official",
+    "official_id": "enforcement_official",
+    "reporting_official_id": "enforcement_official",
     "unit_id": "enforcement_unit",
     "reporting_unit_id": "enforcement_unit",
     "parent_unit_id": "enforcement_unit",

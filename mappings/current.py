@@ -9,7 +9,7 @@ from banyan.errors import ConservationBroken
 from banyan.records import KEY_SEPARATOR
 from mappings.compile import Compiled
 from mappings.outcomes import Lookups
-from mappings.plans import LensPlan, PartPlan, value_name
+from mappings.plans import LensPlan, PartPlan
 from mappings.residue import unpack
 
 PRESENT = "is present"
@@ -45,6 +45,10 @@ class Current:
     has_previous: pl.Series = field(repr=False)
     parts: dict[str, pl.DataFrame] = field(repr=False)
     cells: dict[str, Cell] = field(repr=False)
+    keys: pl.DataFrame = field(repr=False)
+    """The key columns of each row."""
+    board: pl.DataFrame = field(repr=False)
+    """The canonical values of all fields that lenses answer, under the names of their plans."""
 
     @property
     def height(self) -> int:
@@ -55,43 +59,62 @@ class Current:
         """Tell which rows have a part."""
         return self.parts[part.rule.name][PRESENT]
 
-    def values(self, part: PartPlan, plan: LensPlan) -> pl.DataFrame:
-        """Give the canonical values of one field, under the names of the plan."""
-        frame = self.parts[part.rule.name]
-        return frame.select(pl.col(output.name).alias(value_name(number)) for number, output in enumerate(plan.outputs))
-
-    def keys(self) -> pl.DataFrame:
-        """Give the key columns of each row."""
-        names = self.compiled.ruleset.key
-        if len(names) == 1:
-            return pl.DataFrame({names[0]: self.source_keys})
-        split = self.source_keys.str.split_exact(KEY_SEPARATOR, len(names) - 1)
-        return pl.DataFrame({name: split.struct.field(f"field_{number}") for number, name in enumerate(names)})
+    def values(self, plan: LensPlan) -> list[pl.Series]:
+        """Give the canonical values of one field."""
+        return [self.board[plan.names.value(number)] for number in range(len(plan.outputs))]
 
 
 def align(compiled: Compiled, parts: Mapping[str, pl.DataFrame], crosswalk: pl.DataFrame, lookups: Lookups) -> Current:
     """Put canonical rows, crosswalk, residue and previous legacy rows side by side."""
     main = compiled.main.rule.name
     ids = parts[main].select(pl.col("id").alias("main_id"))
-    _refuse_twice(ids, main)
+    _refuse_twice(ids["main_id"], main)
     known = crosswalk.select(pl.col("id").alias("main_id"), "source_key", "residue", pl.lit(value=True).alias("known"))
-    _refuse_twice(known, "crosswalk")
+    _refuse_twice(known["main_id"], "crosswalk")
     base = ids.join(known, on="main_id", how="left", maintain_order="left")
     previous = _previous_rows(compiled, base["source_key"], lookups.previous)
     columns = (*compiled.owned, *compiled.carried)
     numbers = {column: compiled.ruleset.field_number(column) for column in columns}
     residue = unpack(base["residue"].cast(pl.Binary), tuple(numbers.values()))
+    aligned = {part.rule.name: _align_part(part, ids, parts.get(part.rule.name)) for part in compiled.parts}
     return Current(
         compiled=compiled,
         main_ids=base["main_id"],
         source_keys=base["source_key"],
         is_new=base["known"].is_null(),
         has_previous=previous["known"].is_not_null(),
-        parts={part.rule.name: _align_part(part, ids, parts.get(part.rule.name)) for part in compiled.parts},
+        parts=aligned,
         cells={
             column: Cell(residue[number]["kept"], residue[number]["raw"], previous[column])
             for column, number in numbers.items()
         },
+        keys=_key_columns(compiled, base["source_key"]),
+        board=_set_board(compiled, aligned),
+    )
+
+
+def _key_columns(compiled: Compiled, source_keys: pl.Series) -> pl.DataFrame:
+    names = compiled.ruleset.key
+    columns = split_key(source_keys, len(names))
+    return pl.DataFrame([column.alias(name) for name, column in zip(names, columns, strict=True)])
+
+
+def split_key(keys: pl.Series, count: int) -> list[pl.Series]:
+    """Give the columns of keys that are told as one text each."""
+    if count == 1:
+        return [keys]
+    split = keys.str.split_exact(KEY_SEPARATOR, count - 1)
+    return [split.struct.field(f"field_{number}") for number in range(count)]
+
+
+def _set_board(compiled: Compiled, parts: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            parts[part.rule.name][output.name].alias(plan.names.value(number))
+            for part in compiled.parts
+            for plan in part.lenses
+            for number, output in enumerate(plan.outputs)
+        ]
     )
 
 
@@ -100,34 +123,43 @@ def _align_part(part: PartPlan, ids: pl.DataFrame, rows: pl.DataFrame | None) ->
     if rows is None:
         rows = pl.DataFrame(schema={"main_id": pl.Binary, "id": pl.Binary, **part.dtypes})
     if part.rule.main:
-        rows = rows.with_columns(pl.col("id").alias("main_id"))
-    _refuse_twice(rows, part.rule.name)
-    typed = rows.select("main_id", *wanted).cast(dict(part.dtypes))  # type: ignore[arg-type]
-    return ids.join(
-        typed.with_columns(pl.lit(value=True).alias(PRESENT)), on="main_id", how="left", maintain_order="left"
-    ).with_columns(pl.col(PRESENT).fill_null(value=False))
+        return _typed(rows.select(wanted), part).with_columns(pl.lit(value=True).alias(PRESENT))
+    _refuse_twice(rows["main_id"], part.rule.name)
+    typed = _typed(rows.select("main_id", *wanted), part).with_columns(pl.lit(value=True).alias(PRESENT))
+    return ids.join(typed, on="main_id", how="left", maintain_order="left").with_columns(
+        pl.col(PRESENT).fill_null(value=False)
+    )
+
+
+def _typed(rows: pl.DataFrame, part: PartPlan) -> pl.DataFrame:
+    schema = rows.schema
+    if all(schema[column] == dtype for column, dtype in part.dtypes.items()):
+        return rows
+    return rows.cast(dict(part.dtypes))  # type: ignore[arg-type]
 
 
 def _previous_rows(compiled: Compiled, keys: pl.Series, previous: pl.DataFrame | None) -> pl.DataFrame:
     columns = [column for column in compiled.written if column not in compiled.ruleset.key]
-    frame = pl.DataFrame({"source_key": keys})
     if previous is None:
-        nothing = [pl.lit(None, dtype=pl.String).alias(column) for column in columns]
-        return frame.with_columns(*nothing, pl.lit(None, dtype=pl.Boolean).alias("known"))
+        nothing = pl.Series(dtype=pl.String).extend_constant(None, len(keys))
+        known = pl.Series("known", dtype=pl.Boolean).extend_constant(None, len(keys))
+        return pl.DataFrame([known, *(nothing.alias(column) for column in columns)])
     held = previous.select(
         pl.concat_str([pl.col(name) for name in compiled.ruleset.key], separator=KEY_SEPARATOR).alias("source_key"),
         *columns,
         pl.lit(value=True).alias("known"),
     )
-    _refuse_twice(held.select(pl.col("source_key").alias("main_id")), "previous legacy rows")
-    return frame.join(held, on="source_key", how="left", maintain_order="left")
+    _refuse_twice(held["source_key"], "previous legacy rows")
+    return pl.DataFrame([keys.alias("source_key")]).join(held, on="source_key", how="left", maintain_order="left")
 
 
-def _refuse_twice(rows: pl.DataFrame, what: str) -> None:
-    twice = int(rows["main_id"].drop_nulls().is_duplicated().sum())
-    if twice:
-        raise ConservationBroken(
-            f"{twice} rows of {what} claim a legacy row that another one claims; nothing was written back",
-            hint="banyan recon run",
-            rows=twice,
-        )
+def _refuse_twice(ids: pl.Series, what: str) -> None:
+    known = ids.drop_nulls()
+    if known.n_unique() == len(known):
+        return
+    twice = int(known.is_duplicated().sum())
+    raise ConservationBroken(
+        f"{twice} rows of {what} claim a legacy row that another one claims; nothing was written back",
+        hint="banyan recon run",
+        rows=twice,
+    )

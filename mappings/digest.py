@@ -14,32 +14,53 @@ from collections.abc import Sequence
 import polars as pl
 import polars_hash as plh
 
+from mappings.unhex import unhex
+
 ENCODING = "B1"
 SEPARATOR = "\x1f"
 ESCAPE = "\x1e"
 DIGEST_BYTES = 16
+FEW = 64
+"""Below this many rows a call of Polars costs more than the standard library, row by row."""
 
 
 def encode_rows(rows: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
     """Write the version 1 encoding of the named text columns of each row."""
-    cells = [_cell(rows[column]) for column in columns]
-    return rows.select(pl.concat_str([pl.lit(f"{ENCODING}|{len(columns)}"), *cells], separator=SEPARATOR)).to_series()
+    texts = [pl.col(column) for column in columns]
+    is_marked = bool(texts) and _holds_separator(rows, columns)
+    cells = [_cell(text, is_marked=is_marked) for text in texts]
+    return rows.select(
+        pl.concat_str([pl.lit(f"{ENCODING}|{len(columns)}"), *cells], separator=SEPARATOR).alias("encoded")
+    ).to_series()
 
 
-def _cell(texts: pl.Series) -> pl.Expr:
-    """Write one column; the rare column that holds a separator is escaped first."""
-    text = pl.col(texts.name)
-    if texts.str.contains(f"[{ESCAPE}{SEPARATOR}]").any():
+def _holds_separator(rows: pl.DataFrame, columns: Sequence[str]) -> bool:
+    text = pl.concat_str(columns, ignore_nulls=True)
+    return bool(rows.select(text.str.contains(f"[{ESCAPE}{SEPARATOR}]").any()).item())
+
+
+def _cell(text: pl.Expr, *, is_marked: bool) -> pl.Expr:
+    """Write one column; the texts of the rare batch that holds a separator are escaped first."""
+    if is_marked:
         text = text.str.replace_all(ESCAPE, f"{ESCAPE}E", literal=True)
         text = text.str.replace_all(SEPARATOR, f"{ESCAPE}F", literal=True)
     return text.fill_null(f"{ESCAPE}N")
 
 
 def hash_rows(rows: pl.DataFrame, columns: Sequence[str], *, key: bytes) -> pl.Series:
-    """Compute the digest of each row over the named columns: 16 bytes."""
-    encoded = encode_rows(rows, columns).alias("encoded").to_frame()
+    """Compute the digest of each row over the named columns: 16 bytes; a few rows with the standard library."""
+    if rows.height >= FEW:
+        return hash_many(rows, columns, key=key)
+    each = [reference_row_hash(cells, key=key) for cells in rows.select(columns).iter_rows()]
+    return pl.Series("row_hash", each, dtype=pl.Binary)
+
+
+def hash_many(rows: pl.DataFrame, columns: Sequence[str], *, key: bytes) -> pl.Series:
+    """Compute the digest of each row over the named columns, all rows at once."""
+    encoded = encode_rows(rows, columns).to_frame()
     digest = plh.col("encoded").chash.hmac_sha256(key=key.hex())
-    return encoded.select(digest.str.slice(0, 2 * DIGEST_BYTES).str.decode("hex").alias("row_hash")).to_series()
+    told = encoded.select(digest.alias("row_hash")).to_series()
+    return unhex(told, width=64, digits=tuple(range(2 * DIGEST_BYTES)))
 
 
 def reference_row_hash(cells: Sequence[str | None], *, key: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """The shape of rule files, checked by pydantic at the border; every refusal carries its place."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -7,14 +8,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mappings.diagnostics import Diagnostics, suggest
 from mappings.yaml_nodes import Step, Steps, YamlFile
 
+CODE_MAPS_KEY = "code_maps"
 Words = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
-class _Document(BaseModel):
+class Document(BaseModel):
+    """A piece of a rule file: a key that is not known is refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
 
 
-class SourceDocument(_Document):
+class SourceDocument(Document):
     """Where the rows come from."""
 
     system: Words
@@ -22,13 +26,19 @@ class SourceDocument(_Document):
     key: Annotated[tuple[Words, ...], Field(min_length=1)]
     deletes: Annotated[str | None, Field(description="condition that means deleted: top_supp = 'O'")] = None
     write_once: Annotated[bool, Field(description="true: files that never change; allows $recno and share")] = False
+    key_reuse: Annotated[
+        tuple[Words, ...], Field(description="columns that all differ when the key is used for something else")
+    ] = ()
 
 
-class FieldDocument(_Document):
+class FieldDocument(Document):
     """One canonical column (and its `also` columns) of a part."""
 
     source: Annotated[Words | tuple[Words, ...] | None, Field(alias="from")] = None
     lens: Annotated[str | None, Field(description='name.use_name(sep: " EP. ", max: 40)')] = None
+    guess: Annotated[str | None, Field(description="a lens that a draft proposes; refused until it is confirmed")] = (
+        None
+    )
     code_map: str | None = None
     also: tuple[Words, ...] = ()
     part: Annotated[str | None, Field(description="id of a sibling part of the same row")] = None
@@ -36,7 +46,15 @@ class FieldDocument(_Document):
     write_back: Annotated[bool, Field(description="false: another field owns the source column")] = True
 
 
-class PartDocument(_Document):
+class RepeatDocument(Document):
+    """A group of columns that stands several times in a row: `<n>` in a column is the number of the place."""
+
+    count: Annotated[int, Field(ge=2, le=99, description="how many places the row has")]
+    index: Annotated[str | None, Field(description="canonical column that receives the number of the place")] = None
+    digits: Annotated[int, Field(ge=1, le=2, description="2: the numbers are written 01, 02")] = 1
+
+
+class PartDocument(Document):
     """One canonical record a row emits."""
 
     part: Words
@@ -47,35 +65,38 @@ class PartDocument(_Document):
     attach: Annotated[str | None, Field(description="column that receives the id of the main part")] = None
     constants: dict[str, str] = {}
     share: Annotated[tuple[Words, ...], Field(description="columns that give a part shared by many rows its id")] = ()
+    repeat: Annotated[RepeatDocument | None, Field(description="{count: 3, index: role_sequence}")] = None
     fields: dict[str, FieldDocument]
 
 
-class RetentionDocument(_Document):
+class RetentionDocument(Document):
     """Out of time: the latest readable date of the columns is before a day."""
 
     columns: Annotated[tuple[Words, ...], Field(min_length=1)]
     before: Annotated[str, Field(pattern=r"^(19|20)\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")]
 
 
-class FilterDocument(_Document):
-    """A named, lawful reason not to load a row: one of when, retention, parent."""
+class FilterDocument(Document):
+    """A named, lawful reason not to load a row: one of when, retention, parent, judged."""
 
     rule: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     legal_basis: Words
     when: str | None = None
     retention: RetentionDocument | None = None
     parent: Annotated[str | None, Field(pattern=r"^\w+ via \w+$", description="t_proc via id_proc")] = None
+    judged: Annotated[Literal["retention"] | None, Field(description="past its term, judged before the copy")] = None
 
 
-class DropDocument(_Document):
+class DropDocument(Document):
     """Why a column is not carried over."""
 
     legal_basis: Words
 
 
-class RulesetDocument(_Document):
+class RulesetDocument(Document):
     """What one source table means."""
 
+    draft: Annotated[str | None, Field(description="written by map draft; refused until it is removed")] = None
     rule: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*@[1-9][0-9]*$", description="T_PROC@1")]
     source: SourceDocument
     columns: Annotated[tuple[Words, ...], Field(min_length=1, description="all source columns, in order")]
@@ -86,14 +107,14 @@ class RulesetDocument(_Document):
     side_effects: dict[str, Words] = {}
 
 
-class CodeMapDocument(_Document):
+class CodeMapDocument(Document):
     """Source codes and their canonical codes."""
 
     entries: Annotated[dict[str, Words], Field(min_length=1)]
     reverse_preferred: dict[str, str] = {}
 
 
-class CodeMapsDocument(_Document):
+class CodeMapsDocument(Document):
     """All code maps of a system."""
 
     code_maps: dict[str, CodeMapDocument]
@@ -104,7 +125,7 @@ def parse_ruleset(file: YamlFile, found: Diagnostics) -> RulesetDocument | None:
     try:
         return RulesetDocument.model_validate(file.root)
     except ValidationError as error:
-        _refuse_all(file, error, found, RulesetDocument)
+        refuse_all(file, error, found, document=RulesetDocument, known=KNOWN)
         return None
 
 
@@ -113,11 +134,19 @@ def parse_code_maps(file: YamlFile, found: Diagnostics) -> CodeMapsDocument | No
     try:
         return CodeMapsDocument.model_validate(file.root)
     except ValidationError as error:
-        _refuse_all(file, error, found, CodeMapsDocument)
+        refuse_all(file, error, found, document=CodeMapsDocument, known=KNOWN)
         return None
 
 
-def _refuse_all(file: YamlFile, error: ValidationError, found: Diagnostics, document: type[_Document]) -> None:
+def refuse_all(
+    file: YamlFile,
+    error: ValidationError,
+    found: Diagnostics,
+    *,
+    document: type[Document],
+    known: Mapping[str, type[Document]],
+) -> None:
+    """Refuse everything that has not the shape of a document, each at its place; `known` names its sections."""
     refused: set[Steps] = set()
     for one in error.errors(include_url=False, include_input=False):
         steps, rest = _split(file, one["loc"])
@@ -126,11 +155,11 @@ def _refuse_all(file: YamlFile, error: ValidationError, found: Diagnostics, docu
         refused.add(steps)
         match one["type"]:
             case "extra_forbidden":
-                known = _known_keys(document, steps[:-1])
+                keys = _known_keys(document, known, steps[:-1])
                 found.refuse(
                     file.key_mark(steps),
                     f"unknown key {steps[-1]}",
-                    suggest(str(steps[-1]), known, what="keys"),
+                    suggest(str(steps[-1]), keys, what="keys"),
                 )
             case "missing":
                 found.refuse(file.value_mark(steps), f"key {rest[-1]} is missing", f"add {rest[-1]}: ...")
@@ -157,10 +186,11 @@ def _split(file: YamlFile, location: tuple[Step, ...]) -> tuple[Steps, tuple[Ste
     return location[:length], location[length:]
 
 
-_KNOWN: dict[str, type[_Document]] = {
+KNOWN: dict[str, type[Document]] = {
     "source": SourceDocument,
     "emit": PartDocument,
     "fields": FieldDocument,
+    "repeat": RepeatDocument,
     "filters": FilterDocument,
     "retention": RetentionDocument,
     "drop": DropDocument,
@@ -168,7 +198,7 @@ _KNOWN: dict[str, type[_Document]] = {
 }
 
 
-def _known_keys(document: type[_Document], steps: Steps) -> list[str]:
-    name = next((step for step in reversed(steps) if isinstance(step, str) and step in _KNOWN), "")
-    model = _KNOWN.get(name, document) if steps else document
+def _known_keys(document: type[Document], known: Mapping[str, type[Document]], steps: Steps) -> list[str]:
+    name = next((step for step in reversed(steps) if isinstance(step, str) and step in known), "")
+    model = known.get(name, document) if steps else document
     return [spec.alias or key for key, spec in model.model_fields.items()]

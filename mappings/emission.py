@@ -8,8 +8,9 @@ import polars as pl
 from mappings.compile import Compiled
 from mappings.digest import hash_rows
 from mappings.identity import FIRST_EPOCH, identify
+from mappings.lanes import SMALL
 from mappings.model import PartRule
-from mappings.outcomes import CROSSWALK, LINKS, MapContext
+from mappings.outcomes import CROSSWALK, LINKS, TERM_COLUMNS, TERMS, MapContext
 from mappings.plans import LensPlan, PartPlan, ReferencePlan, SiblingPlan
 
 ORIGIN = "LEGACY"
@@ -48,6 +49,8 @@ class Loaded:
                     assert_never(plan)
         if part.rule.attach:
             columns[part.rule.attach] = self.main_ids
+        if part.rule.main and self.compiled.ruleset.is_judged:
+            columns |= {name: told for name, told in self._terms().items() if name in part.dtypes}
         tail = ("id", "department_code", "domain_code", "origin", "source_key")
         return (
             pl.DataFrame([series.alias(column) for column, series in columns.items()])
@@ -65,11 +68,21 @@ class Loaded:
     def _refer(self, plan: ReferencePlan) -> pl.Series:
         """Compute identifiers of other rows, once for each distinct key."""
         keys = self.rows.select(plan.key().alias("key"))
-        distinct = with_epochs(keys["key"].drop_nulls().unique(), plan.table, self.context)
         adopted = adopted_ids(self.context, plan.table, plan.part, is_main=plan.is_main)
+        if keys.height < SMALL:  # the detour over distinct keys costs more than it saves
+            each = with_epochs(keys["key"], plan.table, self.context)
+            return identify(each, source=self.compiled.source, table=plan.table, part=plan.part, adopted=adopted)
+        distinct = with_epochs(keys["key"].drop_nulls().unique(), plan.table, self.context)
         ids = identify(distinct, source=self.compiled.source, table=plan.table, part=plan.part, adopted=adopted)
         known = distinct.select("key", ids.alias("id"))
         return keys.join(known, on="key", how="left", maintain_order="left")["id"]
+
+    def _terms(self) -> dict[str, pl.Series]:
+        """Give the last day each row may be kept and the rule that says so; null for rows that were not judged."""
+        known = self.context.terms if self.context.terms is not None else pl.DataFrame(schema=TERMS)
+        keys = self.rows.select(pl.col("source_key").alias("key"))
+        told = keys.join(known, on="key", how="left", maintain_order="left", validate="m:1")
+        return {name: told[column] for name, column in TERM_COLUMNS.items()}
 
     def crosswalk(self, residue: pl.Series) -> pl.DataFrame:
         """Give what is remembered of each loaded row."""

@@ -53,11 +53,11 @@ def try_row(compiled: Compiled, row: Mapping[str, str | None], context: MapConte
     columns = [column for column in compiled.ruleset.columns if column in row]
     rows = pl.DataFrame([dict(row)], schema=dict.fromkeys([*columns, *(set(row) - set(columns))], pl.String))
     mapped = apply_forward(compiled, rows, context)
-    fate, reason = _fate(mapped)
+    fate, reason = fate_of(mapped)
     if fate is not Fate.LOADED:
         return RowTrial(compiled.ruleset.rule_id, fate, reason, {}, ())
     written = write_back(
-        compiled, _with_owners(mapped, compiled), mapped.crosswalk, _own_references(compiled, mapped, rows)
+        compiled, with_owners(mapped, compiled), mapped.crosswalk, own_references(compiled, mapped, rows)
     )
     return RowTrial(
         compiled.ruleset.rule_id,
@@ -68,7 +68,8 @@ def try_row(compiled: Compiled, row: Mapping[str, str | None], context: MapConte
     )
 
 
-def _fate(mapped: Mapped) -> tuple[Fate, str | None]:
+def fate_of(mapped: Mapped) -> tuple[Fate, str | None]:
+    """Give the fate of one mapped row, and the filter or the cause that decided it."""
     if not mapped.deleted.is_empty():
         return Fate.DELETED, None
     if not mapped.filtered.is_empty():
@@ -78,7 +79,8 @@ def _fate(mapped: Mapped) -> tuple[Fate, str | None]:
     return Fate.LOADED, None
 
 
-def _with_owners(mapped: Mapped, compiled: Compiled) -> dict[str, pl.DataFrame]:
+def with_owners(mapped: Mapped, compiled: Compiled) -> dict[str, pl.DataFrame]:
+    """Put the identifier of its main part beside each record of one mapped row, as the way back wants it."""
     main_id = mapped.crosswalk["id"]
     return {
         part.rule.name: mapped.parts[part.rule.name].with_columns(pl.lit(main_id).first().alias("main_id"))
@@ -86,7 +88,7 @@ def _with_owners(mapped: Mapped, compiled: Compiled) -> dict[str, pl.DataFrame]:
     }
 
 
-def _own_references(compiled: Compiled, mapped: Mapped, rows: pl.DataFrame) -> Lookups:
+def own_references(compiled: Compiled, mapped: Mapped, rows: pl.DataFrame) -> Lookups:
     """Look references up in the row itself: the keys that it held."""
     known: dict[str, list[pl.DataFrame]] = {}
     for part in compiled.parts:

@@ -30,15 +30,25 @@ def holds(condition: Condition) -> pl.Expr:
             return text.str.starts_with(value)
 
 
-def filters_row(rule: FilterRule, context: MapContext) -> pl.Expr:
-    """Tell whether a filter rule keeps a row out."""
+def filters_row(rule: FilterRule, context: MapContext, *, key: pl.Expr) -> pl.Expr:
+    """Tell whether a filter rule keeps a row out; `key` is the text of the key of the row."""
     if rule.condition is not None:
         return holds(rule.condition)
     if rule.retention is not None:
         return _out_of_time(rule.retention)
     if rule.parent is not None:
         return _follows(rule.parent, context)
-    raise ValueError(f"the filter rule {rule.name} has no condition, retention or parent")
+    if rule.judged:
+        return _past_its_term(context, key)
+    raise ValueError(f"the filter rule {rule.name} has no condition, retention, parent or judgement")
+
+
+def _past_its_term(context: MapContext, key: pl.Expr) -> pl.Expr:
+    """Tell whether the row of a key was judged to be past its term."""
+    if context.terms is None:
+        return pl.lit(value=False)
+    past = context.terms.filter("is_expired")["key"]
+    return key.is_in(past.implode()).fill_null(value=False)
 
 
 def _out_of_time(retention: Retention) -> pl.Expr:
@@ -59,7 +69,7 @@ def filtered_by(ruleset: Ruleset, context: MapContext) -> pl.Expr:
     """Give the name of the first filter rule that keeps a row out, or null."""
     name = pl.lit(None, dtype=pl.String)
     for rule in reversed(ruleset.filters):
-        name = pl.when(filters_row(rule, context)).then(pl.lit(rule.name)).otherwise(name)
+        name = pl.when(filters_row(rule, context, key=key_of_row(ruleset))).then(pl.lit(rule.name)).otherwise(name)
     return name
 
 

@@ -24,6 +24,13 @@ class FieldReader:
     def read(self, name: str, document: FieldDocument, steps: Steps) -> FieldRule | None:
         """Read one field; one that is wrong is refused and gives nothing."""
         known = len(self.found.found)
+        if document.guess is not None:
+            self.found.refuse(
+                self.file.key_mark((*steps, "guess")),
+                f"the lens of column {name} is a guess that nobody confirmed",
+                f"write lens: {document.guess} in place of guess: where it is right, or another lens",
+            )
+            return None
         to = (name, *document.also)
         self._check_targets(to, steps)
         sources = self._read_sources(document, steps)

@@ -30,12 +30,12 @@ class FilterReader:
                     "give each filter its own name",
                 )
             names.add(document.rule)
-            given = [key for key in ("when", "retention", "parent") if self.file.has((*steps, key))]
+            given = [key for key in ("when", "retention", "parent", "judged") if self.file.has((*steps, key))]
             if len(given) != 1:
                 self.found.refuse(
                     self.file.value_mark(steps),
                     f"filter {document.rule} says {' and '.join(given) or 'no reason'}",
-                    "give exactly one of when, retention and parent",
+                    "give exactly one of when, retention, parent and judged",
                 )
                 continue
             rules.append(self._read(document, steps))
@@ -53,6 +53,7 @@ class FilterReader:
             condition=condition,
             retention=self._read_retention(document, steps),
             parent=self._read_parent(document, steps),
+            judged=document.judged is not None,
             mark=self.file.value_mark(steps),
         )
 

@@ -4,28 +4,23 @@ A remembered raw text is written again if, and only if, reading it gives the val
 are written anew. What the old system cannot show keeps its previous text and is listed, never passed over.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import assert_never
 
 import polars as pl
 
-from banyan.records import KEY_SEPARATOR
+from mappings.agreement import agreements
 from mappings.compile import Compiled
-from mappings.current import Current, align
+from mappings.current import Current, align, split_key
 from mappings.fate_masks import holds
+from mappings.lanes import Lane, write_lenses
 from mappings.lenses.lens import Degradation
 from mappings.losses import Losses, list_losses
 from mappings.outcomes import Lookups, WrittenBack
-from mappings.plans import (
-    REFUSED,
-    REFUSED_CAUSE,
-    LensPlan,
-    PartPlan,
-    ReferencePlan,
-    SiblingPlan,
-    raw_name,
-)
+from mappings.plans import LensPlan, PartPlan, ReferencePlan, SiblingPlan
 from mappings.references import find_keys, refers_to
 
 NO_SUCH_REFERENCE = "the row referred to has no key in the old system"
@@ -40,64 +35,84 @@ class _Writing:
     chosen: dict[str, pl.Series] = field(default_factory=dict)
     losses: Losses = field(default_factory=Losses)
 
-    def write_present(self, part: PartPlan) -> None:
-        """Choose the texts of the columns of one part, for the rows that have it."""
-        for plan in part.fields:
-            match plan:
-                case LensPlan():
-                    self._write_lens(part, plan)
-                case ReferencePlan():
-                    self._write_reference(part, plan)
-                case SiblingPlan():
-                    pass
-                case _:
-                    assert_never(plan)
+    def write_parts(self) -> None:
+        """Choose the texts of the columns of all parts; fields that read a column of another one come after it."""
+        lenses = [(part, plan) for part in self.current.compiled.parts for plan in part.lenses if plan.owned]
+        alone = [(part, plan) for part, plan in lenses if set(plan.owned) == set(plan.rule.sources)]
+        self._write_lenses(alone)
+        done = {plan.names for _, plan in alone}
+        for part in self.current.compiled.parts:
+            for plan in part.fields:
+                match plan:
+                    case LensPlan():
+                        if plan.owned and plan.names not in done:
+                            self._write_lenses([(part, plan)])
+                    case ReferencePlan():
+                        self._write_reference(part, plan)
+                    case SiblingPlan():
+                        pass
+                    case _:
+                        assert_never(plan)
 
-    def _write_lens(self, part: PartPlan, plan: LensPlan) -> None:
-        if not plan.owned:
+    def _write_lenses(self, fields: Sequence[tuple[PartPlan, LensPlan]]) -> None:
+        if not fields:
             return
-        current, values, present = self.current, self.current.values(part, plan), self.current.present(part)
-        written = plan.write(values)
-        fresh = self._complete(
-            plan,
-            {
-                column: written[raw_name(number)]
-                for number, column in enumerate(plan.rule.sources)
-                if column in plan.owned
-            },
-        )
-        cells = {column: current.cells[column] for column in plan.owned}
-        kept = present & _any(cell.kept for cell in cells.values())
-        remembered = self._complete(plan, {column: cell.or_written(fresh[column]) for column, cell in cells.items()})
-        previous = self._complete(plan, {column: cell.previous for column, cell in cells.items()})
-        by_residue = _reads_as(plan, remembered, values, kept)
-        by_previous = _reads_as(plan, previous, values, present & ~by_residue & current.has_previous)
-        refused = present & ~by_residue & ~by_previous & written[REFUSED].is_not_null()
-        fresh = self._spare(plan, fresh, values)
-        for column, cell in cells.items():
-            text = cell.remembered().zip_with(refused, fresh[column])
-            text = previous[column].zip_with(by_previous, text)
-            self.chosen[column] = remembered[column].zip_with(by_residue, text)
-        self.losses.refuse(part, plan.rule, refused, kind=written[REFUSED], cause=written[REFUSED_CAUSE])
+        current, plans = self.current, [plan for _, plan in fields]
+        written = write_lenses(plans, current.board, Lane.AUTO)
+        fresh = {
+            column: written[plan.names.raw(plan.rule.sources.index(column))] for plan in plans for column in plan.owned
+        }
+        cells = {column: current.cells[column] for column in fresh}
+        remembered = {column: cell.or_written(fresh[column]) for column, cell in cells.items()}
+        previous = {column: cell.previous for column, cell in cells.items()}
+        present = {plan.names.number: current.present(part) for part, plan in fields}
+        kept = {
+            plan.names.number: reduce(or_, (cells[column].kept for column in plan.owned)) & present[plan.names.number]
+            for plan in plans
+        }
+        by_residue = agreements(plans, self._complete(plans, remembered), current.board, kept)
+        there = {number: mask & ~by_residue[number] & current.has_previous for number, mask in present.items()}
+        by_previous = agreements(plans, self._complete(plans, previous), current.board, there)
+        for part, plan in fields:
+            number = plan.names.number
+            anew = present[number] & ~by_residue[number] & ~by_previous[number]
+            refused = self._refuse(part, plan, written, anew)
+            spared = self._spare(plan, {column: fresh[column] for column in plan.owned}, anew & ~refused)
+            for column in plan.owned:
+                text = cells[column].remembered().zip_with(refused, spared[column])
+                text = previous[column].zip_with(by_previous[number], text)
+                self.chosen[column] = remembered[column].zip_with(by_residue[number], text)
 
-    def _complete(self, plan: LensPlan, owned: Mapping[str, pl.Series]) -> pl.DataFrame:
-        """Put the columns that a field writes beside those that it only reads."""
-        keys = self.current.keys()
+    def _refuse(self, part: PartPlan, plan: LensPlan, written: pl.DataFrame, anew: pl.Series) -> pl.Series:
+        refusal = written[plan.names.refusal]
+        if refusal.null_count() == len(refusal):
+            return pl.Series([False]).new_from_index(0, len(refusal))
+        refused = anew & refusal.is_not_null()
+        kind = pl.Series([refusal.kind.value for refusal in plan.refusals]).gather(refusal)
+        cause = pl.Series([refusal.cause for refusal in plan.refusals]).gather(refusal)
+        self.losses.refuse(part, plan.rule, refused, kind=kind, cause=cause)
+        return refused
+
+    def _complete(self, plans: Sequence[LensPlan], owned: Mapping[str, pl.Series]) -> pl.DataFrame:
+        """Put the columns that fields write beside those that they only read."""
+        keys = self.current.keys
         columns = {
             column: owned[column] if column in owned else keys[column] if column in keys else self.chosen[column]
+            for plan in plans
             for column in plan.rule.sources
         }
-        return pl.DataFrame(columns, schema=dict.fromkeys(plan.rule.sources, pl.String))
+        return pl.DataFrame([text.cast(pl.String).alias(column) for column, text in columns.items()])
 
-    def _spare(self, plan: LensPlan, fresh: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
+    def _spare(self, plan: LensPlan, fresh: dict[str, pl.Series], anew: pl.Series) -> dict[str, pl.Series]:
         """Keep, among several columns of one field, the remembered texts that say the same beside the new ones."""
         if len(plan.owned) < 2:
             return fresh
         for column in plan.owned:
             cell = self.current.cells[column]
-            attempt = fresh.with_columns(cell.or_written(fresh[column]).alias(column))
-            same = _reads_as(plan, attempt, values, cell.kept)
-            fresh = fresh.with_columns(attempt[column].zip_with(same, fresh[column]).alias(column))
+            attempt = fresh | {column: cell.or_written(fresh[column])}
+            where = {plan.names.number: cell.kept & anew}
+            same = agreements([plan], self._complete([plan], attempt), self.current.board, where)[plan.names.number]
+            fresh = fresh | {column: attempt[column].zip_with(same, fresh[column])}
         return fresh
 
     def _write_reference(self, part: PartPlan, plan: ReferencePlan) -> None:
@@ -106,17 +121,21 @@ class _Writing:
         ids, present = self.current.parts[part.rule.name][plan.output], self.current.present(part)
         keys = find_keys(ids, self.lookups.keys_by_id.get(plan.table))
         sources = plan.rule.sources
-        previous = pl.DataFrame({column: self._previous(column) for column in sources})
-        by_previous = keys.is_null() & ids.is_not_null() & refers_to(plan, self.current.compiled.source, previous, ids)
+        previous = pl.DataFrame([self._previous(column).alias(column) for column in sources])
+        by_previous = keys.is_null() & ids.is_not_null()
+        if by_previous.any():
+            by_previous &= refers_to(plan, self.current.compiled.source, previous, ids)
         unknown = present & ids.is_not_null() & keys.is_null() & ~by_previous
-        split = keys.str.split_exact(KEY_SEPARATOR, len(sources) - 1)
+        written = split_key(keys, len(sources))
         for number, column in enumerate(sources):
             if column not in plan.owned:
                 continue
             cell = self.current.cells[column]
-            text = previous[column].zip_with(by_previous, split.struct.field(f"field_{number}"))
+            text = previous[column].zip_with(by_previous, written[number])
             text = cell.residue.zip_with(ids.is_null() & cell.kept, text)
             self.chosen[column] = cell.remembered().zip_with(unknown, text)
+        if not unknown.any():
+            return
         self.losses.refuse(
             part,
             plan.rule,
@@ -126,7 +145,7 @@ class _Writing:
         )
 
     def _previous(self, column: str) -> pl.Series:
-        keys = self.current.keys()
+        keys = self.current.keys
         return keys[column] if column in keys else self.current.cells[column].previous
 
     def carry(self) -> None:
@@ -155,7 +174,7 @@ class _Writing:
 
     def row(self) -> pl.DataFrame:
         """Give the legacy rows as chosen so far."""
-        return self.current.keys().with_columns(text.alias(column) for column, text in self.chosen.items())
+        return pl.DataFrame([*self.current.keys, *(text.alias(column) for column, text in self.chosen.items())])
 
 
 def write_back(
@@ -165,31 +184,12 @@ def write_back(
     current = align(compiled, parts, crosswalk, lookups)
     writing = _Writing(current, lookups)
     writing.carry()
-    for part in compiled.parts:
-        writing.write_present(part)
+    writing.write_parts()
     for part in compiled.parts:
         writing.blank_absent(part)
     rows = writing.row().select(compiled.written)
     return WrittenBack(
         rows=rows,
-        identities=pl.DataFrame({"main_id": current.main_ids, "source_key": current.source_keys}),
+        identities=pl.DataFrame([current.main_ids, current.source_keys]),
         degraded=list_losses(current, rows, lookups, writing.losses),
     )
-
-
-def _reads_as(plan: LensPlan, raws: pl.DataFrame, values: pl.DataFrame, where: pl.Series) -> pl.Series:
-    """Tell, among the rows of `where`, which raw texts read as the values that stand now."""
-    same = pl.repeat(value=False, n=raws.height, eager=True)
-    if not where.any():
-        return same
-    agrees = plan.agrees(plan.read(raws.filter(where)), values.filter(where))
-    return same.scatter(where.arg_true(), agrees)
-
-
-def _any(masks: Iterable[pl.Series]) -> pl.Series:
-    result: pl.Series | None = None
-    for mask in masks:
-        result = mask if result is None else result | mask
-    if result is None:
-        raise ValueError("a field that writes no column has nothing to remember")
-    return result

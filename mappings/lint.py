@@ -1,15 +1,24 @@
 """Remarks about accepted rules, before any row is read: what is allowed and yet deserves a second look."""
 
+from datetime import date, timedelta
+
 from mappings.catalogue import Law, bind_parameters, find_lens
 from mappings.diagnostics import Diagnostic, Diagnostics
 from mappings.fates import find_uses
 from mappings.model import NOWHERE, FieldRule, PartRule, RuleBook, Ruleset
 from mappings.seal import used_code_maps
 
+SOON = timedelta(days=30)
 
-def lint(book: RuleBook) -> list[Diagnostic]:
-    """Give the remarks about a rule book, by place; a book without remarks gives none."""
+
+def lint(book: RuleBook, *, as_of: date | None = None) -> list[Diagnostic]:
+    """Give the remarks about a rule book, by place; a book without remarks gives none.
+
+    With a day, deviations that ended before it are errors: nobody answers for them any more.
+    """
     found = Diagnostics()
+    if as_of is not None:
+        _check_ends(book, as_of, found)
     for ruleset in book.rulesets.values():
         _warn_side_effects(ruleset, found)
         _warn_unfiltered_children(book, ruleset, found)
@@ -20,6 +29,22 @@ def lint(book: RuleBook) -> list[Diagnostic]:
                 _warn_precision_forgotten(rule, found)
     _warn_unused_code_maps(book, found)
     return list(found.in_order())
+
+
+def _check_ends(book: RuleBook, as_of: date, found: Diagnostics) -> None:
+    for one in book.deviations:
+        if one.until < as_of:
+            found.refuse(
+                one.mark,
+                f"the deviation of {one.subject} in {book.department} ended on {one.until}",
+                f"ask {one.owner}: remove it, or agree on a new day",
+            )
+        elif one.until - as_of <= SOON:
+            found.warn(
+                one.mark,
+                f"the deviation of {one.subject} in {book.department} ends on {one.until}",
+                f"ask {one.owner} what follows",
+            )
 
 
 def _warn_lossy(rule: FieldRule, found: Diagnostics) -> None:

@@ -9,13 +9,14 @@ from typing import assert_never
 
 import polars as pl
 
+from mappings.agreement import NOW, stand_now
 from mappings.current import Current
 from mappings.fate_masks import holds
-from mappings.lanes import Lane, run_in_lane
+from mappings.lanes import Lane, read_lenses
 from mappings.lenses.lens import Degradation
 from mappings.model import FieldRule
 from mappings.outcomes import DEGRADED, Lookups
-from mappings.plans import LensPlan, PartPlan, ReferencePlan, SiblingPlan, value_name
+from mappings.plans import LensPlan, PartPlan, ReferencePlan, SiblingPlan
 from mappings.references import find_keys, refers_to
 
 READS_DIFFERENTLY = "the form that the old system holds reads differently"
@@ -78,6 +79,8 @@ class _Judge:
     rows: pl.DataFrame
     lookups: Lookups
     losses: Losses
+    differing: dict[str, pl.Series] = field(repr=False)
+    """By the name of a value on the board: where the written rows read differently; absent where they nowhere do."""
 
     def judge_part(self, part: PartPlan) -> None:
         """List what one part says and the written rows do not."""
@@ -96,33 +99,38 @@ class _Judge:
         self._judge_presence(part, present)
 
     def _judge_lens(self, part: PartPlan, plan: LensPlan, present: pl.Series) -> None:
-        values = self.current.values(part, plan)
-        read = run_in_lane(self.rows.select(plan.rule.sources), plan.read, Lane.AUTO)
-        listed = self.losses.refused.get((part.rule.name, plan.rule.to))
-        unjudged = present if listed is None else present & ~listed
+        names = {number: plan.names.value(number) for number in range(len(plan.outputs))}
+        if not any(name in self.differing for name in names.values()):
+            return
+        unjudged = present & ~self._listed(part, plan.rule)
         cause = READS_DIFFERENTLY if plan.owned else WRITTEN_BY_ANOTHER
-        whole = pl.repeat(value=True, n=self.current.height, eager=True)
+        whole = unjudged
         for number in plan.stated:
-            output = plan.outputs[number]
-            same = read[value_name(number)].eq_missing(values[value_name(number)])
-            self.losses.note(
-                part, output.name, unjudged & ~same, Degradation.NO_PLACE, cause, legacy=_first(plan.rule.sources)
-            )
-            whole = whole & same
+            differs = self.differing.get(names[number])
+            if differs is None:
+                continue
+            output, legacy = plan.outputs[number], _first(plan.rule.sources)
+            self.losses.note(part, output.name, unjudged & differs, Degradation.NO_PLACE, cause, legacy=legacy)
+            whole = whole & ~differs
         for number, output in enumerate(plan.outputs):
-            if output.derived:
-                now = values[value_name(number)]
-                differs = read[value_name(number)].ne_missing(now) & (now.is_not_null() | ~self.current.is_new)
-                self.losses.note(part, output.name, unjudged & whole & differs, Degradation.DERIVED_EDIT, RECOMPUTED)
+            differs = self.differing.get(names[number])
+            if output.derived and differs is not None:
+                edited = differs & (self.current.board[names[number]].is_not_null() | ~self.current.is_new)
+                self.losses.note(part, output.name, whole & edited, Degradation.DERIVED_EDIT, RECOMPUTED)
+
+    def _listed(self, part: PartPlan, rule: FieldRule) -> pl.Series:
+        nowhere = pl.Series([False]).new_from_index(0, self.current.height)
+        return self.losses.refused.get((part.rule.name, rule.to), nowhere)
 
     def _judge_reference(self, part: PartPlan, plan: ReferencePlan, present: pl.Series) -> None:
         ids = self.current.parts[part.rule.name][plan.output]
-        listed = self.losses.refused.get((part.rule.name, plan.rule.to))
-        unjudged = present if listed is None else present & ~listed
         held = self.rows.select(plan.key().alias("key")).to_series()
         known = find_keys(ids, self.lookups.keys_by_id.get(plan.table))
         same = (held.is_null() & ids.is_null()) | (held == known).fill_null(value=False)
+        if same.all():
+            return
         same = same | refers_to(plan, self.current.compiled.source, self.rows, ids)
+        unjudged = present & ~self._listed(part, plan.rule)
         cause = READS_DIFFERENTLY if plan.owned else WRITTEN_BY_ANOTHER
         self.losses.note(
             part, plan.output, unjudged & ~same, Degradation.NO_PLACE, cause, legacy=_first(plan.rule.sources)
@@ -138,8 +146,9 @@ class _Judge:
         if part.rule.attach:
             moved = frame[part.rule.attach].ne_missing(self.current.main_ids)
             self.losses.note(part, part.rule.attach, present & moved, Degradation.NO_PLACE, LINK_FIXED)
-        for column, constant in part.constants.items():
-            edited = frame.select(pl.col(column).ne_missing(constant)).to_series()
+        fixed = [pl.col(column).ne_missing(constant).alias(column) for column, constant in part.constants.items()]
+        for edited in frame.select(fixed) if fixed else ():
+            column = edited.name
             self.losses.note(part, column, present & edited, Degradation.NO_PLACE, FIXED)
 
     def _judge_presence(self, part: PartPlan, present: pl.Series) -> None:
@@ -154,9 +163,20 @@ class _Judge:
             self.losses.note(part, "", rows, Degradation.NO_PLACE, cause, legacy=legacy)
 
 
+def _find_differing(current: Current, rows: pl.DataFrame) -> dict[str, pl.Series]:
+    """Read the written rows, and tell by value where they say something else than what stands now."""
+    lenses = current.compiled.lenses
+    if not lenses:
+        return {}
+    read = read_lenses(lenses, rows, Lane.AUTO).select(current.board.columns)
+    both = pl.concat([read, stand_now(current.board)], how="horizontal")
+    differs = both.select(pl.col(name).ne_missing(pl.col(NOW + name)) for name in current.board.columns)
+    return {column.name: column for column in differs if column.any()}
+
+
 def list_losses(current: Current, rows: pl.DataFrame, lookups: Lookups, refused: Losses) -> pl.DataFrame:
     """List every edit that the written rows do not show: what was refused, and what reads back otherwise."""
-    judge = _Judge(current, rows, lookups, refused)
+    judge = _Judge(current, rows, lookups, refused, _find_differing(current, rows))
     for part in current.compiled.parts:
         judge.judge_part(part)
     if not refused.found:

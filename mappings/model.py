@@ -12,12 +12,17 @@ Reading rules of this module, binding for every reader of it:
 - `attach` names the column of a part that receives the id of the main part of the same row.
 - A shared part is one record for all rows whose `share` columns hold the same raw texts: its id is computed from
   them, and its fields read no other column, so that every row says the same of it.
+- A repeating part is read as one part for each place of its group, `suspect.1`, `suspect.2`, `suspect.3`: the sign
+  `<n>` in its columns is the number of the place. Who stands in the second place keeps its identifier.
+- A key is used again when every column that `key_reuse` names says something else than before: a new key epoch, never
+  an update. A column that was empty, or is, says nothing.
 - Columns that begin with `$` are the medium's, not the file's: `$recno` is the number of a record in its file, from 1,
   and names a row only where the file is written once and never again; `$deleted` is the record's flag of deletion.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from typing import Literal
 
@@ -120,6 +125,17 @@ class FieldRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """The place of a part in a repeating group: the second of three suspects."""
+
+    group: str
+    number: int
+    count: int
+    column: str | None = None
+    """The canonical column that says the number of the place."""
+
+
+@dataclass(frozen=True, slots=True)
 class PartRule:
     """One canonical record that a legacy row emits, always or under a condition."""
 
@@ -133,6 +149,7 @@ class PartRule:
     constants: Mapping[str, str] = field(default_factory=dict)
     share: tuple[str, ...] = ()
     """Source columns whose raw texts give the part its id, in place of the row's key; empty: not shared."""
+    place: Place | None = None
     mark: Mark = field(default=NOWHERE, compare=False, repr=False)
 
 
@@ -162,13 +179,18 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class FilterRule:
-    """A named, lawful reason not to load a row; exactly one of condition, retention and parent is given."""
+    """A named, lawful reason not to load a row; exactly one of condition, retention, parent and judged is given.
+
+    `judged` rows are kept out when the terms of retention, applied to the whole legacy system before its first copy,
+    say that they may be kept no longer; the engine is given what was judged in its context.
+    """
 
     name: str
     basis: str
     condition: Condition | None = None
     retention: Retention | None = None
     parent: Parent | None = None
+    judged: bool = False
     mark: Mark = field(default=NOWHERE, compare=False, repr=False)
 
 
@@ -190,6 +212,8 @@ class Ruleset:
     side_effects: Mapping[str, str] = field(default_factory=dict)
     write_once: bool = False
     """Whether the source is a file that is written once: nothing changes in it and nothing is written back."""
+    key_reuse: tuple[str, ...] = ()
+    """Source columns that all say something else when the key stands for something else; empty: never reused."""
     digest: str = ""
     marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)
     """Where each source column is given its fate, by column name; `''` is the file itself."""
@@ -202,6 +226,11 @@ class Ruleset:
     def part(self, name: str) -> PartRule:
         """Give a part by its name."""
         return next(part for part in self.parts if part.name == name)
+
+    @property
+    def is_judged(self) -> bool:
+        """Tell whether the terms of retention say something of each of its rows."""
+        return any(one.judged for one in self.filters)
 
     def field_number(self, column: str) -> int:
         """Give the number of a source column, as residue cells carry it."""
@@ -229,10 +258,42 @@ class CodeMap:
 
 
 @dataclass(frozen=True, slots=True)
+class Deviation:
+    """What one department says otherwise than the rules of its system, until when, and who answers for it."""
+
+    subject: str
+    """The table, or the code map, that deviates."""
+    changes: tuple[str, ...]
+    """What is said otherwise: `part.column`, a code, or a source column of this department alone."""
+    owner: str
+    until: date
+    reason: str
+    mark: Mark = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAs:
+    """A raw text of a column that a steward decided to read as another one; None reads it as nothing.
+
+    `digest` is keyed: it tells decisions apart where the texts themselves must not stand.
+    """
+
+    column: str
+    raw: str = field(repr=False)
+    text: str | None = field(repr=False)
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RuleBook:
-    """All rulesets and code maps of one legacy system."""
+    """All rulesets and code maps of one legacy system, as one department reads them."""
 
     system: str
     rulesets: Mapping[str, Ruleset]
     code_maps: Mapping[str, CodeMap]
     digest: str = ""
+    department: str = ""
+    """The department whose deviations are laid over the rules; empty: the rules of the system themselves."""
+    deviations: tuple[Deviation, ...] = ()
+    read_as: Mapping[str, tuple[ReadAs, ...]] = field(default_factory=dict, repr=False)
+    """By table: texts that a steward decided to read otherwise; the rules themselves stay as they are written."""

@@ -24,6 +24,9 @@ DEGRADED = {
     "cause": pl.String(),
     "legacy_column": pl.String(),
 }
+TERMS = {"key": pl.String(), "until": pl.Date(), "rule_code": pl.String(), "is_expired": pl.Boolean()}
+TERM_COLUMNS = {"retention_until": "until", "retention_rule_code": "rule_code"}
+"""Canonical columns that the terms of retention fill, in the main part of a table whose rows are judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,8 @@ class MapContext:
 
     `adopted` (columns table, key, id, and optionally part, null for the main part) overrides computed identifiers;
     `epochs` (table, key, epoch) names the keys that the old system has used again; `filtered` gives the keys of the
-    filtered rows of each parent table.
+    filtered rows of each parent table; `terms` (key, until, rule_code, is_expired) what was judged of the rows of the
+    batch under the terms of retention.
     """
 
     department_code: str
@@ -43,6 +47,7 @@ class MapContext:
     adopted: pl.DataFrame | None = field(default=None, repr=False)
     epochs: pl.DataFrame | None = field(default=None, repr=False)
     filtered: Mapping[str, pl.Series] = field(default_factory=dict, repr=False)
+    terms: pl.DataFrame | None = field(default=None, repr=False)
 
     @property
     def source(self) -> str:

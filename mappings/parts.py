@@ -9,6 +9,7 @@ from mappings.diagnostics import Diagnostics, suggest
 from mappings.documents import PartDocument, RulesetDocument
 from mappings.fields import FieldReader, suggest_lenses
 from mappings.model import Condition, FieldRule, PartRule
+from mappings.repeats import SpreadPart, check_index, check_repeats, spread
 from mappings.yaml_nodes import Steps, YamlFile
 
 
@@ -22,23 +23,34 @@ class PartReader:
 
     def read_all(self, document: RulesetDocument) -> tuple[PartRule, ...]:
         """Read the parts in order; a part that is wrong is refused and left out."""
+        check_repeats(self.file, document, self.found)
         parts: list[PartRule] = []
-        names: set[str] = set()
-        for number, part in enumerate(document.emit):
-            steps: Steps = ("emit", number)
-            if part.part in names:
-                self.found.refuse(
-                    self.file.value_mark((*steps, "part")),
-                    f"part {part.part} is written twice",
-                    "give each part its own name",
-                )
-            names.add(part.part)
-            read = self._read(part, steps)
+        wrong: set[Steps] = set()
+        everything = spread(document)
+        for part in everything:
+            if part.steps in wrong:
+                continue  # the other places of a group would be refused for the same reason
+            known = len(self.found.found)
+            read = self._read(part)
             if read is not None:
                 parts.append(read)
+            if len(self.found.found) > known:
+                wrong.add(part.steps)
+        self._check_names(everything)
         self._check_main(document)
-        self._check_siblings(document, names)
+        self._check_siblings(everything)
         return tuple(parts)
+
+    def _check_names(self, parts: tuple[SpreadPart, ...]) -> None:
+        names: set[str] = set()
+        for part in parts:
+            if part.document.part in names:
+                self.found.refuse(
+                    self.file.value_mark((*part.steps, "part")),
+                    f"part {part.document.part} is written twice",
+                    "give each part its own name",
+                )
+            names.add(part.document.part)
 
     def _check_main(self, document: RulesetDocument) -> None:
         mains = [number for number, part in enumerate(document.emit) if part.main]
@@ -53,17 +65,23 @@ class PartReader:
                 self.file.key_mark(("emit", number, "main")), "a second part is main", "keep one main part"
             )
 
-    def _check_siblings(self, document: RulesetDocument, names: set[str]) -> None:
-        for number, part in enumerate(document.emit):
-            for name, rule in part.fields.items():
-                if rule.part is not None and (rule.part not in names or rule.part == part.part):
-                    self.found.refuse(
-                        self.file.value_mark(("emit", number, "fields", name, "part")),
-                        f"unknown sibling part {rule.part}",
-                        suggest(rule.part, names - {part.part}, what="sibling parts"),
-                    )
+    def _check_siblings(self, parts: tuple[SpreadPart, ...]) -> None:
+        names = {part.document.part for part in parts}
+        refused: set[Steps] = set()
+        for part in parts:
+            for name, rule in part.document.fields.items():
+                steps: Steps = (*part.steps, "fields", name, "part")
+                if rule.part is None or (rule.part in names and rule.part != part.document.part) or steps in refused:
+                    continue
+                refused.add(steps)
+                self.found.refuse(
+                    self.file.value_mark(steps),
+                    f"unknown sibling part {rule.part}",
+                    suggest(rule.part, names - {part.document.part}, what="sibling parts"),
+                )
 
-    def _read(self, document: PartDocument, steps: Steps) -> PartRule | None:
+    def _read(self, part: SpreadPart) -> PartRule | None:
+        document, steps = part.document, part.steps
         domain = self._read_domain(document, steps)
         table = TABLES.get(document.table)
         if table is None:
@@ -73,13 +91,15 @@ class PartReader:
                 suggest(document.table, TABLES, what="canonical tables"),
             )
             return None
-        when = self._read_when(document, steps)
+        when = self._read_when(part)
         self._check_attach(document, table, steps)
         self._check_constants(document, table, steps)
+        check_index(self.file, part, table, self.found)
         fields = self._read_fields(document, table, steps)
-        self._check_filled_once(document, fields, steps)
+        self._check_filled_once(part, fields)
         if domain is None:
             return None
+        index = {} if part.place is None or part.place.column is None else {part.place.column: str(part.place.number)}
         return PartRule(
             name=document.part,
             table=document.table,
@@ -88,8 +108,9 @@ class PartReader:
             fields=fields,
             when=when,
             attach=document.attach,
-            constants=document.constants,
-            share=document.share,
+            constants={**document.constants, **index},
+            share=() if part.place else document.share,
+            place=part.place,
             mark=self.file.value_mark(steps),
         )
 
@@ -103,7 +124,8 @@ class PartReader:
             )
         return known.get(document.domain)
 
-    def _read_when(self, document: PartDocument, steps: Steps) -> Condition | None:
+    def _read_when(self, part: SpreadPart) -> Condition | None:
+        document, steps = part.document, part.steps
         if document.when is None:
             return None
         if document.main:
@@ -112,7 +134,14 @@ class PartReader:
                 "the main part has a condition",
                 "a row always emits its main part; use a filter to leave rows out",
             )
-        return read_condition(self.file, (*steps, "when"), document.when, columns=self.columns, found=self.found)
+        return read_condition(
+            self.file,
+            (*steps, "when"),
+            document.when,
+            columns=self.columns,
+            found=self.found,
+            written=part.written.when,
+        )
 
     def _check_attach(self, document: PartDocument, table: CanonicalTable, steps: Steps) -> None:
         if document.attach is None:
@@ -148,8 +177,17 @@ class PartReader:
         read = (reader.read(name, field, (*steps, "fields", name)) for name, field in document.fields.items())
         return tuple(rule for rule in read if rule is not None)
 
-    def _check_filled_once(self, document: PartDocument, fields: tuple[FieldRule, ...], steps: Steps) -> None:
+    def _check_filled_once(self, part: SpreadPart, fields: tuple[FieldRule, ...]) -> None:
+        document = part.document
         filled = set(document.constants)
+        if part.place is not None and part.place.column is not None:
+            if part.place.column in filled:
+                self.found.refuse(
+                    self.file.value_mark((*part.steps, "repeat", "index")),
+                    f"column {part.place.column} of part {part.place.group} is filled twice",
+                    "keep one of the constant and the index",
+                )
+            filled.add(part.place.column)
         if document.attach is not None:
             filled.add(document.attach)
         for rule in fields:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from banyan.records import KEY_SEPARATOR
-from mappings.lenses.lens import Backward, Forward, Objection, Refusal
+from mappings.lenses.lens import Objection, Refusal
 from mappings.model import FieldRule, PartRule
+from mappings.programs import Program
 
-OUT_OF_RANGE = "outside the range of the canonical column"
 HOLDS_NUL = "holds the character NUL, which no canonical text can hold"
 NUL = "\x00"
 
@@ -18,13 +18,51 @@ REFUSED, REFUSED_CAUSE = "refused", "refused_cause"
 
 
 def value_name(number: int) -> str:
-    """Name the column of an output inside the frames of a plan."""
+    """Name the column of an output in the frames that a field is given and answers by itself."""
     return f"v{number}"
 
 
 def raw_name(number: int) -> str:
-    """Name the column of a written raw text inside the frames of a plan."""
+    """Name the column of a written raw text in the frames that a field answers by itself."""
     return f"r{number}"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldNames:
+    """The columns of one field on a board, where the columns of all fields of a table stand side by side."""
+
+    number: int
+
+    def value(self, output: int) -> str:
+        """Name what an output reads as, or what stands now."""
+        return f"{self.number}:v{output}"
+
+    def raw(self, source: int) -> str:
+        """Name the text written for a source column."""
+        return f"{self.number}:r{source}"
+
+    def lost(self, source: int) -> str:
+        """Name whether the raw text of a source column would be lost."""
+        return f"{self.number}:lost{source}"
+
+    def own(self, word: str) -> str:
+        """Name a column of this field that no other one reads."""
+        return f"{self.number}:{word}"
+
+    @property
+    def fault(self) -> str:
+        """Name the number of the objection for which the field is rejected, or null."""
+        return f"{self.number}:fault"
+
+    @property
+    def event(self) -> str:
+        """Name the number of the event of the field, or null."""
+        return f"{self.number}:event"
+
+    @property
+    def refusal(self) -> str:
+        """Name the number of the refusal of the way back, or null."""
+        return f"{self.number}:refusal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,58 +80,108 @@ class LensPlan:
 
     rule: FieldRule
     outputs: tuple[OutputPlan, ...]
-    forward: Forward = field(repr=False)
-    backward: Backward = field(repr=False)
     owned: tuple[str, ...]
     """The source columns that this field writes back."""
+    names: FieldNames
+    objections: tuple[Objection, ...] = field(repr=False)
+    """Why the field may be rejected; the last ones, one for each source column, are for the character NUL."""
+    events: tuple[Objection, ...] = field(repr=False)
+    refusals: tuple[Refusal, ...] = field(repr=False)
+    reading: Program = field(repr=False)
+    """From raw columns to values, fault and event."""
+    writing: Program = field(repr=False)
+    """From values to raw texts and refusal."""
+    round_trip: Program = field(repr=False)
+    """From raw columns to values, fault, event, and whether each raw text would be lost."""
+    reads_nul: bool = False
+    """Whether the lens itself says what the character NUL means."""
 
     @property
     def stated(self) -> tuple[int, ...]:
         """Give the numbers of the outputs that are not derived."""
         return tuple(number for number, output in enumerate(self.outputs) if not output.derived)
 
+    @property
+    def nul_objection(self) -> int:
+        """Give the number of the objection to the character NUL in the first source column."""
+        return len(self.objections) - len(self.rule.sources)
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """Name what is read on a board: values, fault and event."""
+        values = (self.names.value(number) for number in range(len(self.outputs)))
+        return (*values, self.names.fault, self.names.event)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Name, source column by source column, whether its raw text would be lost."""
+        return tuple(self.names.lost(number) for number in range(len(self.rule.sources)))
+
     def read(self, raws: pl.DataFrame) -> pl.DataFrame:
         """Read raw columns: `v0..`, and the cause and source number of a rejection and of an event, or null."""
-        count = range(len(self.outputs))
-        nul = tuple(
-            Objection(pl.col(column).str.contains(NUL, literal=True), HOLDS_NUL, number)
-            for number, column in enumerate(self.rule.sources)
+        return self.tell(self.silence(self.reading.run(raws)))
+
+    def come_and_go(self, raws: pl.DataFrame) -> pl.DataFrame:
+        """Read raw columns and write them again: the answers, and whether each raw text would be lost."""
+        return self.silence(self.round_trip.run(raws)).select(*self.answers, *self.losses)
+
+    def put(self, values: pl.DataFrame) -> pl.DataFrame:
+        """Write values: raw texts and refusal, under the names they have on a board."""
+        inputs = [self.names.value(number) for number in range(len(self.outputs))]
+        raws = [self.names.raw(number) for number in range(len(self.rule.sources))]
+        return self.writing.run(values.select(inputs)).select(*raws, self.names.refusal)
+
+    def look(self, raws: pl.DataFrame) -> pl.DataFrame:
+        """Read raw columns: the answers, under the names they have on a board."""
+        return self.silence(self.reading.run(raws)).select(self.answers)
+
+    def tell(self, board: pl.DataFrame) -> pl.DataFrame:
+        """Spell out what was read: `v0..`, and the cause and source number of a rejection and of an event."""
+        names = self.names
+        values = (pl.col(names.value(number)).alias(value_name(number)) for number in range(len(self.outputs)))
+        return board.select(
+            *values,
+            *_tell(names.fault, self.objections, (CAUSE, AT)),
+            *_tell(names.event, self.events, (EVENT, EVENT_AT)),
         )
-        early = (*nul, *self.forward.rejections)
-        late = tuple(
-            Objection(pl.col(f"n{number}").is_not_null() & pl.col(f"c{number}").is_null(), OUT_OF_RANGE)
-            for number in count
-        )
-        native = [self.forward.values[number].alias(f"n{number}") for number in count]
-        frame = _take_steps(raws, self.forward.steps)
-        frame = frame.select(*native, _first(early).alias("early"), _first(self.forward.events).alias("noted"))
-        frame = frame.with_columns(
-            pl.col(f"n{number}").cast(output.dtype, strict=False).alias(f"c{number}")
-            for number, output in enumerate(self.outputs)
-        )
-        frame = frame.with_columns(pl.coalesce("early", _first(late, start=len(early))).alias("fault"))
-        stands = pl.col("fault").is_null()
-        noted = pl.when(stands).then("noted")
-        return frame.select(
-            *(pl.when(stands).then(pl.col(f"c{number}")).alias(value_name(number)) for number in count),
-            *_tell(pl.col("fault"), (*early, *late), (CAUSE, AT)),
-            *_tell(noted, self.forward.events, (EVENT, EVENT_AT)),
-        ).collect()
 
     def write(self, values: pl.DataFrame) -> pl.DataFrame:
         """Write canonical values `v0..`: `r0..`, and the kind and cause of a refusal, or null."""
-        refusals = self.backward.refusals
-        raws = [raw.alias(raw_name(number)) for number, raw in enumerate(self.backward.raws)]
-        frame = _take_steps(values, self.backward.steps).select(*raws, _first(refusals).alias("refusal"))
-        told = (
-            _gather([refusal.kind.value for refusal in refusals], pl.col("refusal")).alias(REFUSED),
-            _gather([refusal.cause for refusal in refusals], pl.col("refusal")).alias(REFUSED_CAUSE),
+        names = self.names
+        board = values.select(
+            pl.col(value_name(number)).alias(names.value(number)) for number in range(len(self.outputs))
         )
-        return frame.with_columns(told).drop("refusal").collect()
+        number = pl.col(names.refusal)
+        return self.writing.run(board).select(
+            *(pl.col(names.raw(source)).alias(raw_name(source)) for source in range(len(self.rule.sources))),
+            _gather([refusal.kind.value for refusal in self.refusals], number).alias(REFUSED),
+            _gather([refusal.cause for refusal in self.refusals], number).alias(REFUSED_CAUSE),
+        )
+
+    def silence(self, board: pl.DataFrame) -> pl.DataFrame:
+        """Reject the cells that hold the character NUL, whatever the lens read in them, unless it reads NUL."""
+        if self.reads_nul:
+            return board
+        for number, column in reversed(list(enumerate(self.rule.sources))):
+            holds = board[column].str.contains(NUL, literal=True).fill_null(value=False)
+            if holds.any():
+                board = board.with_columns(self._silenced(holds, self.nul_objection + number, board.columns))
+        return board
+
+    def _silenced(self, holds: pl.Series, objection: int, columns: Sequence[str]) -> list[pl.Expr]:
+        mask = pl.lit(holds)
+        fault = pl.when(mask).then(pl.lit(objection, pl.UInt8)).otherwise(pl.col(self.names.fault))
+        nothing = (*(self.names.value(number) for number in range(len(self.outputs))), self.names.event)
+        kept = [pl.when(~mask).then(pl.col(name)).alias(name) for name in nothing]
+        lost = [(mask | pl.col(name)).alias(name) for name in self.losses if name in columns]
+        return [fault.alias(self.names.fault), *kept, *lost]
 
     def agrees(self, read: pl.DataFrame, current: pl.DataFrame) -> pl.Series:
         """Tell, row by row, whether what was read is what stands now, derived outputs left aside."""
-        return same_columns(read, current, [value_name(number) for number in self.stated])
+        same = pl.repeat(value=True, n=read.height, eager=True)
+        for number in self.stated:
+            same = same & read[value_name(number)].eq_missing(current[value_name(number)])
+        return same
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,36 +228,18 @@ class PartPlan:
         """Give the source columns that the part writes back."""
         return tuple(column for plan in self.fields if not isinstance(plan, SiblingPlan) for column in plan.owned)
 
-
-def same_columns(left: pl.DataFrame, right: pl.DataFrame, names: Sequence[str]) -> pl.Series:
-    """Tell, row by row, whether the named columns are equal in both frames, null being equal to null."""
-    same = pl.repeat(value=True, n=left.height, eager=True)
-    for name in names:
-        same = same & left[name].eq_missing(right[name])
-    return same
+    @property
+    def lenses(self) -> tuple[LensPlan, ...]:
+        """Give the fields that lenses answer."""
+        return tuple(plan for plan in self.fields if isinstance(plan, LensPlan))
 
 
-def _take_steps(frame: pl.DataFrame, steps: Sequence[pl.Expr]) -> pl.LazyFrame:
-    lazy = frame.lazy()
-    for step in steps:
-        lazy = lazy.with_columns(step)
-    return lazy
-
-
-def _first(reasons: Sequence[Objection | Refusal], *, start: int = 0) -> pl.Expr:
-    """Give the number of the first reason that holds, counted from `start`, or null."""
-    number = pl.lit(None, dtype=pl.UInt32)
-    for place, reason in reversed(list(enumerate(reasons, start))):
-        number = pl.when(reason.mask).then(pl.lit(place, dtype=pl.UInt32)).otherwise(number)
-    return number
-
-
-def _tell(number: pl.Expr, objections: Sequence[Objection], names: tuple[str, str]) -> tuple[pl.Expr, pl.Expr]:
+def _tell(number: str, objections: Sequence[Objection], names: tuple[str, str]) -> tuple[pl.Expr, pl.Expr]:
     """Give the cause and the source number of the objection of that number."""
     cause, at = names
     return (
-        _gather([objection.cause for objection in objections], number).alias(cause),
-        _gather([objection.source for objection in objections], number).alias(at),
+        _gather([objection.cause for objection in objections], pl.col(number)).alias(cause),
+        _gather([objection.source for objection in objections], pl.col(number)).alias(at),
     )
 
 

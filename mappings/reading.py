@@ -4,33 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
+import numpy as np
 import polars as pl
 
+from mappings.compile import Compiled
 from mappings.fate_masks import holds
-from mappings.lanes import Lane, run_in_lane
+from mappings.lanes import Lane, come_and_go
+from mappings.lenses.lens import Objection
 from mappings.model import FieldRule, Severity
 from mappings.outcomes import REJECTED_FIELDS
-from mappings.plans import (
-    AT,
-    CAUSE,
-    EVENT,
-    EVENT_AT,
-    REFUSED,
-    LensPlan,
-    PartPlan,
-    ReferencePlan,
-    SiblingPlan,
-    raw_name,
-    value_name,
-)
+from mappings.plans import CAUSE, LensPlan, PartPlan, ReferencePlan, SiblingPlan
 
 
 @dataclass(slots=True)
 class Reading:
-    """The live rows of a batch as their fields are read, part by part."""
+    """The live rows of a batch as their fields are read."""
 
     live: pl.DataFrame
-    lane: Lane
     present: dict[str, pl.Series] = field(default_factory=dict)
     values: dict[str, dict[str, pl.Series]] = field(default_factory=dict)
     lost: dict[str, pl.Series] = field(default_factory=dict)
@@ -39,45 +29,26 @@ class Reading:
     warned: list[pl.DataFrame] = field(default_factory=list)
     blocking: list[pl.DataFrame] = field(default_factory=list)
 
-    def read_part(self, part: PartPlan) -> None:
-        """Read the fields of one part that lenses answer, and note what would be lost on the way back."""
-        name, when = part.rule.name, part.rule.when
-        self.present[name] = (
-            self.live.select(holds(when)).to_series() if when else pl.repeat(value=True, n=self.live.height, eager=True)
-        )
-        self.values[name] = {}
+    def take(self, part: PartPlan, board: pl.DataFrame) -> None:
+        """Take what was read of one part off the board."""
+        name = part.rule.name
+        self.present[name] = board[_present(part)]
+        self.values[name] = {
+            output.name: board[plan.names.value(number)]
+            for plan in part.lenses
+            for number, output in enumerate(plan.outputs)
+        }
         for plan in part.fields:
-            match plan:
-                case LensPlan():
-                    self._read_lens(plan, name)
-                case ReferencePlan():
-                    self._note_reference(plan, self.present[name])
-                case SiblingPlan():
-                    pass
-                case _:
-                    assert_never(plan)
+            if not isinstance(plan, SiblingPlan):
+                self.lost |= {column: board[_lost(column)] for column in plan.owned}
+        for plan in part.lenses:
+            self._note_causes(plan, board, self.present[name])
 
-    def _read_lens(self, plan: LensPlan, part: str) -> None:
-        raws = self.live.select(plan.rule.sources)
-        read = run_in_lane(raws, lambda distinct: there_and_back(plan, distinct), self.lane)
-        for number, output in enumerate(plan.outputs):
-            self.values[part][output.name] = read[value_name(number)]
-        present = self.present[part]
-        for column in plan.owned:
-            lost = read[lost_name(plan.rule.sources.index(column))]
-            self.lost[column] = (present & lost) | (~present & self.live[column].is_not_null())
-        self._note_causes(plan.rule, read, present)
-
-    def _note_reference(self, plan: ReferencePlan, present: pl.Series) -> None:
-        """A key comes back from its identifier; blanks, which refer to nothing, do not."""
-        refers = self.live.select(plan.key().is_not_null()).to_series()
-        for column in plan.owned:
-            self.lost[column] = self.live[column].is_not_null() & ~(refers & present)
-
-    def _note_causes(self, rule: FieldRule, read: pl.DataFrame, present: pl.Series) -> None:
-        if read[CAUSE].null_count() < read.height:
-            noted = self._note(rule, present, read[CAUSE], read[AT])
-            match rule.severity:
+    def _note_causes(self, plan: LensPlan, board: pl.DataFrame, present: pl.Series) -> None:
+        names, height = plan.names, board.height
+        if board[names.fault].null_count() < height:
+            noted = self._note(plan.rule, present, board[names.fault], plan.objections)
+            match plan.rule.severity:
                 case Severity.FIELD:
                     self.rejected.append(noted)
                 case Severity.WARN:
@@ -85,21 +56,27 @@ class Reading:
                 case Severity.ROW:
                     self.blocking.append(noted)
                 case _:
-                    assert_never(rule.severity)
-        if read[EVENT].null_count() < read.height:
-            self.warned.append(self._note(rule, present, read[EVENT], read[EVENT_AT]))
+                    assert_never(plan.rule.severity)
+        if board[names.event].null_count() < height:
+            self.warned.append(self._note(plan.rule, present, board[names.event], plan.events))
 
-    def _note(self, rule: FieldRule, present: pl.Series, cause: pl.Series, at: pl.Series) -> pl.DataFrame:
-        raw, column = pl.lit(None, dtype=pl.String), pl.lit(None, dtype=pl.String)
-        for number, name in enumerate(rule.sources):
-            raw = pl.when(pl.col(AT) == number).then(pl.col(name)).otherwise(raw)
-            column = pl.when(pl.col(AT) == number).then(pl.lit(name)).otherwise(column)
-        return (
-            self.live.select(rule.sources)
-            .select(pl.all(), cause.alias(CAUSE), at.alias(AT))
-            .with_row_index("place")
-            .filter(present & cause.is_not_null())
-            .select("place", column.alias("column"), CAUSE, raw.alias("raw"))
+    def _note(
+        self, rule: FieldRule, present: pl.Series, number: pl.Series, objections: Sequence[Objection]
+    ) -> pl.DataFrame:
+        found = number.to_numpy()
+        places = np.flatnonzero(present.to_numpy() & ~np.isnan(found))
+        told = [objections[int(objection)] for objection in found[places]]
+        raws = [self.live[column][places] for column in rule.sources]
+        raw = raws[0]
+        for source, other in enumerate(raws[1:], 1):
+            raw = other.zip_with(pl.Series([objection.source == source for objection in told]), raw)
+        return pl.DataFrame(
+            [
+                pl.Series("place", places, dtype=pl.UInt32),
+                pl.Series("column", [rule.sources[objection.source] for objection in told], dtype=pl.String),
+                pl.Series(CAUSE, [objection.cause for objection in told], dtype=pl.String),
+                raw.alias("raw"),
+            ]
         )
 
     def blocking_cause(self) -> pl.Series:
@@ -123,18 +100,58 @@ class Reading:
         )
 
 
+def read_rows(compiled: Compiled, live: pl.DataFrame, lane: Lane) -> Reading:
+    """Read the fields that lenses answer, and note what would be lost on the way back."""
+    board = come_and_go(compiled.lenses, live, lane).with_columns(
+        expression for part in compiled.parts for expression in _judge(part)
+    )
+    reading = Reading(live)
+    for part in compiled.parts:
+        reading.take(part, board)
+    return reading
+
+
+def _judge(part: PartPlan) -> list[pl.Expr]:
+    """Tell which rows have a part, and which of its source columns would lose their text on the way back."""
+    when = part.rule.when
+    present = holds(when) if when else pl.lit(value=True)
+    lost = []
+    for plan in part.fields:
+        match plan:
+            case LensPlan():
+                lost += [_lost_by_lens(plan, column, None if when is None else present) for column in plan.owned]
+            case ReferencePlan():
+                comes_back = plan.key().is_not_null() & present
+                lost += [(pl.col(column).is_not_null() & ~comes_back).alias(_lost(column)) for column in plan.owned]
+            case SiblingPlan():
+                pass
+            case _:
+                assert_never(plan)
+    return [present.alias(_present(part)), *lost]
+
+
+def _lost_by_lens(plan: LensPlan, column: str, present: pl.Expr | None) -> pl.Expr:
+    lost = pl.col(plan.losses[plan.rule.sources.index(column)])
+    if present is not None:
+        lost = (present & lost) | (~present & pl.col(column).is_not_null())
+    return lost.alias(_lost(column))
+
+
+def _present(part: PartPlan) -> str:
+    return f"has {part.rule.name}"
+
+
+def _lost(column: str) -> str:
+    return f"loses {column}"
+
+
 def lost_name(number: int) -> str:
     """Name the column that tells whether a source column's raw text would be lost."""
     return f"lost{number}"
 
 
 def there_and_back(plan: LensPlan, raws: pl.DataFrame) -> pl.DataFrame:
-    """Read raw columns, write them again, and tell for each of them whether its raw text would be lost."""
-    read = plan.read(raws)
-    written = plan.write(read)
-    held_back = read[CAUSE].is_not_null() | read[EVENT].is_not_null() | written[REFUSED].is_not_null()
-    lost = [
-        (held_back | written[raw_name(number)].ne_missing(raws[column])).alias(lost_name(number))
-        for number, column in enumerate(plan.rule.sources)
-    ]
-    return read.with_columns(lost)
+    """Read raw columns by themselves, write them again, and tell for each whether its raw text would be lost."""
+    board = plan.silence(plan.round_trip.run(raws))
+    lost = (pl.col(name).alias(lost_name(number)) for number, name in enumerate(plan.losses))
+    return plan.tell(board).hstack(board.select(*lost))

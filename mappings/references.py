@@ -8,7 +8,7 @@ from mappings.plans import ReferencePlan
 
 def find_keys(ids: pl.Series, keys_by_id: pl.DataFrame | None) -> pl.Series:
     """Give the legacy key of each identifier, null where none is known."""
-    if keys_by_id is None:
+    if keys_by_id is None or ids.null_count() == len(ids):
         return pl.repeat(None, len(ids), dtype=pl.String, eager=True)
     known = keys_by_id.select("id", pl.col("key").cast(pl.String)).unique("id")
     return pl.DataFrame({"id": ids}).join(known, on="id", how="left", maintain_order="left")["key"]

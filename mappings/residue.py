@@ -7,8 +7,10 @@ column in the ruleset, which therefore may only grow at its end.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
@@ -19,45 +21,49 @@ BASE = 64
 ZERO = ord("0")
 LONGEST_CELL = BASE**4 - 1
 
+Numbers = npt.NDArray[np.int64]
+Booleans = npt.NDArray[np.bool_]
+
 
 def pack(cells: Mapping[int, pl.Series], kept: Mapping[int, pl.Series], *, height: int) -> pl.Series:
     """Pack, row by row, the raw texts of each field where `kept` is true; a row that keeps nothing has no residue."""
-    texts, rows = [], []
+    texts, rows, fields = [], [], []
     for number in sorted(cells):
-        chosen = kept[number].arg_true()
+        chosen = kept[number].to_numpy().nonzero()[0]
         if len(chosen):
-            texts.append(_write_cells(cells[number].gather(chosen), number))
-            rows.append(chosen.to_numpy())
+            texts.append(cells[number][chosen].alias("raw"))
+            rows.append(chosen)
+            fields.append(np.full(len(chosen), number))
     if not rows:
         return pl.Series("residue", [None] * height, dtype=pl.Binary)
     place = np.concatenate(rows)
     order = np.argsort(place, kind="stable")
-    return _merge_neighbours(pl.concat(texts).gather(order), np.bincount(place, minlength=height))
+    written = _write_cells(pl.concat(texts)[order], np.concatenate(fields)[order])
+    return _merge_neighbours(written, np.bincount(place, minlength=height))
 
 
-def _write_cells(raw: pl.Series, number: int) -> pl.Series:
-    text = pl.col("raw")
-    size = text.str.len_bytes().fill_null(0)
-    if (raw.str.len_bytes() > LONGEST_CELL).any():
-        raise ConservationBroken("a cell is too long to be kept as residue; nothing was written", field=number)
-    header = [pl.lit(_digit(number // BASE) + _digit(number % BASE))]
-    header += [pl.when(text.is_null()).then(pl.lit("N")).otherwise(pl.lit("T"))]
-    header += [_character(size // BASE**power % BASE) for power in (3, 2, 1, 0)]
-    return raw.alias("raw").to_frame().select(pl.concat_str([*header, text.fill_null("")])).to_series()
+def _write_cells(raws: pl.Series, fields: Numbers) -> pl.Series:
+    measured = raws.to_frame().select(
+        pl.col("raw").str.len_bytes().fill_null(0).cast(pl.Int64).alias("size"),
+        pl.col("raw").is_null().alias("is_null"),
+    )
+    size = measured["size"].to_numpy()
+    if (size > LONGEST_CELL).any():
+        field = int(fields[size.argmax()])
+        raise ConservationBroken("a cell is too long to be kept as residue; nothing was written", field=field)
+    header = np.empty((len(raws), HEADER), np.uint8)
+    header[:, 0], header[:, 1] = ZERO + fields // BASE, ZERO + fields % BASE
+    header[:, 2] = np.where(measured["is_null"].to_numpy(), ord("N"), ord("T"))
+    for place, power in enumerate((3, 2, 1, 0), 3):
+        header[:, place] = ZERO + size // BASE**power % BASE
+    starts = np.arange(len(raws) + 1) * HEADER
+    headers = pa.LargeStringArray.from_buffers(len(raws), pa.py_buffer(starts), pa.py_buffer(header))
+    return pl.DataFrame([pl.Series("header", headers), raws]).select(
+        pl.concat_str(["header", pl.col("raw").fill_null("")])
+    )["header"]
 
 
-def _digit(value: int) -> str:
-    return chr(ZERO + value)
-
-
-_DIGITS = pl.Series("digits", [_digit(value) for value in range(BASE)])
-
-
-def _character(value: pl.Expr) -> pl.Expr:
-    return pl.lit(_DIGITS).gather(value)
-
-
-def _merge_neighbours(cells: pl.Series, counts: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> pl.Series:
+def _merge_neighbours(cells: pl.Series, counts: Numbers) -> pl.Series:
     """Make one binary value of the cells of each row: the same bytes, with fewer offsets."""
     texts = cells.to_arrow(compat_level=pl.CompatLevel.oldest())
     _, offsets, content = texts.buffers()
@@ -74,52 +80,85 @@ def _merge_neighbours(cells: pl.Series, counts: "np.ndarray[tuple[int], np.dtype
 
 def unpack(residue: pl.Series, fields: Sequence[int]) -> dict[int, pl.DataFrame]:
     """Read the cells of the asked fields: `kept` says whether the row kept one, `raw` is its text or null."""
-    height = len(residue)
-    cells = _find_cells(residue)
+    found = _find_cells(residue)
+    nothing = pl.Series("raw", dtype=pl.String).extend_constant(None, len(residue))
     frames = {}
     for number in fields:
-        found = cells.filter(pl.col("field") == number)
-        frames[number] = (
-            pl.DataFrame({"row": pl.Series(np.arange(height), dtype=pl.Int64)})
-            .join(found, on="row", how="left", maintain_order="left", validate="1:1")
-            .select(pl.col("field").is_not_null().alias("kept"), pl.col("raw"))
-        )
+        of_field = np.flatnonzero(found.fields == number)
+        place = np.full(len(residue), -1)
+        place[found.rows[of_field]] = of_field
+        kept = place >= 0
+        raw = found.texts[_with_nulls(place, kept)] if len(of_field) else nothing
+        frames[number] = pl.DataFrame([pl.Series("kept", kept), raw])
     return frames
 
 
-def _find_cells(residue: pl.Series) -> pl.DataFrame:
+def _with_nulls(numbers: Numbers, known: Booleans) -> pl.Series:
+    """Give numbers, null where they are not known; Arrow's own mask would import pandas."""
+    validity = pa.py_buffer(np.packbits(known, bitorder="little"))
+    return pl.Series(pa.Array.from_buffers(pa.int64(), len(numbers), [validity, pa.py_buffer(numbers)]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """The cells of many rows, in the order of their bytes."""
+
+    rows: Numbers
+    fields: Numbers
+    texts: pl.Series
+
+
+def _find_cells(residue: pl.Series) -> _Cells:
     """Walk all residues at once, one cell of each row at a time."""
-    remaining = pl.DataFrame({"row": np.arange(len(residue)), "residue": residue}).drop_nulls("residue")
-    remaining = remaining.with_columns(position=pl.lit(0, dtype=pl.Int64))
-    found = [pl.DataFrame(schema={"row": pl.Int64, "field": pl.Int64, "raw": pl.String})]
-    while not remaining.is_empty():
-        header = _read_headers(remaining)
-        step = remaining.with_columns(header)
-        end = pl.col("position") + HEADER + pl.col("size")
-        text = pl.col("residue").bin.slice(pl.col("position") + HEADER, pl.col("size"))
-        raw = pl.when(pl.col("is_text")).then(text)
-        found.append(step.select("row", "field", raw.cast(pl.String).alias("raw")))
-        remaining = step.filter(end < pl.col("residue").bin.size()).select("row", "residue", end.alias("position"))
-        if (step.select(end > pl.col("residue").bin.size()).to_series()).any():
-            raise _unreadable(step.height)
-    return pl.concat(found)
+    written = residue.to_arrow(compat_level=pl.CompatLevel.oldest())
+    offsets = np.frombuffer(written.buffers()[1], np.int64, len(written) + 1 + written.offset)[written.offset :]
+    content = np.frombuffer(written.buffers()[2] or b"", np.uint8)
+    rows = np.flatnonzero(residue.is_not_null().to_numpy() & (np.diff(offsets) > 0))
+    position, end = offsets[rows], offsets[rows + 1]
+    steps = []
+    while len(rows):
+        if (position + HEADER > end).any():
+            raise _unreadable(len(residue))
+        field, size, is_text = _read_headers(content[position[:, None] + np.arange(HEADER)])
+        start = position + HEADER
+        position = start + size
+        if (position > end).any():
+            raise _unreadable(len(residue))
+        steps.append((rows, field, start, size, is_text))
+        more = position < end
+        rows, position, end = rows[more], position[more], end[more]
+    return _gather_cells(written.buffers()[2], steps, rows_in_all=len(residue))
 
 
-def _read_headers(remaining: pl.DataFrame) -> pl.DataFrame:
-    header = remaining.select(pl.col("residue").bin.slice(pl.col("position"), HEADER)).to_series()
-    if (header.bin.size() != HEADER).any():
-        raise _unreadable(remaining.height)
-    written = header.to_arrow(compat_level=pl.CompatLevel.oldest())
-    start = np.frombuffer(written.buffers()[1], np.int64)[written.offset]
-    content = np.frombuffer(written.buffers()[2], np.uint8)[start : start + HEADER * len(header)]
-    bytes_of = content.reshape(-1, HEADER)
-    digits = bytes_of.astype(np.int64) - ZERO
-    is_text = bytes_of[:, 2] == ord("T")
+def _gather_cells(content: pa.Buffer | None, steps: Sequence[tuple[Numbers, ...]], *, rows_in_all: int) -> _Cells:
+    """Put the cells found in order; their texts are the bytes they lie in, every second piece of them a header."""
+    if not steps:
+        nothing = np.empty(0, np.int64)
+        return _Cells(nothing, nothing, pl.Series("raw", dtype=pl.String))
+    rows, fields, start, size, is_text = (np.concatenate(column) for column in zip(*steps, strict=True))
+    told = np.sort(rows * BASE**2 + fields)
+    if (told[1:] == told[:-1]).any():  # one column twice in one row
+        raise _unreadable(rows_in_all)
+    order = np.argsort(start, kind="stable")
+    borders = np.stack([start, start + size], axis=1)[order].ravel()
+    known = np.stack([is_text, np.zeros_like(is_text)], axis=1)[order].ravel()[:-1]
+    pieces = pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(),
+        len(borders) - 1,
+        [pa.py_buffer(np.packbits(known, bitorder="little")), pa.py_buffer(np.ascontiguousarray(borders)), content],
+    )
+    texts = pl.Series("raw", pieces).gather_every(2).cast(pl.String)
+    return _Cells(rows[order], fields[order], texts)
+
+
+def _read_headers(header: "np.ndarray[tuple[int, int], np.dtype[np.uint8]]") -> tuple[Numbers, Numbers, Numbers]:
+    digits = header.astype(np.int64) - ZERO
+    is_text = header[:, 2] == ord("T")
     numeric = np.delete(digits, 2, axis=1)
-    if not (is_text | (bytes_of[:, 2] == ord("N"))).all() or (numeric < 0).any() or (numeric >= BASE).any():
-        raise _unreadable(remaining.height)
+    if not (is_text | (header[:, 2] == ord("N"))).all() or (numeric < 0).any() or (numeric >= BASE).any():
+        raise _unreadable(len(header))
     size = digits[:, 3] * BASE**3 + digits[:, 4] * BASE**2 + digits[:, 5] * BASE + digits[:, 6]
-    return pl.DataFrame({"field": digits[:, 0] * BASE + digits[:, 1], "size": size, "is_text": is_text})
+    return digits[:, 0] * BASE + digits[:, 1], size, is_text
 
 
 def _unreadable(rows: int) -> ConservationBroken:

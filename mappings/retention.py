@@ -120,6 +120,29 @@ def retention_until(
     return longest(decisions)
 
 
+def prolonged(dated: Sequence[tuple[date | None, RetentionDecision]]) -> list[RetentionDecision]:
+    """Prolong the terms of one suspect's offences, each given with the day it was recorded, in the same order.
+
+    A new offence recorded before the longest term so far has ended prolongs all of them to the longest
+    (CPP R. 40-27); one recorded later begins anew. What has no day, or no term, neither prolongs nor is prolonged.
+    """
+    answers = [decision for _, decision in dated]
+    known = sorted(
+        (day, place) for place, (day, decision) in enumerate(dated) if day is not None and decision.until is not None
+    )
+    chain: list[int] = []
+    ends = RetentionDecision(None, None)
+    for day, place in [*known, (date.max, -1)]:
+        if chain and (place < 0 or ends.until is None or day > ends.until):
+            for one in chain:
+                answers[one] = ends
+            chain, ends = [], RetentionDecision(None, None)
+        if place >= 0:
+            chain.append(place)
+            ends = longest([ends, answers[place]])
+    return answers
+
+
 def longest(decisions: Iterable[RetentionDecision]) -> RetentionDecision:
     """Give the decision that keeps longest: a person with several offences is kept for the longest term."""
     known = [one for one in decisions if one.until is not None]

@@ -1,22 +1,22 @@
 """Rule files become rulesets: read, checked at the border with file:line:column, then trusted inside."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from banyan.errors import RulesetError
+from mappings.code_map_files import CODE_MAPS_FILE, read_code_maps
 from mappings.conditions import read_condition
 from mappings.crosschecks import check_book
 from mappings.diagnostics import Diagnostic, Diagnostics, DiagnosticSeverity, suggest
-from mappings.documents import RulesetDocument, parse_code_maps, parse_ruleset
+from mappings.documents import RulesetDocument, parse_ruleset
 from mappings.fates import find_uses
 from mappings.filters import FilterReader
-from mappings.model import CodeMap, Mark, PartRule, RuleBook, Ruleset
+from mappings.model import Deviation, Mark, PartRule, RuleBook, Ruleset
+from mappings.overlays import Overlay, read_overlay
 from mappings.parts import PartReader
-from mappings.seal import seal_book, seal_ruleset
+from mappings.seal import seal_book, seal_ruleset, used_code_maps
 from mappings.write_once import check_medium_columns, check_shared
 from mappings.yaml_nodes import YamlFile, read_yaml
-
-CODE_MAPS_FILE = "code_maps.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +27,20 @@ class ReadRules:
     diagnostics: tuple[Diagnostic, ...] = field(default=())
 
 
-def load_rulebook(directory: Path) -> RuleBook:
-    """Read all rules of a legacy system, or refuse them at the first wrong place."""
-    read = read_rulebook(directory)
+def load_rulebook(directory: Path, *, department: str = "") -> RuleBook:
+    """Read all rules of a legacy system, as a department reads them, or refuse them at the first wrong place."""
+    read = read_rulebook(directory, department=department)
     if read.book is not None:
         return read.book
     errors = [one for one in read.diagnostics if one.severity is DiagnosticSeverity.ERROR]
     raise errors[0].as_error()
 
 
-def read_rulebook(directory: Path) -> ReadRules:
-    """Read all rules of a legacy system and every remark about them; refuses nothing by itself."""
+def read_rulebook(directory: Path, *, department: str = "") -> ReadRules:
+    """Read all rules of a legacy system and every remark about them; refuses nothing by itself.
+
+    With a department, its overlay is laid over the rules before they are checked.
+    """
     if not directory.is_dir():
         raise RulesetError(
             f"{directory} is not a directory of rules; nothing was read",
@@ -47,12 +50,13 @@ def read_rulebook(directory: Path) -> ReadRules:
             column=1,
         )
     found = Diagnostics()
-    code_maps = _read_code_maps(directory / CODE_MAPS_FILE, found)
+    overlay = read_overlay(directory, department, found)
+    code_maps = read_code_maps(directory, overlay, found)
     rulesets: dict[str, Ruleset] = {}
     for path in sorted(directory.glob("*.yaml")):
         if path.name == CODE_MAPS_FILE:
             continue
-        ruleset = _read_file(path, found)
+        ruleset = _read_file(path, overlay, found)
         if ruleset is None:
             continue
         if ruleset.table in rulesets:
@@ -63,13 +67,39 @@ def read_rulebook(directory: Path) -> ReadRules:
     if not rulesets and not found.has_errors:
         found.refuse(Mark(str(directory), 1, 1), "there is no rule here", "write one YAML file a table")
     _check_one_system(rulesets, found)
+    if overlay is not None and rulesets:
+        overlay.check(next(iter(rulesets.values())).system, sorted(rulesets))
     if not found.has_errors:
         check_book(rulesets, code_maps, found)
     if found.has_errors:
         return ReadRules(None, found.in_order())
-    sealed = {table: seal_ruleset(ruleset, code_maps) for table, ruleset in rulesets.items()}
+    deviations = () if overlay is None else tuple(sorted(overlay.deviations, key=lambda one: one.mark.line))
+    sealed = {
+        table: seal_ruleset(_named(ruleset, department, deviations), code_maps) for table, ruleset in rulesets.items()
+    }
     system = next(iter(sealed.values())).system
-    return ReadRules(seal_book(RuleBook(system, sealed, code_maps)), found.in_order())
+    book = RuleBook(system, sealed, code_maps, department=department, deviations=deviations)
+    return ReadRules(seal_book(book), found.in_order())
+
+
+def load_ruleset_file(path: Path, *, department: str = "") -> RuleBook:
+    """Read one rule file with the code maps beside it, or refuse it; what it says of other tables is not checked."""
+    found = Diagnostics()
+    overlay = read_overlay(path.parent, department, found)
+    code_maps = read_code_maps(path.parent, overlay, found)
+    ruleset = _read_file(path, overlay, found)
+    if ruleset is None or found.has_errors:
+        raise next(one for one in found.in_order() if one.severity is DiagnosticSeverity.ERROR).as_error()
+    sealed = seal_ruleset(ruleset, code_maps)
+    used = {name: code_maps[name] for name in sorted(used_code_maps(ruleset)) if name in code_maps}
+    return seal_book(RuleBook(ruleset.system, {ruleset.table: sealed}, used, department=department))
+
+
+def _named(ruleset: Ruleset, department: str, deviations: tuple[Deviation, ...]) -> Ruleset:
+    """Let the name of a ruleset that deviates say so, in every crosswalk row and in every report: `T_PROC@1+31`."""
+    subjects = {one.subject for one in deviations}
+    deviates = ruleset.table in subjects or bool(used_code_maps(ruleset) & subjects)
+    return replace(ruleset, rule_id=f"{ruleset.rule_id}+{department}") if deviates else ruleset
 
 
 def _check_one_system(rulesets: dict[str, Ruleset], found: Diagnostics) -> None:
@@ -83,42 +113,10 @@ def _check_one_system(rulesets: dict[str, Ruleset], found: Diagnostics) -> None:
             )
 
 
-def _read_code_maps(path: Path, found: Diagnostics) -> dict[str, CodeMap]:
-    if not path.exists():
-        return {}
+def _read_file(path: Path, overlay: Overlay | None, found: Diagnostics) -> Ruleset | None:
     file = read_yaml(path, found)
-    document = None if file is None else parse_code_maps(file, found)
-    if file is None or document is None:
-        return {}
-    code_maps: dict[str, CodeMap] = {}
-    for name, one in document.code_maps.items():
-        mark = file.key_mark(("code_maps", name))
-        code_maps[name] = CodeMap(name, one.entries, one.reverse_preferred, mark)
-        _check_reverse(file, code_maps[name], found)
-    return code_maps
-
-
-def _check_reverse(file: YamlFile, code_map: CodeMap, found: Diagnostics) -> None:
-    for canonical, source in code_map.reverse_preferred.items():
-        if code_map.entries.get(source) != canonical:
-            found.refuse(
-                file.value_mark(("code_maps", code_map.name, "reverse_preferred", canonical)),
-                f"source code {source} of {code_map.name} does not mean {canonical}",
-                "prefer a source code whose entry is that canonical code",
-            )
-    seen: dict[str, str] = {}
-    for source, canonical in code_map.entries.items():
-        if canonical in seen and canonical not in code_map.reverse_preferred:
-            found.refuse(
-                file.key_mark(("code_maps", code_map.name, "entries", source)),
-                f"source codes {seen[canonical]} and {source} both mean {canonical} in {code_map.name}",
-                f"say which one is written back: reverse_preferred: {{{canonical}: {seen[canonical]}}}",
-            )
-        seen.setdefault(canonical, source)
-
-
-def _read_file(path: Path, found: Diagnostics) -> Ruleset | None:
-    file = read_yaml(path, found)
+    if file is not None and overlay is not None:
+        overlay.lay_over_rule(file)
     document = None if file is None else parse_ruleset(file, found)
     if file is None or document is None:
         return None
@@ -135,6 +133,12 @@ class _RulesetReader:
     def read(self) -> Ruleset | None:
         document, file, found = self.document, self.file, self.found
         known_problems = len(found.found)
+        if document.draft is not None:
+            self.found.refuse(
+                file.key_mark(("draft",)),
+                f"the rule of {document.source.table} is a draft that nobody confirmed",
+                "read each guess, confirm or change it, then remove the line draft:",
+            )
         self._check_columns()
         check_medium_columns(file, document, found)
         source = document.source
@@ -164,6 +168,7 @@ class _RulesetReader:
             drop={column: one.legal_basis for column, one in document.drop.items()},
             side_effects=document.side_effects,
             write_once=source.write_once,
+            key_reuse=source.key_reuse,
             marks=self._marks(),
         )
 
@@ -183,9 +188,30 @@ class _RulesetReader:
                 self.found.refuse(mark, f"column {column} is listed twice", "list each source column once")
         for number, column in enumerate(self.document.source.key):
             self._check_known(column, self.file.value_mark(("source", "key", number)))
+        self._check_key_reuse()
         for section in ("residue_only", "drop", "side_effects"):
             for column in getattr(self.document, section):
                 self._check_known(column, self.file.key_mark((section, column)))
+
+    def _check_key_reuse(self) -> None:
+        source = self.document.source
+        for number, column in enumerate(source.key_reuse):
+            mark = self.file.value_mark(("source", "key_reuse", number))
+            self._check_known(column, mark)
+            if column in source.key:
+                self.found.refuse(
+                    mark, f"column {column} is the key itself", "name columns that change when the key is used again"
+                )
+            elif column in self.document.drop:
+                self.found.refuse(
+                    mark, f"column {column} is dropped", "what is not kept cannot tell that a key is used again"
+                )
+        if source.key_reuse and source.write_once:
+            self.found.refuse(
+                self.file.key_mark(("source", "key_reuse")),
+                "a file that is written once uses no key again",
+                "remove key_reuse, or write_once",
+            )
 
     def _check_known(self, column: str, mark: Mark) -> None:
         if column not in self.document.columns:

@@ -2,19 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mappings.catalogue import bind_parameters
-from mappings.model import CodeMap, FieldRule, FilterRule, PartRule, RuleBook, Ruleset
+from mappings.model import CodeMap, FieldRule, FilterRule, PartRule, ReadAs, RuleBook, Ruleset
 
 _FORM = "banyan-ruleset-1"
 
 
-def seal_ruleset(ruleset: Ruleset, code_maps: Mapping[str, CodeMap]) -> Ruleset:
-    """Give the ruleset with its digest; it moves with the rule and with the code maps it uses."""
+def seal_ruleset(ruleset: Ruleset, code_maps: Mapping[str, CodeMap], read_as: Sequence[ReadAs] = ()) -> Ruleset:
+    """Give the ruleset with its digest; it moves with the rule, its code maps, and what was decided about its texts."""
     used = {name: _code_map(code_maps[name]) for name in used_code_maps(ruleset) if name in code_maps}
-    return replace(ruleset, digest=_sha256([_FORM, _ruleset(ruleset), used]))
+    decided = [sorted([one.column, one.digest] for one in read_as)] if read_as else []
+    return replace(ruleset, digest=_sha256([_FORM, _ruleset(ruleset), used, *decided]))
 
 
 def seal_book(book: RuleBook) -> RuleBook:
@@ -53,6 +54,7 @@ def _ruleset(ruleset: Ruleset) -> dict[str, object]:
         "drop": dict(ruleset.drop),
         "side_effects": dict(ruleset.side_effects),
         **({"write_once": True} if ruleset.write_once else {}),
+        **({"key_reuse": list(ruleset.key_reuse)} if ruleset.key_reuse else {}),
     }
 
 
@@ -68,6 +70,7 @@ def _filter(rule: FilterRule) -> dict[str, object]:
         "condition": _text(rule.condition),
         "retention": None if retention is None else [list(retention.columns), retention.before],
         "parent": None if parent is None else [parent.table, parent.column],
+        **({"judged": True} if rule.judged else {}),
     }
 
 
@@ -82,6 +85,7 @@ def _part(part: PartRule) -> dict[str, object]:
         "constants": dict(part.constants),
         "fields": [_field(rule) for rule in part.fields],
         **({"share": list(part.share)} if part.share else {}),
+        **({"place": [part.place.group, part.place.number, part.place.count]} if part.place else {}),
     }
 
 

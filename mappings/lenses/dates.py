@@ -22,6 +22,7 @@ PARTIAL = "a partial date has no place here"
 MALFORMED = "not a date of the expected form"
 OUT_OF_YEARS = Degradation.NO_PLACE, "the year is not between 1000 and 9999"
 
+NUL = "\x00"
 _PARTS = ("YYYY", "MM", "DD")
 
 
@@ -48,6 +49,11 @@ class Mask:
         """Give the mask with each place filled by one digit."""
         return "".join(digit if place in "YMD" else place for place in self.text)
 
+    @property
+    def low_values(self) -> str:
+        """Give the field filled with the character NUL, as mainframe programs leave it."""
+        return NUL * len(self.text)
+
     def written(self, day: pl.Expr, *, month: str = "%m", day_of_month: str = "%d") -> pl.Expr:
         """Write a date under the mask; a part that is not known is given as zeros."""
         form = self.text.replace("%", "%%").replace("YYYY", "%Y")
@@ -62,6 +68,7 @@ def _spell(mask: str, digits: str) -> str:
 
 
 COMPACT = Mask("YYYYMMDD")
+ISO = Mask("YYYY-MM-DD")
 
 
 def real_day(year: pl.Expr, month: pl.Expr, day: pl.Expr) -> pl.Expr:
@@ -71,8 +78,8 @@ def real_day(year: pl.Expr, month: pl.Expr, day: pl.Expr) -> pl.Expr:
 
 
 def is_unknown(text: pl.Expr, mask: Mask) -> pl.Expr:
-    """Tell whether a date is one of the ways to say that it is not known."""
-    return text.is_in(["0", mask.filled("0"), mask.filled("9")])
+    """Tell whether a date is one of the ways to say that it is not known: zeros, nines, LOW-VALUES."""
+    return text.is_in(["0", mask.filled("0"), mask.filled("9"), mask.low_values])
 
 
 def out_of_years(day: pl.Expr) -> Refusal:
@@ -80,13 +87,14 @@ def out_of_years(day: pl.Expr) -> Refusal:
     return Refusal(~day.dt.year().is_between(1000, 9999), *OUT_OF_YEARS)
 
 
-def _day_forward(columns: Columns, setting: LensSetting) -> Forward:
+def whole_day(text: pl.Expr, mask: Mask) -> Forward:
+    """Read real days under a mask; what says that it is not known is null, what is partial is rejected."""
     steps = Steps()
-    text = steps.let("text", without_blanks(columns[0]))
-    well_formed = steps.let("well formed", text.str.contains(COMPACT.pattern))
-    year, month, day = (COMPACT.part(text, part) for part in _PARTS)
+    text = steps.let("text", text)
+    well_formed = steps.let("well formed", text.str.contains(mask.pattern))
+    year, month, day = (mask.part(text, part) for part in _PARTS)
     value = steps.let("day", pl.when(well_formed).then(real_day(year, month, day)))
-    absent = steps.let("absent", value.is_null() & ~is_unknown(text, COMPACT))
+    absent = steps.let("absent", value.is_null() & ~is_unknown(text, mask))
     return Forward(
         (value,),
         (
@@ -96,6 +104,10 @@ def _day_forward(columns: Columns, setting: LensSetting) -> Forward:
         ),
         steps=steps.taken,
     )
+
+
+def _day_forward(columns: Columns, setting: LensSetting) -> Forward:
+    return whole_day(without_blanks(columns[0]), COMPACT)
 
 
 def _day_backward(values: Columns, setting: LensSetting) -> Backward:
@@ -126,7 +138,7 @@ def _partial_forward(text: pl.Expr, mask: Mask) -> Forward:
         .then(pl.lit("DAY"))
     )
     return Forward(
-        (value, precision, pl.when(unknown | no_day).then(text)),
+        (value, precision, pl.when((unknown | no_day) & (text != mask.low_values)).then(text)),
         (
             Objection(~unknown & ~well_formed, MALFORMED),
             Objection(whole & value.is_null(), IMPOSSIBLE),
@@ -166,6 +178,14 @@ def _compact_partial_backward(values: Columns, setting: LensSetting) -> Backward
     return _partial_backward(values, COMPACT, unknown="0")
 
 
+def _zero_iso_forward(columns: Columns, setting: LensSetting) -> Forward:
+    return _partial_forward(without_blanks(columns[0]), ISO)
+
+
+def _zero_iso_backward(values: Columns, setting: LensSetting) -> Backward:
+    return _partial_backward(values, ISO, unknown=ISO.filled("0"))
+
+
 def _masked_partial_forward(columns: Columns, setting: LensSetting) -> Forward:
     return _partial_forward(without_blanks(columns[0]), Mask(setting.text("mask")))
 
@@ -175,6 +195,7 @@ def _masked_partial_backward(values: Columns, setting: LensSetting) -> Backward:
     return _partial_backward(values, mask, unknown=mask.filled("0"))
 
 
-DAY = Lens(_day_forward, _day_backward)
-PARTIAL_COMPACT = Lens(_compact_partial_forward, _compact_partial_backward)
-PARTIAL_MASKED = Lens(_masked_partial_forward, _masked_partial_backward)
+DAY = Lens(_day_forward, _day_backward, reads_nul=True)
+PARTIAL_COMPACT = Lens(_compact_partial_forward, _compact_partial_backward, reads_nul=True)
+PARTIAL_MASKED = Lens(_masked_partial_forward, _masked_partial_backward, reads_nul=True)
+ZERO_ISO = Lens(_zero_iso_forward, _zero_iso_backward, reads_nul=True)

@@ -1,9 +1,13 @@
 """Yes and no, under two texts of the old system."""
 
+from dataclasses import replace
+
 import polars as pl
 
 from mappings.lenses.lens import Backward, Columns, Forward, Lens, LensSetting, Objection
+from mappings.model import Scalar
 
+ACCESS: dict[str, Scalar] = {"yes": "-1", "no": "0"}
 UNKNOWN_FLAG = "neither yes nor no nor blank"
 
 
@@ -30,4 +34,13 @@ def _backward(values: Columns, setting: LensSetting) -> Backward:
     return Backward((pl.when(values[0]).then(yes).when(~values[0]).then(no),))
 
 
+def _access_forward(columns: Columns, setting: LensSetting) -> Forward:
+    return _forward(columns, replace(setting, parameters=ACCESS))
+
+
+def _access_backward(values: Columns, setting: LensSetting) -> Backward:
+    return _backward(values, replace(setting, parameters=ACCESS))
+
+
+ACCESS_FLAG = Lens(_access_forward, _access_backward)
 FLAG = Lens(_forward, _backward)

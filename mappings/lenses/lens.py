@@ -7,6 +7,7 @@ elementwise Polars expression, so that it gives the same answer on all rows or o
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import count
 
 import polars as pl
 
@@ -93,18 +94,27 @@ class Lens:
 
     forward: Callable[[Columns, LensSetting], Forward]
     backward: Callable[[Columns, LensSetting], Backward]
+    reads_nul: bool = False
+    """Whether the lens itself says what the character NUL means; a cell that holds it is rejected by others."""
+    is_dated: bool = False
+    """Whether it yields codes with the day on which they are looked up: it needs a code map behind it."""
+
+
+_numbers = count()
 
 
 class Steps:
     """Names what several expressions need, so that it is computed once and not once for each of them."""
 
     def __init__(self) -> None:
+        self._number = next(_numbers)
         self._expressions: list[pl.Expr] = []
 
     def let(self, name: str, expression: pl.Expr) -> pl.Expr:
-        """Compute an expression under a name that no legacy column can have, and give its column."""
-        self._expressions.append(expression.alias(f"let {name}"))
-        return pl.col(f"let {name}")
+        """Compute an expression under a name that no legacy column and no other field has, and give its column."""
+        unique = f"let {self._number} {name}"
+        self._expressions.append(expression.alias(unique))
+        return pl.col(unique)
 
     @property
     def taken(self) -> tuple[pl.Expr, ...]:

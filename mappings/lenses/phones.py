@@ -23,7 +23,7 @@ def _forward(columns: Columns, setting: LensSetting) -> Forward:
     bare = steps.let("bare", raw.str.replace_many(_PUNCTUATION, [""] * len(_PUNCTUATION), leftmost=True))
     plus = pl.concat_str([pl.lit("+"), bare.str.slice(2)])
     digits = steps.let("digits", pl.when(bare.str.starts_with("00")).then(plus).otherwise(bare))
-    home = steps.let("home", digits.str.extract(r"^(?:0|\+330?)([1-9][0-9]{8})$"))
+    home = steps.let("home", digits.str.extract(r"^(?:0|\+330?)?([1-9][0-9]{8})$"))
     start = steps.let("start", home.str.head(3))
     prefix = start.replace_strict(_PREFIXES, default="33", return_dtype=pl.String)
     country = start.replace_strict(_COUNTRIES, default="FRA", return_dtype=pl.String)
@@ -49,4 +49,23 @@ def _backward(values: Columns, setting: LensSetting) -> Backward:
     return Backward((values[0],), (longer_than(values[0], setting.number("max")),))
 
 
+NUMBER = r"(?:\+33|0033|0)[ .]?(?:\(0\))?[ .]?[1-9](?:[ ./-]?[0-9]{2}){4}"
+"""A French number inside a longer text."""
+
+
+def _each_forward(columns: Columns, setting: LensSetting) -> Forward:
+    """Read one of the numbers that a field holds; a field with one number or none is read whole, in its first place."""
+    place = setting.number("place")
+    if place < 1:
+        raise ValueError("the first place is 1")
+    steps = Steps()
+    found = steps.let("numbers", columns[0].str.extract_all(NUMBER))
+    several = found.list.len() > 1
+    whole = columns[0] if place == 1 else pl.lit(None, dtype=pl.String)
+    one = steps.let("one", pl.when(several).then(found.list.get(place - 1, null_on_oob=True)).otherwise(whole))
+    read = _forward((one,), setting)
+    return Forward(read.values, (), (), (*steps.taken, *read.steps))
+
+
+EACH = Lens(_each_forward, _backward)
 FRENCH = Lens(_forward, _backward)

@@ -1,25 +1,37 @@
 """One lens at a time on the bench: a ruleset with a single field, and what to feed it."""
 
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 
 import polars as pl
 from hypothesis import strategies as st
 
+from banyan.canonical.model import TABLES
 from banyan.departments import Domain
 from mappings.catalogue import bind_parameters
 from mappings.compile import compile_ruleset
 from mappings.model import CodeMap, FieldRule, LensCall, PartRule, RuleBook, Ruleset
 from mappings.outcomes import MapContext
 from mappings.plans import raw_name, value_name
-from tests.mappings.reference_lenses import LENSES, Refused, Rejected
+from tests.mappings.lens_case import (
+    AMOUNTS,
+    NOISES,
+    WORDS,
+    Case,
+    amount_text,
+    implied_text,
+    one,
+    padded,
+)
+from tests.mappings.lens_cases_dates import DATE_CASES
+from tests.mappings.lens_cases_texts import COMMUNE, MORE_DIRTY, TEXT_CASES, UNIT
+from tests.mappings.reference import RANGES
+from tests.mappings.reference_lenses import LENSES, NUL_READERS, Refused, Rejected
 
 ZONE = "Europe/Paris"
 CONTEXT = MapContext("38", "ORION", ZONE, b"0" * 32, date(2026, 1, 1))
 SEX = CodeMap("SEX", {"M": "M", "F": "F", "1": "M", "2": "F"}, {"M": "M", "F": "F"})
 
-NOISE = "aéZ 0129/.,-+()OI\u00a0'"
 DIRTY = [
     None, "", " ", "    ", "0", "00000000", "99999999", "19560000", "19560300", "19800231", "19561300", "19560003",
     "20190331", "20191027", "2019033", "08991231", "0230", "0245", "2400", "1430", "14:3", "DURAND EP. MARTIN",
@@ -29,75 +41,16 @@ DIRTY = [
     "O", "N", "o", "X", "1 234,50", "1234.5",
     "1.234,50", "12,34567", "-0,5", "99999999999999999", "007", "-3", "+4", "12345678901234567890", "00123/2019  ",
     "31/02/1980", "00/03/1956", "00/00/0000", "12/03/1956", "12-03-1956", "é" * 50, "M", "1", "M ", "a\x00b",
-    "１９８０", "\u202f12",
+    "１９８０", "\u202f12", "2019-03-31", "2019-02-29", "2019-03-00", "2019-00-00", "0000-00-00", "0999-01-01",
+    "0000-00-00 00:00:00", "2019-03-31 02:30:00", "2019-10-27 02:30:15", "2019-07-01 14:30:59", "2019-07-01 24:00:00",
+    "2019-07-01 14:60:00", "2019-07-01 14:30", "2019-13-01 00:00:00", "2019-07-01T14:30:00", "43466", "43466.0",
+    "43466.5104166667", "43466.9999999999", "-1", "-1.25", "0.5", "-328716", "-330000", "2958465", "2958466", "43555.1",
+    "1e5", "119366", "120366", "119000", "150000", "200001", "\x00" * 6, "\x00" * 8, "\x00" * 10, "\x00" * 19,
+    "31/12/29", "31/12/30", "29/02/00", "00/00/00", "31/02/80", "1/2/80", "-1 ", " 0", "99/99/99", "9999-99-99",
 ]  # fmt: skip
+DIRTY += MORE_DIRTY
 """What old systems really hold, and worse."""
-
-DAYS = st.dates(date(1000, 1, 1), date(9999, 12, 31))
-NOISES = st.none() | st.text(NOISE)
-WORDS = st.text("ABCÉ'-", min_size=1, max_size=6)
-MINUTES = st.datetimes(datetime(1990, 1, 1), datetime(2037, 12, 31), timezones=st.just(UTC)).map(
-    lambda instant: instant.replace(second=0, microsecond=0)
-)
-AMOUNTS = st.integers(-(10**7), 10**7).map(lambda cents: Decimal(cents).scaleb(-2))
-
-
-@dataclass(frozen=True)
-class Case:
-    """One lens with its parameters, texts of its domain, and canonical values that the old system can hold."""
-
-    name: str
-    call: LensCall | None
-    table: str
-    to: tuple[str, ...]
-    domain: st.SearchStrategy
-    values: st.SearchStrategy
-    sources: tuple[str, ...] = ("a",)
-    code_map: str | None = None
-
-    def __str__(self):
-        return self.name
-
-
-def one(strategy):
-    return strategy.map(lambda value: (value,))
-
-
-def padded(size):
-    return st.text("ABC1 ", min_size=1, max_size=size).map(lambda text: text.ljust(size)).filter(str.strip)
-
-
-def amount_text(value):
-    text = f"{abs(value):,.2f}".replace(",", " ").replace(".", ",")
-    return text if value >= 0 else f"-{text}"
-
-
-def implied_text(value):
-    return str(int(value.scaleb(2)))
-
-
-PARTIAL = ("birth_date", "birth_date_precision_code", "birth_date_text")
-PRECISE = st.one_of(
-    DAYS.map(lambda day: (day, "DAY", None)),
-    DAYS.map(lambda day: (day.replace(day=1), "MONTH", None)),
-    DAYS.map(lambda day: (day.replace(month=1, day=1), "YEAR", None)),
-    st.sampled_from([(None, "UNKNOWN", None), (None, None, None)]),
-)
-DATE_TEXTS = st.one_of(
-    DAYS.map(lambda day: f"{day.year:04}{day:%m%d}"),
-    DAYS.map(lambda day: f"{day.year:04}{day:%m}00"),
-    DAYS.map(lambda day: f"{day.year:04}0000"),
-    st.sampled_from([None, "0"]),
-)
-LOCAL_TEXTS = st.dates(date(1990, 1, 1), date(2037, 12, 31)).flatmap(
-    lambda day: st.sampled_from([(f"{day:%Y%m%d}", "1430"), (f"{day:%Y%m%d}", "    "), ("0", "    ")])
-)
-INSTANTS = st.one_of(
-    MINUTES.filter(lambda instant: not (instant.month in (10, 11, 3, 4) and instant.hour < 6)).map(
-        lambda instant: (instant, "MINUTE")
-    ),
-    st.sampled_from([(datetime(2019, 5, 31, 22, tzinfo=UTC), "DAY"), (None, "UNKNOWN"), (None, None)]),
-)
+CODE_MAPS = {"SEX": SEX, "UNIT": UNIT, "COMMUNE": COMMUNE}
 
 CASES = (
     Case("verbatim", None, "item", ("description",), one(NOISES), one(NOISES)),
@@ -126,32 +79,6 @@ CASES = (
         ("given_names",),
         one(st.lists(WORDS, min_size=1, max_size=2).map(" ".join)),
         one(st.none() | WORDS),
-    ),
-    Case(
-        "day",
-        LensCall("date.yyyymmdd"),
-        "case_file",
-        ("closed_on",),
-        one(st.none() | DAYS.map(lambda day: f"{day.year:04}{day:%m%d}")),
-        one(st.none() | DAYS),
-    ),
-    Case("partial", LensCall("date.partial_yyyymmdd"), "person_identity", PARTIAL, one(DATE_TEXTS), PRECISE),
-    Case(
-        "masked",
-        LensCall("date.partial", ("DD/MM/YYYY",)),
-        "person_identity",
-        PARTIAL,
-        one(DAYS.map(lambda day: f"{day:%d/%m}/{day.year:04}")),
-        PRECISE,
-    ),
-    Case(
-        "local",
-        LensCall("instant.local"),
-        "incident",
-        ("occurred_from", "occurred_precision_code"),
-        LOCAL_TEXTS,
-        INSTANTS,
-        ("a", "b"),
     ),
     Case(
         "integer",
@@ -267,6 +194,8 @@ CASES = (
         one(NOISES),
         one(NOISES).map(lambda v: (*v, None)),
     ),
+    *DATE_CASES,
+    *TEXT_CASES,
 )
 
 
@@ -276,7 +205,7 @@ def plan_of(case):
         "BENCH@1", 1, "ORION", "t_bench", ("k",), ("k", *case.sources),
         (PartRule("main", case.table, Domain.CASES, main=True, fields=(rule,)),),
     )  # fmt: skip
-    book = RuleBook("ORION", {"t_bench": ruleset}, {"SEX": SEX})
+    book = RuleBook("ORION", {"t_bench": ruleset}, CODE_MAPS)
     return compile_ruleset(ruleset, book, CONTEXT).parts[0].fields[0]
 
 
@@ -301,15 +230,33 @@ def oracle(case):
     return LENSES[case.call.name if case.call else "verbatim"]
 
 
+def reads_nul(case):
+    return case.call is not None and case.call.name in NUL_READERS
+
+
 def code_map_of(case):
-    return SEX if case.code_map or (case.call and case.call.name == "code") else None
+    return CODE_MAPS[case.code_map] if case.code_map else SEX if case.call and case.call.name == "code" else None
+
+
+def means(code_map, text):
+    """Give what a code means, on its day where it has one: the last entry that has begun."""
+    code, sign, day = text.partition("@") if any("@" in key for key in code_map.entries) else (text, "", "")
+    begun = sorted(
+        (key.partition("@")[2], value) for key, value in code_map.entries.items() if key.split("@")[0] == code
+    )
+    known = [value for start, value in begun if not start or not sign or day >= start]
+    return known[-1] if known else None
+
+
+def source_of(code_map, code):
+    return code_map.backward()[code].partition("@")[0]
 
 
 def reference_read(case, raws):
     """Read one row as the oracle does: values, rejection, event."""
     nothing = (None,) * len(case.to)
     for number, raw in enumerate(raws):
-        if raw is not None and "\x00" in raw:
+        if raw is not None and "\x00" in raw and not reads_nul(case):
             return nothing, ("holds the character NUL, which no canonical text can hold", number), None
     try:
         values, event = oracle(case)[0](raws, parameters_of(case))
@@ -317,10 +264,11 @@ def reference_read(case, raws):
         return nothing, (rejection.cause, rejection.source), None
     code_map = code_map_of(case)
     if code_map and values[0] is not None:
-        if values[0] not in code_map.entries:
+        if means(code_map, values[0]) is None:
             return nothing, ("a code that the code map does not know", 0), None
-        values = (code_map.entries[values[0]], *values[1:])
-    if case.name == "integer" and values[0] is not None and not -32768 <= values[0] <= 32767:
+        values = (means(code_map, values[0]), *values[1:])
+    limit = RANGES.get(TABLES[case.table].column(case.to[0]).kind)
+    if limit and values[0] is not None and not -limit <= values[0] < limit:
         return nothing, ("outside the range of the canonical column", 0), None
     return values[: len(case.to)], None, event
 
@@ -332,7 +280,7 @@ def reference_write(case, values):
         if code_map and values[0] is not None:
             if values[0] not in code_map.backward():
                 return "UNKNOWN_CODE"
-            values = (code_map.backward()[values[0]], *values[1:])
+            values = (source_of(code_map, values[0]), *values[1:])
         return oracle(case)[1](values, parameters_of(case))
     except Refused as refusal:
         return refusal.kind

@@ -1,53 +1,10 @@
 """The lenses once more, one value at a time, in plain Python: what the vectorised ones must agree with."""
 
 import re
-from datetime import UTC, date, datetime
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
-CAUSES = {
-    "impossible": "not a day of the calendar",
-    "partial": "a partial date has no place here",
-    "malformed": "not a date of the expected form",
-    "hour": "not an hour of the day",
-    "hour alone": "an hour without its day",
-    "skipped": "an hour that the change of clock skipped",
-    "twice": "an hour that the change of clock told twice; the earlier instant was taken",
-    "whole": "not a whole number",
-    "amount": "not an amount with at most four decimals",
-    "digits": "not a number made of digits alone",
-    "great": "too great for the canonical number",
-    "flag": "neither yes nor no nor blank",
-    "code": "not a whole number that can be a code",
-    "separator": "holds the separator of the code it is part of",
-}
-
-
-class Rejected(Exception):
-    def __init__(self, cause, source=0):
-        super().__init__(cause)
-        self.cause, self.source = CAUSES[cause], source
-
-
-class Refused(Exception):
-    def __init__(self, kind):
-        super().__init__(kind)
-        self.kind = kind
-
-
-def blank_to_null(text):
-    return text if text else None
-
-
-def trimmed(text):
-    return None if text is None else blank_to_null(text.strip(" "))
-
-
-def bounded(text, size):
-    if text is not None and len(text) > size:
-        raise Refused("TOO_LONG")
-    return text
-
+from tests.mappings import reference_dates, reference_texts
+from tests.mappings.reference_words import CAUSES, NUL_READERS, Refused, Rejected, blank_to_null, bounded, trimmed
 
 # -- texts and names --------------------------------------------------------------------------------------------
 
@@ -79,115 +36,6 @@ def use_name_backward(values, p):
 
 def given_forward(raws, p):
     return (None if raws[0] is None else trimmed(re.sub(" {2,}", " ", raws[0])),), None
-
-
-# -- dates and instants -----------------------------------------------------------------------------------------
-
-
-def real_day(year, month, day):
-    try:
-        return date(int(year), int(month), int(day)) if int(year) >= 1000 else None
-    except ValueError:
-        return None
-
-
-def cut(text, mask):
-    pattern = "".join(re.escape(c) if not c.isalpha() else c for c in mask)
-    for part in ("YYYY", "MM", "DD"):
-        pattern = pattern.replace(part, f"(?P<{part}>[0-9]{{{len(part)}}})")
-    return re.fullmatch(pattern, text)
-
-
-def is_unknown(text, mask):
-    return text in ("0", re.sub("[YMD]", "0", mask), re.sub("[YMD]", "9", mask))
-
-
-def day_forward(raws, p):
-    text = trimmed(raws[0])
-    if text is None or is_unknown(text, "YYYYMMDD"):
-        return (None,), None
-    found = cut(text, "YYYYMMDD")
-    if not found:
-        raise Rejected("malformed")
-    if "00" in (found["MM"], found["DD"]):
-        raise Rejected("partial")
-    day = real_day(found["YYYY"], found["MM"], found["DD"])
-    if day is None:
-        raise Rejected("impossible")
-    return (day,), None
-
-
-def with_years(day):
-    if day is not None and day.year < 1000:
-        raise Refused("NO_PLACE")
-    return day
-
-
-def day_backward(values, p):
-    return (None if with_years(values[0]) is None else values[0].strftime("%Y%m%d"),)
-
-
-def partial_forward(raws, p):
-    mask, text = p.get("mask", "YYYYMMDD"), trimmed(raws[0])
-    if text is None:
-        return (None, None, None), None
-    if is_unknown(text, mask):
-        return (None, "UNKNOWN", text), None
-    found = cut(text, mask)
-    if not found:
-        raise Rejected("malformed")
-    year, month, day = found["YYYY"], found["MM"], found["DD"]
-    precision = "DAY" if day != "00" else "MONTH" if month != "00" else "YEAR"
-    value = real_day(year, "01" if precision == "YEAR" else month, "01" if precision != "DAY" else day)
-    if value is None:
-        raise Rejected("impossible")
-    return (value, precision, text if precision != "DAY" else None), None
-
-
-def partial_backward(values, p):
-    mask = p.get("mask", "YYYYMMDD")
-    day, precision = with_years(values[0]), values[1] if len(values) > 1 else None
-    if precision not in (None, "DAY", "MONTH", "YEAR", "UNKNOWN"):
-        raise Refused("UNKNOWN_CODE")
-    if day is None:
-        unknown = re.sub("[YMD]", "0", mask) if "mask" in p else "0"
-        return (unknown if precision == "UNKNOWN" else None,)
-    month = "00" if precision == "YEAR" else f"{day.month:02}"
-    of_month = "00" if precision in ("YEAR", "MONTH") else f"{day.day:02}"
-    return (mask.replace("YYYY", f"{day.year:04}").replace("MM", month).replace("DD", of_month),)
-
-
-def instant_forward(raws, p):
-    text, hour = trimmed(raws[0]), trimmed(raws[1]) if len(raws) > 1 else None
-    unknown = text is not None and is_unknown(text, "YYYYMMDD")
-    day = None
-    if text is not None and not unknown:
-        (day,), _ = day_forward((raws[0],), p)
-    valid = hour is not None and re.fullmatch("([01][0-9]|2[0-3])[0-5][0-9]", hour)
-    if hour is not None and not valid:
-        raise Rejected("hour", 1)
-    if day is None:
-        event = ("hour alone", 1) if valid and hour != "0000" else None
-        return (None, "UNKNOWN" if unknown else None), event
-    clock = hour if valid else "0000"
-    zone = ZoneInfo(p["time_zone"])
-    local = datetime(day.year, day.month, day.day, int(clock[:2]), int(clock[2:]), tzinfo=zone)
-    instant = local.astimezone(UTC)
-    if instant.astimezone(zone).replace(tzinfo=None) != local.replace(tzinfo=None):
-        return (None, None), ("skipped", 0)
-    later = local.replace(fold=1).astimezone(UTC)
-    return (instant, "MINUTE" if valid else "DAY"), ("twice", 0) if later != instant else None
-
-
-def instant_backward(values, p):
-    instant, precision = values[0], values[1] if len(values) > 1 else None
-    if instant is None:
-        raws = ("0" if precision == "UNKNOWN" else None, "    ")
-    else:
-        local = instant.astimezone(ZoneInfo(p["time_zone"]))
-        with_years(local)
-        raws = (local.strftime("%Y%m%d"), "    " if precision == "DAY" else local.strftime("%H%M"))
-    return raws[: p["inputs"]]
 
 
 # -- numbers, flags ---------------------------------------------------------------------------------------------
@@ -304,6 +152,9 @@ def joined_backward(values, p):
     return raws
 
 
+ACCESS = {"yes": "-1", "no": "0"}
+
+
 def flag_forward(raws, p):
     raw = raws[0]
     if raw is None:
@@ -339,7 +190,7 @@ def phone_forward(raws, p):
         return (None, None, None), None
     digits = re.sub("[ .\\-/()\u00a0\u202f]", "", raw.replace("(0)", ""))
     digits = "+" + digits[2:] if digits.startswith("00") else digits
-    home = re.fullmatch(r"(?:0|\+330?)([1-9][0-9]{8})", digits)
+    home = re.fullmatch(r"(?:0|\+330?)?([1-9][0-9]{8})", digits)
     if home:
         prefix, country = OVERSEAS.get(home[1][:3], ("33", "FRA"))
         return (raw, f"+{prefix}{home[1]}", country), None
@@ -348,6 +199,16 @@ def phone_forward(raws, p):
     prefix, country = OVERSEAS.get(digits[4:7], (None, None))
     is_overseas = len(digits) == 13 and prefix == digits[1:4]
     return (raw, digits, country if is_overseas else None), None
+
+
+NUMBER = re.compile(r"(?:\+33|0033|0)[ .]?(?:\(0\))?[ .]?[1-9](?:[ ./-]?[0-9]{2}){4}")
+
+
+def each_phone_forward(raws, p):
+    found = NUMBER.findall(raws[0] or "")
+    if len(found) > 1:
+        return phone_forward((found[p["place"] - 1] if p["place"] <= len(found) else None,), p)
+    return phone_forward((raws[0] if p["place"] == 1 else None,), p)
 
 
 def plate_forward(raws, p):
@@ -395,10 +256,8 @@ LENSES = {
     "text.max": (same_forward, max_backward),
     "name.use_name": (use_name_forward, use_name_backward),
     "name.given": (given_forward, max_backward),
-    "date.yyyymmdd": (day_forward, day_backward),
-    "date.partial_yyyymmdd": (partial_forward, partial_backward),
-    "date.partial": (partial_forward, partial_backward),
-    "instant.local": (instant_forward, instant_backward),
+    **reference_dates.LENSES,
+    **reference_texts.LENSES,
     "number.integer": (integer_forward, integer_backward),
     "number.decimal_comma": (comma_forward, comma_backward),
     "number.implied": (implied_forward, implied_backward),
@@ -406,9 +265,14 @@ LENSES = {
     "number.as_code": (as_code_forward, as_code_backward),
     "text.joined": (joined_forward, joined_backward),
     "flag": (flag_forward, flag_backward),
+    "flag.access": (
+        lambda raws, p: flag_forward(raws, ACCESS),
+        lambda values, p: flag_backward(values, ACCESS),
+    ),
     "phone.fr": (phone_forward, same_backward),
+    "phone.fr_each": (each_phone_forward, same_backward),
     "plate.fr": (plate_forward, same_backward),
     "case_number.normalised": (case_number_forward, same_backward),
 }
 
-__all__ = ["LENSES", "Refused", "Rejected"]
+__all__ = ["CAUSES", "LENSES", "NUL_READERS", "Refused", "Rejected"]

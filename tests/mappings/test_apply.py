@@ -29,7 +29,8 @@ from wire.kinds import POLARS_TYPES
 
 def dirty_frame(ruleset, height, seed=7):
     chance = random.Random(seed)
-    pools = {column: [*DIRTY, "O", "N", "M ", "F ", "19800203", "18991231", "TOTO"] for column in ruleset.columns}
+    frequent = ["O", "N", "M ", "F ", "19800203", "18991231", "TOTO"] * 3
+    pools = {column: [*DIRTY, *frequent] for column in ruleset.columns}
     rows = [
         [str(number) if column in ruleset.key else chance.choice(pools[column]) for column in ruleset.columns]
         for number in range(height)
@@ -70,7 +71,7 @@ def test_part_frames_have_exact_canonical_types_whatever_the_rows(ruleset, rows)
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("lane", [Lane.PLAIN, Lane.DISTINCT])
+@pytest.mark.parametrize("lane", [Lane.PLAIN, Lane.DISTINCT, Lane.FUSED])
 @pytest.mark.parametrize("ruleset", [PERSON, OFFENCE, SEAL], ids=lambda ruleset: ruleset.table)
 def test_the_engine_agrees_with_the_row_by_row_oracle_on_dirty_rows(ruleset, lane):
     rows = dirty_frame(ruleset, 300)

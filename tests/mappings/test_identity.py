@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.exceptions import ComputeError
 
-from mappings.identity import NAMESPACE, identify, reference_uuid5
+from mappings.identity import FEW, NAMESPACE, identify, reference_uuid5
 
 
 def keys_of(keys, epoch=0):
@@ -28,15 +28,20 @@ def test_an_identifier_is_the_standard_version_5_uuid_of_its_name():
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=20), st.integers(0, 3))
 def test_the_vectorised_identifiers_equal_the_standard_library(keys, epoch):
-    ids = identify(keys_of(keys, epoch), source="2A.MAREL", table="affaires", part="main", adopted=None)
+    few = identify(keys_of(keys, epoch), source="2A.MAREL", table="affaires", part="main", adopted=None)
+    many = identify(keys_of(keys * FEW, epoch), source="2A.MAREL", table="affaires", part="main", adopted=None)
 
+    ids = many.head(len(keys))
+    assert few.to_list() == ids.to_list()
     expected = [reference_uuid5("2A.MAREL", "affaires", "main", key=key, epoch=epoch) for key in keys]
     assert ids.to_list() == expected
     assert {uuid.UUID(bytes=found).version for found in ids} == {5}
 
 
 def test_a_missing_key_has_no_identifier():
-    assert identify(keys_of([None]), source="38.ORION", table="t", part="p", adopted=None).to_list() == [None]
+    for count in (1, FEW):
+        ids = identify(keys_of([None, "1"] * count), source="38.ORION", table="t", part="p", adopted=None)
+        assert ids.to_list() == [None, reference_uuid5("38.ORION", "t", "p", key="1")] * count
 
 
 def test_an_adopted_key_keeps_the_identifier_it_was_born_with():

@@ -3,7 +3,10 @@ from decimal import Decimal
 
 import pytest
 
-from mappings.plans import CAUSE, value_name
+from mappings.catalogue import LENSES, find_lens
+from mappings.plans import CAUSE, EVENT, REFUSED, value_name
+from mappings.reading import there_and_back
+from tests.mappings import lens_examples
 from tests.mappings.lens_bench import CASES, plan_of, raw_frame, value_frame, written_rows
 
 BY_NAME = {case.name: case for case in CASES}
@@ -74,7 +77,11 @@ WRITTEN = [
 ]
 
 
-@pytest.mark.parametrize(("name", "raws", "values"), READ)
+EVERY_READ, EVERY_REJECTED = READ + lens_examples.READ, REJECTED + lens_examples.REJECTED
+EVERY_WRITTEN = WRITTEN + lens_examples.WRITTEN
+
+
+@pytest.mark.parametrize(("name", "raws", "values"), EVERY_READ)
 def test_a_text_is_read_as_this_value(name, raws, values):
     case = BY_NAME[name]
 
@@ -84,7 +91,7 @@ def test_a_text_is_read_as_this_value(name, raws, values):
     assert read[CAUSE].to_list() == [None]
 
 
-@pytest.mark.parametrize(("name", "raws", "cause"), REJECTED)
+@pytest.mark.parametrize(("name", "raws", "cause"), EVERY_REJECTED)
 def test_a_text_is_rejected_for_this_cause_and_gives_no_value(name, raws, cause):
     case = BY_NAME[name]
 
@@ -94,8 +101,33 @@ def test_a_text_is_rejected_for_this_cause_and_gives_no_value(name, raws, cause)
     assert set(read.select(value_name(number) for number in range(len(case.to))).row(0)) == {None}
 
 
-@pytest.mark.parametrize(("name", "values", "raws"), WRITTEN)
+@pytest.mark.parametrize(("name", "values", "raws"), EVERY_WRITTEN)
 def test_a_value_is_written_as_this_text(name, values, raws):
     plan = plan_of(BY_NAME[name])
 
     assert written_rows(plan, value_frame(plan, [values])) == [raws]
+
+
+@pytest.mark.parametrize(("name", "raws", "event"), lens_examples.EVENTS)
+def test_a_text_is_read_and_counted_for_this_event(name, raws, event):
+    case = BY_NAME[name]
+
+    read = there_and_back(plan_of(case), raw_frame(case, [raws]))
+
+    assert read[EVENT].to_list() == [event]
+    assert read["lost0"].to_list() == [True]
+
+
+@pytest.mark.parametrize(("name", "values", "kind"), lens_examples.REFUSED)
+def test_a_value_without_a_form_in_the_old_system_is_refused(name, values, kind):
+    plan = plan_of(BY_NAME[name])
+
+    assert plan.write(value_frame(plan, [values]))[REFUSED].to_list() == [kind]
+
+
+def test_every_lens_is_put_to_its_law_and_has_a_golden_example():
+    lenses = set(LENSES) - {"ref", "part"}
+
+    assert {find_lens(case.call).name for case in CASES} == lenses
+    shown = {find_lens(BY_NAME[name].call).name for name, *_ in EVERY_READ + EVERY_REJECTED}
+    assert shown == lenses

@@ -49,7 +49,9 @@ def test_nothing_to_keep_is_no_residue():
     assert pack({}, {}, height=2).to_list() == [None, None]
 
 
-@pytest.mark.parametrize("damaged", [b"00T0005abcd", b"00T00", b"00X0000", b"0~N0000", b"00T0001ab"])
+@pytest.mark.parametrize(
+    "damaged", [b"00T0005abcd", b"00T00", b"00X0000", b"0~N0000", b"00T0001ab", b"00T0001a00T0001b"]
+)
 def test_a_damaged_residue_stops_and_is_never_guessed(damaged):
     with pytest.raises(ConservationBroken):
         unpack(pl.Series([b"00T0001a", damaged], dtype=pl.Binary), (0,))

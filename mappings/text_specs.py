@@ -1,0 +1,202 @@
+"""The lenses of texts: names, codes, phones, plates, places, and what joins, splits and chooses them."""
+
+from mappings.lens_spec import UUID, Law, LensSpec, Output, Parameter, ParameterKind, number, text_output, word
+
+PHONE = (
+    text_output("value_raw"),
+    text_output("value_normalised", derived=True),
+    text_output("country_code", derived=True),
+)
+
+TEXT_SPECS = (
+    LensSpec("verbatim", Law.ISO, "every text and null", (text_output(),)),
+    LensSpec(
+        "text.padded",
+        Law.EMBED,
+        "texts of n characters, the last not all blank; null. Blanks alone are null",
+        (text_output(),),
+        (number("n"),),
+    ),
+    LensSpec("text.trimmed", Law.LOSSY, "texts without blanks at either end; null", (text_output(),)),
+    LensSpec("text.max", Law.EMBED, "texts of at most n characters; null", (text_output(),), (number("n"),)),
+    LensSpec(
+        "text.joined",
+        Law.EMBED,
+        "texts that make one code together; none but the last holds the separator",
+        (text_output(),),
+        (word("sep"),),
+        inputs=(2, 8),
+    ),
+    LensSpec("text.upper", Law.EMBED, "texts without lower-case letters; null", (text_output(),)),
+    LensSpec("text.lower", Law.EMBED, "texts without upper-case letters; null", (text_output(),)),
+    LensSpec(
+        "text.repair",
+        Law.LOSSY,
+        "texts that no reader mistook; null. double: utf8_as_cp1252 or utf8_as_latin1; mixed: cp850_as_cp1252, "
+        "cp1252_as_cp850 or cp297_as_cp500; a repaired text is counted and its raw text kept",
+        (text_output(),),
+        (word("double", required=False), word("mixed", required=False)),
+    ),
+    LensSpec(
+        "text.control_free",
+        Law.LOSSY,
+        "texts without control characters, NUL, lines, tabs or blanks at the end; null",
+        (text_output(),),
+    ),
+    LensSpec(
+        "text.split",
+        Law.EMBED,
+        "one text, or two with the separator between them, none ending in blanks",
+        (text_output("first"), text_output("second")),
+        (word("sep"),),
+    ),
+    LensSpec(
+        "text.first",
+        Law.LOSSY,
+        "the first column that is not blank; on the way back all is written in the first",
+        (text_output(),),
+        inputs=(2, 8),
+    ),
+    LensSpec(
+        "text.when",
+        Law.LOSSY,
+        "the first column where the second holds the text; elsewhere null",
+        (text_output(),),
+        (word("equals"),),
+        inputs=(2, 2),
+    ),
+    LensSpec(
+        "text.regex",
+        Law.EMBED,
+        "texts of the pattern, of which the one group in brackets is carried; {} in the form is where it is written",
+        (text_output(),),
+        (word("pattern"), word("form")),
+    ),
+    LensSpec(
+        "text.constant",
+        Law.LOSSY,
+        "every text: the value of the rule stands, the raw text is residue",
+        (text_output(derived=True),),
+        (word("value"),),
+    ),
+    LensSpec(
+        "name.use_name",
+        Law.EMBED,
+        "a birth name, or a birth name, the separator once and a use name, in at most max characters",
+        (text_output("surname"), text_output("surname_use")),
+        (word("sep"), number("max")),
+    ),
+    LensSpec(
+        "name.given",
+        Law.EMBED,
+        "given names separated by one blank, in at most max characters",
+        (text_output("given_names"),),
+        (number("max"),),
+    ),
+    LensSpec(
+        "name.cut",
+        Law.EMBED,
+        "names of fewer than n characters; one of n may be cut: it is counted and its raw text kept",
+        (text_output("name"),),
+        (number("n"),),
+    ),
+    LensSpec(
+        "code",
+        Law.EMBED,
+        "the source codes of the map that are written back; null",
+        (text_output("code"),),
+        (Parameter("map", ParameterKind.CODE_MAP),),
+    ),
+    LensSpec(
+        "code.at",
+        Law.EMBED,
+        "a code and the day under the mask on which it is looked up in code_map, where entries CODE@YYYYMMDD say from "
+        "which day they stand; the day is written by another field",
+        (text_output("code"),),
+        (word("mask"),),
+        inputs=(2, 2),
+    ),
+    LensSpec(
+        "phone.fr",
+        Law.ISO,
+        "every text: the raw value is kept, the rest is recomputed",
+        (
+            text_output("value_raw"),
+            text_output("value_normalised", derived=True),
+            text_output("country_code", derived=True),
+        ),
+        (number("max", required=False),),
+    ),
+    LensSpec(
+        "phone.fr_each",
+        Law.LOSSY,
+        "fields with one number; of several French numbers, the one of the place, the others are residue",
+        (
+            text_output("value_raw"),
+            text_output("value_normalised", derived=True),
+            text_output("country_code", derived=True),
+        ),
+        (number("place"), number("max", required=False)),
+    ),
+    LensSpec(
+        "plate.fr",
+        Law.ISO,
+        "every text: the raw value is kept, the rest is recomputed",
+        (
+            text_output("plate_raw"),
+            text_output("plate_normalised", derived=True),
+            text_output("plate_system_code", derived=True),
+        ),
+        (number("max", required=False),),
+    ),
+    LensSpec(
+        "ref",
+        Law.EMBED,
+        "keys of rows of the table; a canonical row born in the target has no key until it is written back",
+        (Output("id", UUID),),
+        (Parameter("target", ParameterKind.REFERENCE),),
+    ),
+    LensSpec(
+        "part",
+        Law.EMBED,
+        "the id of a sibling part of the same row; reads no source column",
+        (Output("id", UUID),),
+        (Parameter("name", ParameterKind.PART),),
+        inputs=(0, 0),
+    ),
+    LensSpec(
+        "case_number.normalised",
+        Law.ISO,
+        "every text: the number is kept as written, the normalised one is recomputed",
+        (text_output("case_number"), text_output("case_number_normalised", derived=True)),
+        (number("max", required=False),),
+    ),
+    LensSpec(
+        "address.street",
+        Law.EMBED,
+        "a street, or its number (12, 12 BIS, 12B), one blank and a street",
+        (text_output("number"), text_output("street")),
+    ),
+    LensSpec(
+        "address.postal_code",
+        Law.LOSSY,
+        "postal codes of five digits; null. Of four, the lost zero is put back and counted",
+        (text_output("postal_code"),),
+    ),
+    LensSpec(
+        "commune.cog",
+        Law.LOSSY,
+        "a name as the table of communes writes it, its department, and perhaps a day under the mask; code_map is the "
+        "table: DEPARTMENT|NAME, and DEPARTMENT|NAME@YYYYMMDD from a day on. Accents, ST and CEDEX do not count",
+        (text_output("commune_code"),),
+        (word("mask", required=False),),
+        inputs=(2, 3),
+    ),
+    LensSpec(
+        "python",
+        Law.EMBED,
+        "what the lens package.module:name brings back; its examples are proven when rules are compiled",
+        (text_output(),),
+        (word("lens"),),
+    ),
+)

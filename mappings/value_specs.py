@@ -1,0 +1,161 @@
+"""The lenses of dates, instants, numbers, flags and identifiers."""
+
+from mappings.lens_spec import (
+    BOOLEAN,
+    DATE,
+    DECIMAL,
+    INSTANT,
+    PRECISE_DATE,
+    UUID,
+    WHOLE,
+    Law,
+    LensSpec,
+    Output,
+    number,
+    text_output,
+    word,
+)
+
+VALUE_SPECS = (
+    LensSpec("date.yyyymmdd", Law.ISO, "the eight digits of a real day; null", (Output("date", DATE),)),
+    LensSpec(
+        "date.partial_yyyymmdd",
+        Law.EMBED,
+        "real days, YYYYMM00, YYYY0000 and 0; 99999999 is unknown too; an impossible day is rejected",
+        PRECISE_DATE,
+    ),
+    LensSpec(
+        "date.partial",
+        Law.EMBED,
+        "dates under a mask of DD, MM and YYYY with zeros for what is unknown",
+        PRECISE_DATE,
+        (word("mask"),),
+    ),
+    LensSpec("date.iso", Law.ISO, "real days YYYY-MM-DD; null. Zeros are null", (Output("date", DATE),)),
+    LensSpec(
+        "date.zero_iso",
+        Law.EMBED,
+        "real days YYYY-MM-DD, YYYY-MM-00, YYYY-00-00 and 0000-00-00; an impossible day is rejected",
+        PRECISE_DATE,
+    ),
+    LensSpec(
+        "date.mask",
+        Law.EMBED,
+        "real days under a mask of DD, MM and YYYY; null. Zeros and nines are null, partial dates are rejected",
+        (Output("date", DATE),),
+        (word("mask"),),
+    ),
+    LensSpec(
+        "date.masks",
+        Law.EMBED,
+        "real days under the first of several masks, no two of the same form; null",
+        (Output("date", DATE),),
+        (word("first"), word("second"), word("third", required=False), word("fourth", required=False)),
+    ),
+    LensSpec(
+        "date.pivot",
+        Law.EMBED,
+        "real days under a mask of DD, MM and YY; years below the pivot are of the century 2000, others of 1900; null",
+        (Output("date", DATE),),
+        (word("mask"), number("pivot")),
+    ),
+    LensSpec(
+        "date.ole",
+        Law.EMBED,
+        "whole numbers of days since 1899-12-30, within the years 1000 to 9999; null",
+        (Output("date", DATE),),
+    ),
+    LensSpec(
+        "date.julian",
+        Law.EMBED,
+        "CYYDDD: C is 0 for 1900 and 1 for 2000, DDD the day of the year; null. Zeros and LOW-VALUES are null",
+        (Output("date", DATE),),
+    ),
+    LensSpec(
+        "instant.local",
+        Law.EMBED,
+        "a real day YYYYMMDD and HHMM, or a day alone, in the department's zone; hours skipped or told twice "
+        "by a change of clock are residue",
+        (Output("instant", INSTANT), text_output("precision_code")),
+        inputs=(1, 2),
+    ),
+    LensSpec(
+        "instant.iso_local",
+        Law.EMBED,
+        "a real day YYYY-MM-DD HH:MM:SS, a day alone or 0000-00-00 00:00:00, in the department's zone; hours skipped "
+        "or told twice by a change of clock are residue",
+        (Output("instant", INSTANT), text_output("precision_code")),
+    ),
+    LensSpec(
+        "instant.ole",
+        Law.EMBED,
+        "numbers of days since 1899-12-30 with decimals, to the second and to 2099, in the department's zone; a day "
+        "without a part of it is known to the day; hours skipped or told twice by a change of clock are residue",
+        (Output("instant", INSTANT), text_output("precision_code", derived=True)),
+    ),
+    LensSpec("number.integer", Law.ISO, "whole numbers without leading zeros; null", (Output("number", WHOLE),)),
+    LensSpec(
+        "number.decimal_comma",
+        Law.EMBED,
+        "amounts such as 1 234,50 in at most max characters; null",
+        (Output("number", DECIMAL),),
+        (number("max"),),
+    ),
+    LensSpec(
+        "number.implied",
+        Law.EMBED,
+        "digits whose last scale ones are decimals; null",
+        (Output("number", DECIMAL),),
+        (number("scale"),),
+    ),
+    LensSpec(
+        "number.decimal",
+        Law.EMBED,
+        "numbers such as 1234.5 without zeros at the end, in at most max characters; null",
+        (Output("number", DECIMAL),),
+        (number("max"),),
+    ),
+    LensSpec(
+        "number.money",
+        Law.EMBED,
+        "amounts such as 1 234,50 € in at most max characters; null. EUR is read as well",
+        (Output("number", DECIMAL),),
+        (number("max"),),
+    ),
+    LensSpec(
+        "number.padded",
+        Law.EMBED,
+        "whole numbers from zero, filled with zeros to width digits; null",
+        (Output("number", WHOLE),),
+        (number("width"),),
+    ),
+    LensSpec(
+        "number.point",
+        Law.EMBED,
+        "numbers right-aligned in width characters, scale decimals after a point; beyond the fourth they are zeros; "
+        "null",
+        (Output("number", DECIMAL),),
+        (number("width"), number("scale")),
+    ),
+    LensSpec(
+        "number.as_code",
+        Law.EMBED,
+        "codes kept as whole numbers, right-aligned in width characters, scale zeros after a point; zero is no code",
+        (text_output("code"),),
+        (number("width"), number("scale")),
+    ),
+    LensSpec(
+        "flag",
+        Law.EMBED,
+        "the text for yes, the text for no; blanks are null",
+        (Output("flag", BOOLEAN),),
+        (word("yes"), word("no")),
+    ),
+    LensSpec(
+        "flag.access",
+        Law.EMBED,
+        "-1 for yes, 0 for no; blanks are null",
+        (Output("flag", BOOLEAN),),
+    ),
+    LensSpec("id.uuid", Law.EMBED, "UUIDs in lower case with four hyphens; null", (Output("id", UUID),)),
+)
