@@ -7,6 +7,7 @@ import getpass
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ from banyan.errors import ConfigurationError, UsageError
 PROJECT_FILE = "banyan.yaml"
 ROLES = ("engineer", "steward", "lead", "security", "auditor")
 FILE_MEDIA = ("dbf", "csv", "xlsx")
+DATABASE_MEDIA = ("postgresql", "mariadb")
 
 
 class _Strict(BaseModel):
@@ -32,10 +34,44 @@ class AfterLoadConfig(_Strict):
     writes: dict[str, tuple[str, ...]]
 
 
+class DriftPolicy(_Strict):
+    """What a change of a legacy system leads to; what is ignored is ignored until a day."""
+
+    policy: Literal["stop", "quarantine", "ignore"]
+    until: date | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_word(cls, given: Any) -> Any:  # noqa: ANN401 - pydantic's signature
+        return {"policy": given} if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _dated(self) -> "DriftPolicy":
+        if (self.policy == "ignore") != (self.until is not None):
+            raise ValueError("what is ignored, and nothing else, says until when: {policy: ignore, until: DAY}")
+        return self
+
+
+class DriftConfig(_Strict):
+    """What each kind of change of a legacy system leads to."""
+
+    added: DriftPolicy = DriftPolicy(policy="stop")
+    removed: DriftPolicy = DriftPolicy(policy="stop")
+    retyped: DriftPolicy = DriftPolicy(policy="stop")
+    widened: DriftPolicy = DriftPolicy(policy="quarantine")
+    new_codes: DriftPolicy = DriftPolicy(policy="quarantine")
+
+    @model_validator(mode="after")
+    def _possible(self) -> "DriftConfig":
+        if self.removed.policy == "quarantine":
+            raise ValueError("a column that is gone has no value to put in quarantine: stop, or ignore until a day")
+        return self
+
+
 class SourceConfig(_Strict):
     """One legacy system: its medium, where it is, and the rules that give it meaning."""
 
-    medium: Literal["postgresql", "sqlite", "odbc", "dbf", "csv", "xlsx"]
+    medium: Literal["postgresql", "mariadb", "sqlite", "odbc", "dbf", "csv", "xlsx"]
     url: str = Field(repr=False)
     schema_name: Annotated[str, Field(alias="schema")] = ""
     encoding: str = "UTF8"
@@ -45,7 +81,9 @@ class SourceConfig(_Strict):
     admin_url: str = Field(default="", repr=False)
     application_url: str = Field(default="", repr=False)
     write_once: bool = False
+    drift: DriftConfig = DriftConfig()
     capture: Literal["journal", "log", "row_version", "snapshot"] = "journal"
+    version_column: str = ""
     after_load: AfterLoadConfig | None = None
 
     @model_validator(mode="after")

@@ -4,14 +4,14 @@ A port reads and writes the raw text of rows; it knows nothing of canonical reco
 capabilities; nothing pretends to do what it cannot.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from uuid import UUID
 
-from banyan.records import Batch, ChangedKey, KeyRange, Position
+from banyan.records import Batch, ChangedKey, KeyRange, LoggedKey, LogPlace, Position
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,6 +75,8 @@ class Capabilities:
     write_back: WriteBack
     deletes_visible: bool
     fence: FenceCapability = NO_FENCE
+    note: str = ""
+    """What must be known before this table is trusted; empty when nothing must."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,78 @@ class LegacyPort(Protocol):
 
     def reserve_keys(self, counter: str, count: int) -> list[str]:
         """Take keys from the legacy counter, which advances before any of them is used."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLoad:
+    """How busy a legacy server is: sessions at work (None when our account may not see them), sessions behind locks."""
+
+    active: int | None
+    lock_waits: int
+
+
+@runtime_checkable
+class Observable(Protocol):
+    """A legacy system that can tell how busy it is."""
+
+    def load(self) -> SourceLoad:
+        """Tell how busy it is now, without ourselves."""
+        ...
+
+
+@runtime_checkable
+class Divisible(Protocol):
+    """A legacy system whose key ranges can be cut while they are read."""
+
+    def find_cut(self, table: str, keys: KeyRange, rows: int) -> str | None:
+        """Find the key that ends the first rows of a range; None when the range holds no more than those."""
+        ...
+
+
+@runtime_checkable
+class KeyLog(Protocol):
+    """Where keys read from the log of one legacy system wait until they are carried: durable, and behind no other."""
+
+    def read_place(self) -> LogPlace | None:
+        """Read how far the log was read; None before the first time."""
+        ...
+
+    def begin(self, place: LogPlace) -> LogPlace:
+        """Begin at a place unless begun; a place of another capture replaces what was there."""
+        ...
+
+    def append(self, keys: Iterable[LoggedKey], *, after: LogPlace, reached: Callable[[], LogPlace]) -> LogPlace:
+        """Keep keys and the new place in one transaction; refuses when another process has come further."""
+        ...
+
+    def read(self, since: str, until: str) -> list[ChangedKey]:
+        """List each key that a snapshot did not see and a later one does, once, with its last operation."""
+        ...
+
+    def prune(self, before: str, *, started: int) -> int:
+        """Forget the keys that a snapshot sees; gives how many."""
+        ...
+
+
+@runtime_checkable
+class RowMarks(Protocol):
+    """Hashes of the rows of one legacy system as they were last seen, and what the last looks found changed."""
+
+    def read_place(self) -> LogPlace | None:
+        """Read which look was the last one; None before the first."""
+        ...
+
+    def sweep(self, capture: str, tables: "Iterable[tuple[str, Iterable[pl.DataFrame]]]") -> LogPlace:
+        """Compare every row (source_key, row_hash) with its mark, keep what differs, and mark it, all or nothing."""
+        ...
+
+    def read(self, since: str, until: str) -> list[ChangedKey]:
+        """List each key found changed after one look and up to another, once."""
+        ...
+
+    def prune(self, before: str, *, started: int) -> int:
+        """Forget what was found up to a look; gives how many keys."""
         ...
 
 

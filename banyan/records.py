@@ -69,6 +69,31 @@ class ChangedKey:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedKey:
+    """One key as the log of a legacy system told it, with its transaction; `operation` is I, U, D, T (truncated: every
+    key of the table) or R (the whole transaction was a route's)."""
+
+    transaction: int
+    table: str
+    operation: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LogPlace:
+    """How far the log of a legacy system was read into the store.
+
+    `capture` names the installed capture, `mark` is the last mark left in the legacy system: a restored copy has an
+    older one. `started` and `reached` are places in the log.
+    """
+
+    capture: str
+    started: int
+    reached: int
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
 class RowCounts:
     """The fates of legacy rows, counted where each fate is decided, never by subtraction."""
 

@@ -83,6 +83,12 @@ def find_last_evidence(connection: Connection, closure: str) -> EvidenceEntry | 
     )
 
 
+def read_evidence_ids(connection: Connection, closure: str) -> Sequence[str]:
+    """Read the identifiers of all evidence of a closure, from the first to the newest."""
+    wanted = sa.select(EVIDENCE.c.evidence_id).where(EVIDENCE.c.closure == closure)
+    return list(connection.scalars(wanted.order_by(EVIDENCE.c.made_at)))
+
+
 def write_signature(connection: Connection, entry: SignatureEntry) -> bool:
     """Remember a signature; tells whether it is new (one actor signs one evidence once)."""
     done = connection.execute(

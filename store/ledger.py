@@ -5,7 +5,7 @@ chunk is locked and compared in the transaction that writes its rows, so that a 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from banyan.departments import Side, SourceRef
 from banyan.errors import ConservationBroken, LeaseLost, UsageError
-from banyan.records import ChunkCounts, Position
+from banyan.records import ChunkCounts, KeyRange, Position
 from store.runs import (
     ChunkLease,
     ChunkPlan,
@@ -51,6 +51,11 @@ class LedgerReader:
             raise UsageError(f"there is no run {run_no}", hint="banyan sync status")
         return run_of(row)
 
+    def read_mark(self, run_no: int) -> str | None:
+        """Read what a run was opened under: the digest of its rules, or the mark of what is carried again."""
+        mark: str | None = self._connection.scalar(sa.select(RUN.c.rules_digest).where(RUN.c.run_no == run_no))
+        return mark
+
     def read_runs(self, source: SourceRef) -> list[Run]:
         """Read all runs of a legacy system, newest first."""
         query = sa.select(RUN).where(
@@ -77,6 +82,23 @@ class LedgerReader:
         for name, counts in self._connection.execute(query.order_by(CHUNK.c.table_name, CHUNK.c.chunk_no)):
             totals[name] = totals.get(name, ChunkCounts()) + counts_of(counts)
         return totals
+
+    def was_carried_before(self, lease: ChunkLease) -> bool:
+        """Tell whether rows of a chunk may have been carried before: by another run, or by their keys in this one."""
+        this = sa.select(RUN.c.department_code, RUN.c.system_code).where(RUN.c.run_no == lease.run_no).subquery()
+        earlier = (
+            sa.select(CHUNK.c.run_no)
+            .join(RUN, RUN.c.run_no == CHUNK.c.run_no)
+            .where(
+                RUN.c.department_code == this.c.department_code,
+                RUN.c.system_code == this.c.system_code,
+                RUN.c.to_side == Side.CANONICAL.value,
+                sa.or_(RUN.c.run_no != lease.run_no, CHUNK.c["keys"].is_not(None)),
+                CHUNK.c.table_name == lease.table,
+                CHUNK.c.state == "DONE",
+            )
+        )
+        return bool(self._connection.scalar(sa.select(sa.exists(earlier))))
 
     def read_figures(self, run_no: int) -> dict[str, dict[str, int]]:
         """Read the figures a run left, by table and name."""
@@ -225,6 +247,19 @@ class Ledger(LedgerReader):
             .returning(CHUNK)
         ).first()
         return lease_of(row) if row else None
+
+    def cut_chunk(self, run: Run, lease: ChunkLease, rest: ChunkPlan) -> ChunkLease:
+        """Leave the upper part of a leased range to another chunk; gives the lease of the lower part."""
+        if not isinstance(lease.keys, KeyRange) or not isinstance(rest.keys, KeyRange):
+            raise UsageError("only a range of keys can be cut; it was left whole", run_no=lease.run_no)
+        self.hold_chunk(lease)
+        self._connection.execute(
+            sa.update(CHUNK)
+            .where(CHUNK.c.run_no == lease.run_no, CHUNK.c.chunk_no == lease.chunk_no)
+            .values(high_key=rest.keys.low)
+        )
+        self.write_chunks(run, [rest])
+        return replace(lease, keys=KeyRange(lease.keys.low, rest.keys.low))
 
     def hold_chunk(self, lease: ChunkLease) -> None:
         """Lock the chunk to the end of the transaction; refuses when it is not this worker's any more."""

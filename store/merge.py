@@ -2,6 +2,7 @@
 
 Rows come by COPY into a temporary table of exactly the target's types; one query counts those that are already there
 unchanged, then one MERGE inserts and updates the others. Each number is counted by the database, none by subtraction.
+Rows of a first copy go straight into the target.
 """
 
 from collections.abc import Sequence
@@ -67,6 +68,24 @@ def merge(
     inserted, updated = _one_row(connection, merge_statement(shape), bound)
     connection.execute(sql.SQL("drop table {}").format(_STAGE))
     return MergeCounts(inserted, updated, unchanged)
+
+
+def append(
+    connection: psycopg.Connection[Any], shape: MergeShape, department_code: str, frame: pl.DataFrame
+) -> MergeCounts:
+    """Write rows that are read for the first time straight into the target; those known after all are merged.
+
+    Every fence and key of the target holds: this is the same COPY that fills a stage, and it is taken back whole when
+    one of its rows is there already.
+    """
+    if frame.is_empty():
+        return MergeCounts(0, 0, 0)
+    try:
+        with connection.transaction():  # a savepoint: the caller's transaction goes on
+            copy_in(connection, shape.target, frame)
+    except psycopg.errors.UniqueViolation:
+        return merge(connection, shape, department_code, frame)
+    return MergeCounts(frame.height, 0, 0)
 
 
 def _one_row(connection: psycopg.Connection[Any], query: sql.Composed, bound: dict[str, str]) -> tuple[int, ...]:

@@ -28,6 +28,7 @@ _CHANGES = sa.text(
     " and not pg_visible_in_snapshot(xid, cast(:last as pg_snapshot))"
     " and department_code = :department and domain_code = any(cast(:domains as text[])) order by id"
 )
+_IS_AHEAD = sa.text("select pg_snapshot_xmax(cast(:last as pg_snapshot)) > pg_snapshot_xmax(pg_current_snapshot())")
 _BEFORE_ALL = "1:1:"
 KEYS_SCHEMA = {"relation": pl.String, "operation": pl.String, "domain_code": pl.String, "id": pl.Binary}
 
@@ -57,6 +58,12 @@ def beginning(connection: Connection) -> Position:
 def head(connection: Connection) -> Position:
     """Give the present Position: all that this transaction sees is behind it."""
     return _position(read_incarnation(connection), str(connection.execute(_HEAD).scalar_one()))
+
+
+def is_ahead(connection: Connection, position: Position) -> bool:
+    """Tell whether a Position has seen transactions that this store never began: the store is a copy from before."""
+    last = _snapshot(position, read_incarnation(connection))
+    return bool(connection.execute(_IS_AHEAD, {"last": last}).scalar_one())
 
 
 def changes_since(

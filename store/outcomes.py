@@ -12,29 +12,48 @@ import psycopg
 from psycopg import sql
 
 from banyan.canonical.columns import Kind
-from store.records import RowsPlace, uuid_array
+from store.keys import KeyRing
+from store.records import RowsPlace, bury, text_array, uuid_array
+from store.row_tables import Departure
 from wire.copy import copy_out
 from wire.kinds import POLARS_TYPES
 
-_ADOPTED_KINDS = {"table": Kind.TEXT, "key": Kind.TEXT, "id": Kind.UUID}
+_ADOPTED_KINDS = {"table": Kind.TEXT, "key": Kind.TEXT, "id": Kind.UUID, "epoch": Kind.SMALLINT}
 
 
 def write_quarantine(
-    connection: psycopg.Connection[Any], place: RowsPlace, keys_seen: pl.Series, refused: pl.DataFrame
+    connection: psycopg.Connection[Any],
+    place: RowsPlace,
+    keys_seen: pl.Series,
+    refused: pl.DataFrame,
+    *,
+    keys: KeyRing,
 ) -> int:
     """List rows and fields no rule may carry (columns source_key, column, cause, raw bytes); gives how many.
 
-    Entries of `keys_seen` that are refused no more are settled: what was repaired at the source leaves the list.
+    Raw values are sealed, each for its place. Entries of `keys_seen` that are refused no more leave the list: SETTLED
+    when they were repaired at the source, REPLAYED when a decision lets them through.
     """
+    raws = [
+        None
+        if raw is None
+        else keys.seal(
+            place.department_code,
+            raw,
+            place=sealed_place_of(place.department_code, place.source_table_no, key, column=column),
+        )
+        for key, column, raw in refused.select("source_key", "column", "raw").iter_rows()
+    ]
     bound = _bound(place, keys_seen) | {
         "refused": refused["source_key"].to_list(),
         "columns": refused["column"].to_list(),
         "causes": refused["cause"].to_list(),
-        "raws": refused["raw"].to_list(),
+        "raws": raws,
         "rule": place.rule_id,
     }
     connection.execute(
-        "update mig.quarantine q set state = 'SETTLED', decided_at = now(), decided_by = 'run ' || %(run)s::text"
+        "update mig.quarantine q set state = case when decision is null then 'SETTLED' else 'REPLAYED' end,"
+        " decided_at = now(), decided_by = 'run ' || %(run)s::text"
         " where department_code = %(department)s and source_table_no = %(table)s and state = 'OPEN'"
         " and source_key = any(%(keys)s::text[]) and not exists ("
         "  select from unnest(%(refused)s::text[], %(columns)s::text[]) as r(key, col)"
@@ -50,18 +69,28 @@ def write_quarantine(
         " as r(key, col, cause, raw)"
         " on conflict (department_code, source_table_no, source_key, column_name) where state = 'OPEN'"
         " do update set cause = excluded.cause, raw = excluded.raw, rule_id = excluded.rule_id,"
-        " run_no = excluded.run_no",
+        " run_no = excluded.run_no, decision = null",  # a decision that did not help is none
         bound,
     ).rowcount
+
+
+def sealed_place_of(department_code: str, source_table_no: int, key: str, *, column: str | None) -> str:
+    """Name the one place where a quarantined value opens."""
+    return f"quarantine/{department_code}/{source_table_no}/{column or ''}/{key}"
 
 
 def write_filtered(
     connection: psycopg.Connection[Any], place: RowsPlace, keys_seen: pl.Series, filtered: pl.DataFrame
 ) -> int:
-    """List rows a named rule keeps out (columns source_key, rule); those filtered no more leave the list."""
+    """List rows a named rule keeps out; those filtered no more leave the list.
+
+    Columns source_key, rule, and parent_key: the row of another table that it follows, where it follows one.
+    """
+    parents = filtered["parent_key"] if "parent_key" in filtered.columns else pl.Series([None] * filtered.height)
     bound = _bound(place, keys_seen) | {
-        "filtered": filtered["source_key"].to_list(),
-        "rules": filtered["rule"].to_list(),
+        "filtered": text_array(filtered["source_key"]),
+        "rules": text_array(filtered["rule"]),
+        "parents": parents.to_list(),
     }
     connection.execute(
         "delete from mig.filtered_row where department_code = %(department)s and source_table_no = %(table)s"
@@ -71,11 +100,11 @@ def write_filtered(
     if filtered.is_empty():
         return 0
     return connection.execute(
-        "insert into mig.filtered_row (department_code, source_table_no, source_key, rule, run_no)"
-        " select %(department)s, %(table)s, f.key, f.rule, %(run)s"
-        " from unnest(%(filtered)s::text[], %(rules)s::text[]) as f(key, rule)"
+        "insert into mig.filtered_row (department_code, source_table_no, source_key, rule, run_no, parent_key)"
+        " select %(department)s, %(table)s, f.key, f.rule, %(run)s, f.parent"
+        " from unnest(%(filtered)s::text[], %(rules)s::text[], %(parents)s::text[]) as f(key, rule, parent)"
         " on conflict (department_code, source_table_no, source_key)"
-        " do update set rule = excluded.rule, run_no = excluded.run_no",
+        " do update set rule = excluded.rule, run_no = excluded.run_no, parent_key = excluded.parent_key",
         bound,
     ).rowcount
 
@@ -90,36 +119,50 @@ def find_filtered(connection: psycopg.Connection[Any], place: RowsPlace, keys: p
     return pl.Series("key", [row[0] for row in rows], dtype=pl.String)
 
 
-def find_filtered_by(connection: psycopg.Connection[Any], place: RowsPlace, rule: str) -> list[str]:
-    """Give the legacy keys that one named rule keeps out."""
+def find_filtered_by(
+    connection: psycopg.Connection[Any], place: RowsPlace, rule: str, *, parents: pl.Series
+) -> list[str]:
+    """Give the legacy keys that one named rule keeps out because they follow one of these parents."""
     rows = connection.execute(
         "select source_key from mig.filtered_row where department_code = %(department)s"
-        " and source_table_no = %(table)s and rule = %(rule)s",
-        {"department": place.department_code, "table": place.source_table_no, "rule": rule},
+        " and source_table_no = %(table)s and parent_key = any(%(keys)s::text[]) and rule = %(rule)s",
+        _bound(place, parents) | {"rule": rule},
     ).fetchall()
     return [str(row[0]) for row in rows]
+
+
+def has_adopted(connection: psycopg.Connection[Any], department_code: str) -> bool:
+    """Tell whether any legacy key of a department leads to another identifier than the one computed from it."""
+    query = "select exists (select from mig.adopted_key where department_code = %s)"
+    row = connection.execute(query, (department_code,)).fetchone()
+    return row is not None and bool(row[0])
 
 
 def find_adopted(
     connection: psycopg.Connection[Any], department_code: str, numbers: Mapping[str, int], keys: pl.DataFrame
 ) -> pl.DataFrame:
-    """Give the canonical ids of rows born in the target, for the legacy keys given (columns table, key).
+    """Give the canonical ids of rows born in the target, and of keys used again, among legacy keys (table, key).
 
-    Columns table, key, id, as the mapping context takes them; other ids follow from the legacy key.
+    Columns table, key, id, epoch; a key that was used again is given with its last epoch. Other ids follow from the
+    legacy key.
     """
+    schema = {name: POLARS_TYPES[kind] for name, kind in _ADOPTED_KINDS.items()}
+    if not has_adopted(connection, department_code):
+        return pl.DataFrame(schema=schema)
     names = {number: name for name, number in numbers.items()}
     bound = {
         "department": department_code,
         "tables": [numbers[name] for name in keys["table"].to_list()],
-        "keys": keys["key"].to_list(),
+        "keys": text_array(keys["key"]),
     }
     query = sql.SQL(
-        "select a.source_table_no::text, a.source_key, a.id::text"
+        "select distinct on (a.source_table_no, a.source_key) a.source_table_no::text, a.source_key, a.id::text,"
+        " a.key_epoch::text"
         " from unnest(%(tables)s::smallint[], %(keys)s::text[]) as w(t, k) join mig.adopted_key a"
         " on a.department_code = %(department)s and a.source_table_no = w.t and a.source_key = w.k"
+        " order by a.source_table_no, a.source_key, a.key_epoch desc"
     )
     frames = list(copy_out(connection, query, _ADOPTED_KINDS, bound))
-    schema = {name: POLARS_TYPES[kind] for name, kind in _ADOPTED_KINDS.items()}
     found = pl.concat(frames) if frames else pl.DataFrame(schema=schema)
     return found.with_columns(
         pl.col("table").replace_strict({str(number): name for number, name in names.items()}, return_dtype=pl.String)
@@ -127,14 +170,16 @@ def find_adopted(
 
 
 def adopt_keys(connection: psycopg.Connection[Any], place: RowsPlace, adopted: pl.DataFrame) -> int:
-    """Give rows born in the target their legacy key (columns id, source_key), once and for good."""
+    """Give records their legacy key (columns id, source_key, and key_epoch of a key used again), once and for good."""
     if adopted.is_empty():
         return 0
+    epochs = adopted["key_epoch"].to_list() if "key_epoch" in adopted.columns else [0] * adopted.height
     return connection.execute(
-        "insert into mig.adopted_key (department_code, source_table_no, source_key, id)"
-        " select %(department)s, %(table)s, a.key, a.id"
-        " from unnest(%(keys)s::text[], %(ids)s::uuid[]) as a(key, id) on conflict do nothing",
-        _bound(place, adopted["source_key"]) | {"ids": uuid_array(adopted["id"])},
+        "insert into mig.adopted_key (department_code, source_table_no, source_key, id, key_epoch)"
+        " select %(department)s, %(table)s, a.key, a.id, a.epoch"
+        " from unnest(%(keys)s::text[], %(ids)s::uuid[], %(epochs)s::smallint[]) as a(key, id, epoch)"
+        " on conflict do nothing",
+        _bound(place, adopted["source_key"]) | {"ids": uuid_array(adopted["id"]), "epochs": epochs},
     ).rowcount
 
 
@@ -179,21 +224,13 @@ def _bound(place: RowsPlace, keys: pl.Series) -> dict[str, Any]:
         "department": place.department_code,
         "table": place.source_table_no,
         "run": place.run_no,
-        "keys": keys.to_list(),
+        "keys": text_array(keys),
     }
 
 
 def bury_rows(connection: psycopg.Connection[Any], place: RowsPlace, ids: pl.Series) -> int:
     """Leave a tombstone for rows whose records people deleted in the target; the records are gone already."""
-    bound = {"department": place.department_code, "ids": uuid_array(ids), "run": place.run_no}
-    connection.execute(
-        "delete from mig.record_link where department_code = %(department)s and id = any(%(ids)s::uuid[])", bound
-    )
-    return connection.execute(
-        "update mig.crosswalk set deleted_at = now(), residue = null, run_no = %(run)s"
-        " where department_code = %(department)s and id = any(%(ids)s::uuid[]) and deleted_at is null",
-        bound,
-    ).rowcount
+    return bury(connection, place, ids, reason=Departure.REMOVED)
 
 
 def unlink_parts(connection: psycopg.Connection[Any], department_code: str, links: pl.DataFrame) -> int:
@@ -211,7 +248,8 @@ def settle_degraded(connection: psycopg.Connection[Any], department_code: str, m
     """Take rows off the list of degraded write-backs, once both sides say the same again."""
     return connection.execute(
         "update mig.degraded_write_back set state = 'SETTLED'"
-        " where department_code = %(department)s and state = 'OPEN' and main_id = any(%(ids)s::uuid[])",
+        " where department_code = %(department)s and state = 'OPEN' and main_id = any(%(ids)s::uuid[])"
+        " and kind not in ('CONFLICT', 'OVERWRITTEN')",  # what was lost on the other side stays, until it is accepted
         {"department": department_code, "ids": uuid_array(main_ids)},
     ).rowcount
 

@@ -15,7 +15,9 @@ from psycopg import sql
 from banyan.canonical.model import TABLES, TAIL, Kind
 from banyan.errors import UsageError
 from banyan.records import PartCounts
-from store.merge import MergeCounts, MergeShape, merge
+from store.buckets import mark_buckets
+from store.merge import MergeShape, append, merge
+from store.row_tables import Departure
 from wire.copy import copy_out, text_projection
 from wire.kinds import POLARS_TYPES
 
@@ -33,6 +35,7 @@ CROSSWALK_KINDS: dict[str, Kind] = {
     "rule_id": Kind.TEXT,
     "run_no": Kind.BIGINT,
     "deleted_at": Kind.INSTANT,
+    "deleted_reason": Kind.TEXT,
 }
 LINK_KINDS: dict[str, Kind] = {
     "id": Kind.UUID,
@@ -43,7 +46,16 @@ LINK_KINDS: dict[str, Kind] = {
 _CROSSWALK = MergeShape(
     "mig",
     "crosswalk",
-    compared=("source_table_no", "source_key", "key_epoch", "row_hash", "residue", "rule_id", "deleted_at"),
+    compared=(
+        "source_table_no",
+        "source_key",
+        "key_epoch",
+        "row_hash",
+        "residue",
+        "rule_id",
+        "deleted_at",
+        "deleted_reason",
+    ),
     carried=("run_no",),
 )
 _LINKS = MergeShape(
@@ -74,10 +86,13 @@ class RowsWritten:
     parts_removed: int
 
 
-def write_parts(connection: psycopg.Connection[Any], table: str, frame: pl.DataFrame) -> PartCounts:
+def write_parts(
+    connection: psycopg.Connection[Any], table: str, frame: pl.DataFrame, *, is_first: bool = False
+) -> PartCounts:
     """Insert the parts that are new, update those that differ; several rows that emit one id are counted as merged.
 
     Columns the frame does not have keep their value. `source_key` and `main_id` may be present and are not stored.
+    `is_first` says that the rows were never carried before, so that nothing is looked for.
     """
     if frame.is_empty():
         return PartCounts()
@@ -88,7 +103,10 @@ def write_parts(connection: psycopg.Connection[Any], table: str, frame: pl.DataF
     distinct = typed.unique(_KEYS, keep="last", maintain_order=True)
     compared = tuple(name for name in distinct.columns if name not in (*_KEYS, "origin"))
     shape = MergeShape("justice", table, compared, born=("origin",), is_versioned=True)
-    counts = merge(connection, shape, departments[0], distinct.select(shape.columns))
+    write = append if is_first else merge
+    counts = write(connection, shape, departments[0], distinct.select(shape.columns))
+    if counts.inserted or counts.updated:
+        mark_buckets(connection, table, departments[0], distinct["id"])
     return PartCounts(
         emitted=typed.height,
         inserted=counts.inserted,
@@ -99,17 +117,23 @@ def write_parts(connection: psycopg.Connection[Any], table: str, frame: pl.DataF
 
 
 def write_crosswalk(
-    connection: psycopg.Connection[Any], place: RowsPlace, crosswalk: pl.DataFrame, links: pl.DataFrame
+    connection: psycopg.Connection[Any],
+    place: RowsPlace,
+    crosswalk: pl.DataFrame,
+    links: pl.DataFrame,
+    *,
+    is_first: bool = False,
 ) -> RowsWritten:
     """Remember rows (id, source_key, key_epoch, row_hash, residue) and their links (id, part, canonical_table,
     canonical_id).
 
     A part a row emitted before and does not emit now is removed with its link, unless another row shares it. A row
-    that had been deleted comes back.
+    that had been deleted comes back. `is_first` says that the rows were never carried before.
     """
     if crosswalk.is_empty():
         return RowsWritten(0, 0, 0, 0)
-    known = find_links(connection, place.department_code, crosswalk["id"])
+    write = append if is_first else merge
+    known = links.clear() if is_first else find_links(connection, place.department_code, crosswalk["id"])
     stale = known.join(links.select("id", "part", "canonical_table", "canonical_id"), on=list(LINK_KINDS), how="anti")
     rows = crosswalk.select(
         pl.col("id"),
@@ -121,27 +145,55 @@ def write_crosswalk(
         pl.col("residue").cast(pl.Binary),
         pl.lit(place.rule_id).alias("rule_id"),
         pl.lit(None, pl.Datetime("us", "UTC")).alias("deleted_at"),
+        pl.lit(None, pl.String).alias("deleted_reason"),
         pl.lit(place.run_no, pl.Int64).alias("run_no"),
     )
-    counts = merge(connection, _CROSSWALK, place.department_code, rows)
-    _write_links(connection, place.department_code, links)
+    counts = write(connection, _CROSSWALK, place.department_code, rows)
+    write(connection, _LINKS, place.department_code, _links_of(place.department_code, links))
     removed = _remove_links(connection, place.department_code, stale)
     return RowsWritten(counts.inserted, counts.updated, counts.unchanged, removed)
 
 
-def _write_links(connection: psycopg.Connection[Any], department_code: str, links: pl.DataFrame) -> MergeCounts:
-    rows = links.select(
+def _links_of(department_code: str, links: pl.DataFrame) -> pl.DataFrame:
+    return links.select(
         "id", pl.lit(department_code).alias("department_code"), "part", "canonical_table", "canonical_id"
     )
-    return merge(connection, _LINKS, department_code, rows)
+
+
+def hold_shared(connection: psycopg.Connection[Any], place: RowsPlace) -> None:
+    """Let one transaction at a time write rows of a legacy table that share records, to the end of the transaction.
+
+    Two workers that meet the same record would both insert it, or one would remove what the other just linked.
+    """
+    connection.execute(
+        "select pg_advisory_xact_lock(hashtext('banyan shared ' || %s), %s)",
+        (place.department_code, place.source_table_no),
+    )
+
+
+def note_row_hashes(connection: psycopg.Connection[Any], place: RowsPlace, hashes: pl.DataFrame) -> int:
+    """Remember how rows stand that no rule would load again (columns id, row_hash); their residue stays."""
+    if hashes.is_empty():
+        return 0
+    return connection.execute(
+        "update mig.crosswalk c set row_hash = h.row_hash, run_no = %(run)s"
+        " from unnest(%(ids)s::uuid[], %(hashes)s::bytea[]) as h(id, row_hash)"
+        " where c.department_code = %(department)s and c.id = h.id and c.row_hash is distinct from h.row_hash",
+        {
+            "department": place.department_code,
+            "run": place.run_no,
+            "ids": uuid_array(hashes["id"]),
+            "hashes": hashes["row_hash"].to_list(),
+        },
+    ).rowcount
 
 
 def delete_rows(
-    connection: psycopg.Connection[Any], place: RowsPlace, main_table: str, ids: pl.Series
+    connection: psycopg.Connection[Any], place: RowsPlace, main_table: str, ids: pl.Series, *, reason: Departure
 ) -> dict[str, int]:
     """Remove the records of rows that are gone, by their main ids; gives how many were removed of each table.
 
-    The crosswalk keeps a tombstone without residue. A part another row shares stays.
+    The crosswalk keeps a tombstone without residue that says why. A part another row shares stays.
     """
     if ids.is_empty():
         return {}
@@ -152,16 +204,22 @@ def delete_rows(
     removed[main_table] = removed.get(main_table, 0) + delete_records(
         connection, main_table, place.department_code, ids
     )
-    bound = {"department": place.department_code, "ids": uuid_array(ids), "run": place.run_no}
+    bury(connection, place, ids, reason=reason)
+    return removed
+
+
+def bury(connection: psycopg.Connection[Any], place: RowsPlace, ids: pl.Series, *, reason: Departure) -> int:
+    """Leave tombstones for rows whose records are gone already; a row that was only marked may still go for good."""
+    bound = {"department": place.department_code, "ids": uuid_array(ids), "run": place.run_no, "reason": reason.value}
     connection.execute(
         "delete from mig.record_link where department_code = %(department)s and id = any(%(ids)s::uuid[])", bound
     )
-    connection.execute(
-        "update mig.crosswalk set deleted_at = now(), residue = null, run_no = %(run)s"
-        " where department_code = %(department)s and id = any(%(ids)s::uuid[]) and deleted_at is null",
+    return connection.execute(
+        "update mig.crosswalk set deleted_at = coalesce(deleted_at, now()), deleted_reason = %(reason)s,"
+        " residue = null, run_no = %(run)s where department_code = %(department)s and id = any(%(ids)s::uuid[])"
+        " and (deleted_at is null or deleted_reason is distinct from %(reason)s and %(reason)s = 'GONE')",
         bound,
-    )
-    return removed
+    ).rowcount
 
 
 def delete_records(connection: psycopg.Connection[Any], table: str, department_code: str, ids: pl.Series) -> int:
@@ -169,7 +227,10 @@ def delete_records(connection: psycopg.Connection[Any], table: str, department_c
     if ids.is_empty():
         return 0
     statement = sql.SQL("delete from {} where department_code = %s and id = any(%s::uuid[])").format(_canonical(table))
-    return connection.execute(statement, (department_code, uuid_array(ids))).rowcount
+    deleted = connection.execute(statement, (department_code, uuid_array(ids))).rowcount
+    if deleted:
+        mark_buckets(connection, table, department_code, ids)
+    return deleted
 
 
 def analyze_records(connection: psycopg.Connection[Any]) -> None:
@@ -259,6 +320,15 @@ def record_kinds(table: str) -> dict[str, Kind]:
 def uuid_array(ids: pl.Series) -> str:
     """Give identifiers as the text of a PostgreSQL uuid array."""
     return "{" + ",".join(ids.drop_nulls().bin.encode("hex").to_list()) + "}"
+
+
+def text_array(texts: pl.Series) -> str:
+    """Give texts as the text of a PostgreSQL text array: built at once, where a driver would quote them one by one."""
+    quoted = texts.cast(pl.String).str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True)
+    each = pl.DataFrame({"text": quoted}).select(
+        pl.concat_str(pl.lit('"'), pl.col("text"), pl.lit('"')).fill_null("NULL").str.join(",")
+    )
+    return "{" + str(each.item() or "") + "}"
 
 
 def _canonical(table: str) -> sql.Composable:

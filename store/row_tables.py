@@ -4,15 +4,31 @@ Crosswalk and links are partitioned by department like the canonical tables. Res
 personal: they follow the retention of the record.
 """
 
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSON
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.types import UserDefinedType
 
 from store.tables import instant, number, one_of, table, text
 
 PARTITION_BY = "LIST (department_code)"
+
+
+class Departure(StrEnum):
+    """Why the records of a row are gone, as its tombstone says."""
+
+    GONE = "GONE"
+    """The row is no more in the legacy system."""
+    MARKED = "MARKED"
+    """The row stands there, marked as deleted."""
+    FILTERED = "FILTERED"
+    """A named rule keeps it out."""
+    REUSED = "REUSED"
+    """Its key stands for something else now."""
+    REMOVED = "REMOVED"
+    """People deleted its record in the new system."""
 
 
 class Xid8(UserDefinedType[str]):
@@ -47,7 +63,9 @@ CROSSWALK = table(
     text("rule_id"),
     number("run_no"),
     instant("deleted_at", nullable=True),
+    text("deleted_reason", nullable=True),
     sa.PrimaryKeyConstraint("id", "department_code"),
+    one_of("deleted_reason", tuple(reason.value for reason in Departure)),
     partition_by=PARTITION_BY,
 )
 RECORD_LINK = table(
@@ -105,9 +123,29 @@ FILTERED_ROW = table(
     text("rule"),
     number("run_no"),
     instant("noticed_at", default="now()"),
+    text("parent_key", nullable=True),
     sa.PrimaryKeyConstraint("department_code", "source_table_no", "source_key"),
     sa.ForeignKeyConstraint(["source_table_no"], ["mig.source_table.source_table_no"]),
 )
+sa.Index(
+    "filtered_row_parent", FILTERED_ROW.c.department_code, FILTERED_ROW.c.source_table_no, FILTERED_ROW.c.parent_key
+)
+RETENTION_TERM = table(
+    "retention_term",
+    text("department_code"),
+    table_number(),
+    text("source_key"),
+    sa.Column("until", sa.Date(), nullable=True),
+    text("rule_code", nullable=True),
+    sa.Column("is_expired", sa.Boolean(), nullable=False),
+    text("person_key", nullable=True),
+    text("case_key", nullable=True),
+    sa.Column("judged_on", sa.Date(), nullable=False),
+    sa.PrimaryKeyConstraint("department_code", "source_table_no", "source_key"),
+    sa.ForeignKeyConstraint(["source_table_no"], ["mig.source_table.source_table_no"]),
+)
+sa.Index("retention_term_person", RETENTION_TERM.c.department_code, RETENTION_TERM.c.person_key)
+sa.Index("retention_term_case", RETENTION_TERM.c.department_code, RETENTION_TERM.c.case_key)
 OUTBOX = table(
     "outbox",
     number("id", sa.Identity(always=True)),
@@ -119,6 +157,14 @@ OUTBOX = table(
     identifier("key"),
     sa.PrimaryKeyConstraint("id"),
     sa.Index(None, "xid"),
+)
+OUTBOX_FLOOR = table(
+    "outbox_floor",
+    text("department_code"),
+    text("domain_code"),
+    sa.Column("pruned_below", Xid8(), nullable=False),
+    instant("pruned_at", default="now()"),
+    sa.PrimaryKeyConstraint("department_code", "domain_code"),
 )
 DEGRADED_WRITE_BACK = table(
     "degraded_write_back",
@@ -144,3 +190,41 @@ sa.Index(
     postgresql_nulls_not_distinct=True,
     postgresql_where=DEGRADED_WRITE_BACK.c.state == sa.literal_column("'OPEN'"),
 )  # fmt: skip
+BUCKET = table(
+    "bucket",
+    text("department_code", sa.ForeignKey("mig.department.department_code")),
+    text("canonical_table"),
+    sa.Column("bucket", sa.SmallInteger(), nullable=False),
+    number("records"),
+    number("xor_digest"),
+    sa.Column("sum_digest", sa.Numeric(), nullable=False),
+    text("algorithm"),
+    text("rules_digest"),
+    text("incarnation"),
+    text("snapshot"),
+    instant("folded_at", default="now()"),
+    sa.PrimaryKeyConstraint("department_code", "canonical_table", "bucket"),
+)
+BUCKET_MARK = table(
+    "bucket_mark",
+    number("mark_no", sa.Identity(always=True)),
+    sa.Column("xid", Xid8(), server_default=sa.text("pg_current_xact_id()"), nullable=False),
+    text("department_code"),
+    text("canonical_table"),
+    sa.Column("buckets", ARRAY(sa.SmallInteger()), nullable=False),
+    sa.PrimaryKeyConstraint("mark_no"),
+    sa.Index(None, "xid"),
+)
+JUDGED = table(
+    "judged",
+    text("department_code", sa.ForeignKey("mig.department.department_code")),
+    text("closure"),
+    text("legacy_position"),
+    text("snapshot"),
+    text("incarnation"),
+    text("rules_digest"),
+    text("evidence_id", sa.ForeignKey("mig.evidence.evidence_id")),
+    text("complete_evidence_id"),
+    instant("judged_at", default="now()"),
+    sa.PrimaryKeyConstraint("closure"),
+)

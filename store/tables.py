@@ -246,8 +246,32 @@ WAIVER = table(
     text("authenticated_by"),
     text("reason"),
     instant("decided_at", default="clock_timestamp()"),
+    text("level"),
+    text("rule"),
+    sa.Column("records", ARRAY(sa.Text()), nullable=False),
+    text("records_digest"),
+    text("rules_digest"),
+    text("signature"),
     sa.PrimaryKeyConstraint("waiver_no"),
+    sa.UniqueConstraint("waiver_no", "actor"),
     sa.CheckConstraint("up_to >= 0", name="up_to"),
+    sa.CheckConstraint("btrim(reason) <> ''", name="reason"),
+    sa.CheckConstraint("cardinality(records) between 1 and up_to", name="records"),
+)
+WAIVER_APPROVAL = table(
+    "waiver_approval",
+    sa.Column("waiver_no", sa.BigInteger(), autoincrement=False, nullable=False),
+    text("author"),
+    text("actor"),
+    text("role"),
+    text("authenticated_by"),
+    text("signature"),
+    instant("approved_at"),
+    sa.PrimaryKeyConstraint("waiver_no"),
+    sa.ForeignKeyConstraint(["waiver_no", "author"], ["mig.waiver.waiver_no", "mig.waiver.actor"]),
+    sa.CheckConstraint(
+        "lower(btrim(normalize(actor, NFKC))) <> lower(btrim(normalize(author, NFKC)))", name="two_persons"
+    ),
 )
 
 CHAIN = table(

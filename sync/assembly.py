@@ -1,31 +1,39 @@
 """A legacy system of a project, put together: port, rules, lanes and engines, ready for the loop."""
 
+import time
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from banyan.config import FILE_MEDIA, OperatingSystemActors
+from banyan.config import DATABASE_MEDIA, FILE_MEDIA, OperatingSystemActors
 from banyan.departments import Closure, Phase, Side, SourceRef
 from banyan.errors import ConfigurationError, StoreFenced, SwitchRefused, SwitchUncertain, UsageError
 from banyan.ports import LegacyPort
-from connectors.postgresql import PostgreSQLPort, open_postgresql
-from connectors.postgresql_fence import PostgreSQLFence, install_fence, open_postgresql_fence
+from connectors.database import DatabaseFence, DatabasePort, Guarded
+from connectors.fence_code import code_key
+from connectors.postgresql import open_postgresql
 from mappings.closure import closure
 from mappings.model import RuleBook
+from mappings.retention_sources import load_retention_sources
+from store.decisions import find_decisions
 from store.install import Registration, SourceSystem, add_department, install
 from store.journal import verify_journal
 from store.postgres import open_engine, transaction
 from store.slices import SliceRow, arm, read_closure
 from store.tables import SLICE, SOURCE_TABLE
+from sync.captures import capture_of, mariadb_way
+from sync.decided import lay_over
 from sync.engine import SyncEngine, Watcher, watch_nothing
 from sync.forward import ForwardLane
 from sync.lane import Checkpoint, pass_by
 from sync.real_files import find_after_load, open_files
 from sync.reverse import ReverseGuard, ReverseLane
 from sync.setting import Setting
+from sync.throttle import Throttle
 from sync.workspace import Workspace
 
 _CARRIED_BACK = (Phase.LIVE, Phase.R_DRAINING)
+_RENEWAL_SECONDS = 0.5
 _BEFORE_LOADING = (Phase.REGISTERED.value, Phase.ASSESSED.value, Phase.MAPPED.value)
 
 
@@ -66,15 +74,29 @@ class Rig:
             book=self.book,
             table_numbers=self.table_numbers,
             digest_key=self.workspace.digest_key,
+            retention=load_retention_sources(self.workspace.rules_folder(self.source), self.book),
+            drift=self.workspace.source_config(self.source).drift,
         )
 
     def forward(self) -> ForwardLane:
         """Give the lane to the canonical store."""
         return ForwardLane(self.setting("banyan_forward"), self.workspace.landing)
 
-    def forward_engine(self, *, watcher: Watcher = watch_nothing, checkpoint: Checkpoint = pass_by) -> SyncEngine:
-        """Give the loop that runs the forward lane."""
-        return SyncEngine(self.workspace.engine("banyan_forward"), watcher=watcher, checkpoint=checkpoint)
+    def forward_engine(
+        self,
+        *,
+        watcher: Watcher = watch_nothing,
+        checkpoint: Checkpoint = pass_by,
+        throttle: Throttle | None = None,
+    ) -> SyncEngine:
+        """Give the loop that runs the forward lane; a switch runs it without throttle, while nobody can write."""
+        engine = self.workspace.engine("banyan_forward")
+        return SyncEngine(engine, watcher=watcher, checkpoint=checkpoint, throttle=throttle)
+
+    def throttle(self) -> Throttle:
+        """Give the pace at which the legacy system is read beside its people."""
+        department = self.workspace.project.department(self.source.department_code)
+        return Throttle(self.workspace.engine("banyan_forward"), self.source, department, self.port)
 
     def reverse(self, name: str) -> ReverseLane:
         """Give the lane back to the legacy system, for one closure."""
@@ -93,6 +115,9 @@ class Rig:
                 state = fence.read()
             finally:
                 fence.disconnect()
+            if state.nonce != row.nonce:  # renewed a moment ago: the fence turns first, its row follows
+                time.sleep(_RENEWAL_SECONDS)
+                row = self.slices(found.name)[0]
             if state.nonce != row.nonce or state.token > row.epoch:
                 raise SwitchUncertain(
                     f"the fence of {found.name} is not the one banyan knows; nothing was written", hint="banyan guard"
@@ -118,21 +143,26 @@ class Rig:
         with transaction(self.workspace.engine("banyan_guard")) as connection:
             return read_closure(connection, name)
 
-    def fence(self, name: str) -> PostgreSQLFence:
+    def fence(self, name: str) -> DatabaseFence:
         """Give the legacy fence of a closure."""
         self._refuse_files("they have no fence")
         urls = self.workspace.legacy_urls(self.source)
-        schema = self.workspace.source_config(self.source).schema_name
-        return open_postgresql_fence(urls.guard, name, schema=schema, probe_url=urls.application)
+        return self.guarded.open_fence(urls.guard, name, probe_url=urls.application)
+
+    @property
+    def guarded(self) -> Guarded:
+        """Give the schema of the legacy database in which fences stand, with the make of its server."""
+        config = self.workspace.source_config(self.source)
+        return Guarded(config.medium, config.schema_name)
 
     def fenced_tables(self, name: str) -> tuple[str, ...]:
         """Name the legacy tables that the fence of a closure guards."""
         return self.closure(name).tables
 
     @property
-    def database(self) -> PostgreSQLPort:
+    def database(self) -> DatabasePort:
         """Give the port of a legacy database, with what only a database can do."""
-        if not isinstance(self.port, PostgreSQLPort):
+        if not isinstance(self.port, DatabasePort):
             raise UsageError(
                 f"{self.source} is no database: files are read, and nothing more; nothing was changed",
                 hint=f"banyan source capabilities {self.source}",
@@ -141,7 +171,7 @@ class Rig:
 
     def close(self) -> None:
         """Close the connections to the legacy system; files are never held open."""
-        if isinstance(self.port, PostgreSQLPort):
+        if isinstance(self.port, DatabasePort):
             self.port.close()
 
     def _refuse_files(self, why: str) -> None:
@@ -157,12 +187,20 @@ def open_port(workspace: Workspace, source: SourceRef) -> LegacyPort:
     config = workspace.source_config(source)
     if config.medium == "postgresql":
         urls = workspace.legacy_urls(source)
-        return open_postgresql(urls.reader, config.schema_name, reverse_url=urls.reverse)
+        way = capture_of(workspace, source)
+        return open_postgresql(urls.reader, config.schema_name, reverse_url=urls.reverse, capture=way)
+    if config.medium == "mariadb":
+        from connectors.mariadb import open_mariadb  # its driver is an extra of the installation
+
+        urls = workspace.legacy_urls(source)
+        tables = tuple(workspace.book(source).rulesets)
+        way_of = mariadb_way(config.capture, str(source))
+        return open_mariadb(urls.reader, config.schema_name, reverse_url=urls.reverse, way=way_of, tables=tables)
     if config.medium in FILE_MEDIA:
         return open_files(workspace.project, source, tuple(workspace.book(source).rulesets))
     raise ConfigurationError(
-        f"{source} is {config.medium}: banyan carries postgresql both ways, and reads {', '.join(FILE_MEDIA)} files "
-        "that are written once; nothing was read",
+        f"{source} is {config.medium}: banyan carries {' and '.join(DATABASE_MEDIA)} both ways, and reads "
+        f"{', '.join(FILE_MEDIA)} files that are written once; nothing was read",
         hint="banyan source list",
     )
 
@@ -173,8 +211,8 @@ def open_rig(workspace: Workspace, source: SourceRef) -> Rig:
 
 
 def _assemble(workspace: Workspace, source: SourceRef, port: LegacyPort) -> Rig:
-    book = workspace.book(source)
     with transaction(workspace.engine("banyan_forward")) as connection:
+        decided = [one.what for one in find_decisions(connection, source)]
         rows = connection.execute(
             sa.select(SOURCE_TABLE.c.table_name, SOURCE_TABLE.c.source_table_no).where(
                 SOURCE_TABLE.c.department_code == source.department_code,
@@ -187,6 +225,7 @@ def _assemble(workspace: Workspace, source: SourceRef, port: LegacyPort) -> Rig:
             f"{source} is not registered in the canonical store yet; nothing was read",
             hint=f"banyan load {source.department_code}",
         )
+    book = lay_over(workspace, source, decided)
     return Rig(workspace, source, port, book, closure(book, source.department_code), numbers)
 
 
@@ -209,7 +248,7 @@ def prepare(workspace: Workspace, source: SourceRef) -> Rig:
     )
     add_department(open_engine(superuser, pool_size=0), registration)
     rig = _assemble(workspace, source, port)
-    if isinstance(port, PostgreSQLPort):
+    if isinstance(port, DatabasePort):
         _install_guards(rig, port)
     else:
         _arm(rig)
@@ -230,13 +269,13 @@ def _arm(rig: Rig) -> None:
             arm(connection, found.name, actor=OperatingSystemActors(rig.workspace.project.people).current())
 
 
-def _install_guards(rig: Rig, port: PostgreSQLPort) -> None:
+def _install_guards(rig: Rig, port: DatabasePort) -> None:
     """Install capture and fences in a legacy database, and remember the nonce of each fence."""
     urls = rig.workspace.legacy_urls(rig.source)
-    schema = rig.workspace.source_config(rig.source).schema_name
     port.install_capture(urls.admin, tuple(rig.book.rulesets))
     for found in rig.closures:
-        nonce = install_fence(urls.admin, found.name, found.tables, schema=schema)
+        nonce = rig.guarded.install_fence(urls.admin, found.name, found.tables)
+        rig.guarded.keep_code_key(urls.admin, found.name, code_key(rig.workspace.digest_key, found.name))
         with transaction(rig.workspace.engine("banyan_guard")) as connection:
             connection.execute(
                 sa.update(SLICE)

@@ -2,11 +2,12 @@
 
 import polars as pl
 
+from mappings.engine import Mapped
 from mappings.model import FilterRule, Ruleset
 from store.outcomes import find_attached, find_filtered_by
 from store.records import find_crosswalk
 from store.runs import ChunkPlan
-from sync.setting import Psycopg, Setting
+from sync.setting import Psycopg, Setting, key_column
 
 
 def plan_children(
@@ -24,10 +25,21 @@ def plan_children(
                 keys |= _loaded_children(connection, setting, child, rule, parents["id"])
                 if readmitted:
                     place = setting.place(child.table, 0)
-                    keys |= set(find_filtered_by(connection, place, rule.name))
+                    keys |= set(find_filtered_by(connection, place, rule.name, parents=parents["key"]))
         if keys:
             plans.append(ChunkPlan(child.table, tuple(sorted(keys))))
     return plans
+
+
+def with_parents(ruleset: Ruleset, rows: pl.DataFrame, mapped: Mapped) -> pl.DataFrame:
+    """Give the filtered rows (source_key, rule) with the key of the parent that each follows, where it follows one."""
+    columns = {one.name: one.parent.column for one in ruleset.filters if one.parent is not None}
+    followed = pl.lit(None, dtype=pl.String)
+    for rule, column in columns.items():
+        followed = pl.when(pl.col("rule") == rule).then(pl.col(column)).otherwise(followed)
+    keyed = rows.select(key_column(ruleset), *sorted(set(columns.values())))
+    joined = mapped.filtered.join(keyed, on="source_key", how="left", maintain_order="left")
+    return joined.select("source_key", "rule", followed.alias("parent_key"))
 
 
 def _loaded_children(

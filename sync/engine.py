@@ -14,12 +14,15 @@ from sqlalchemy.engine import Engine
 from banyan.clock import monotonic
 from banyan.departments import Side
 from banyan.errors import LeaseLost, UsageError
-from banyan.records import ChunkCounts, Position
+from banyan.records import ChunkCounts, KeyRange, Position
 from store.ledger import Ledger, LedgerReader
 from store.postgres import transaction
 from store.runs import ChunkPlan, Run, RunKind, RunRequest, RunState
 from store.takeover import release_run
-from sync.lane import Checkpoint, Lane, pass_by
+from sync.lane import Checkpoint, Lane, Step, pass_by
+from sync.throttle import Throttle
+
+_RENEW_SECONDS = 20.0  # of a lease of 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,13 @@ class Progress:
     chunks: int
     rows: int
     seconds: float
+    waiting: str = ""
+    """Why nothing is read at this moment; empty while the run goes on."""
+
+    @property
+    def rows_per_second(self) -> float:
+        """Give the rate so far."""
+        return self.rows / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def seconds_left(self) -> float:
@@ -81,6 +91,23 @@ def is_dead(owner: str) -> bool:
     return _started(int(pid)) != started
 
 
+class Stopwatch:
+    """Takes the time between a chunk's lease and the moment its rows were read: what it cost the legacy server."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self._began = monotonic()
+        self.reading_seconds = 0.0
+
+    def pass_point(self, step: Step) -> None:
+        """Note the time of a named point, and pass it on."""
+        if step is Step.LEASED:
+            self._began = monotonic()
+        elif step is Step.READ:
+            self.reading_seconds = monotonic() - self._began
+        self._checkpoint(step)
+
+
 class SyncEngine:
     """Runs lanes and keeps their ledger."""
 
@@ -91,15 +118,18 @@ class SyncEngine:
         watcher: Watcher = watch_nothing,
         checkpoint: Checkpoint = pass_by,
         owner: str | None = None,
+        throttle: Throttle | None = None,
     ) -> None:
         self._engine = engine
         self._watcher = watcher
         self._checkpoint = checkpoint
+        self._throttle = throttle
+        self._renewed_at = monotonic()
         self.owner = owner or this_owner()  # a name that several processes share keeps a run among them
 
     def load(self, lane: Lane, plans: Callable[[], Sequence[ChunkPlan]], *, rules_digest: str) -> RunResult:
         """Make the first copy, or resume it; capture must be installed before, its Position is taken first."""
-        start = lane.head()
+        start = self._find_first_start(lane) or lane.head()
         run = self._open(lane, RunKind.LOAD, start, start, plans, rules_digest)
         self.carry_all(lane, run)
         return self._finish(lane, run)
@@ -130,20 +160,24 @@ class SyncEngine:
             return None
         return self._open(lane, kind, since, until, lambda: plans, "")
 
-    def carry_keys(self, lane: Lane, plans: Sequence[ChunkPlan]) -> RunResult | None:
-        """Read the rows of some keys again, in a run of its own that leaves the watermark where it is."""
+    def carry_keys(self, lane: Lane, plans: Sequence[ChunkPlan], *, mark: str = "") -> RunResult | None:
+        """Read the rows of some keys again, in a run of its own that leaves the watermark where it is.
+
+        A run left open is refused, unless it carries the same mark: then it is that one, and it is resumed.
+        """
         since = lane.watermark()
         if not plans or since is None:
             return None
         with transaction(self._engine) as connection:
             left_open = LedgerReader(connection).find_open_run(lane.route.source, lane.route.to)
-        if left_open is not None:
+            left_mark = None if left_open is None else LedgerReader(connection).read_mark(left_open.run_no)
+        if left_open is not None and (not mark or left_mark != mark):
             raise LeaseLost(
                 f"run {left_open.run_no} of {lane.route} was left open and would be resumed instead; nothing was read",
                 hint="banyan sync run",
                 run_no=left_open.run_no,
             )
-        run = self._open(lane, RunKind.CHANGES, since, since, lambda: plans, "")
+        run = self._open(lane, RunKind.CHANGES, since, since, lambda: plans, mark)
         self.carry_all(lane, run)
         return self._finish(lane, run)
 
@@ -161,9 +195,49 @@ class SyncEngine:
 
     def carry_next(self, lane: Lane, run: Run) -> ChunkCounts | None:
         """Lease and carry the next chunk of a run; None when there is none to take."""
+        throttle = self._throttle
+        if throttle is not None:
+            throttle.wait(lambda reason: self._wait(lane, run, reason))
         with transaction(self._engine) as connection:
-            lease = Ledger(connection).take_chunk(run.run_no, self.owner)
-        return None if lease is None else lane.carry(lease, self._checkpoint)
+            ledger = Ledger(connection)
+            lease = ledger.take_chunk(run.run_no, self.owner)
+            if lease is not None and throttle is not None:
+                lease = throttle.shorten(ledger, run, lease)
+        if lease is None:
+            return None
+        watch = Stopwatch(self._checkpoint)
+        counts = lane.carry(lease, watch.pass_point)
+        if throttle is not None and isinstance(lease.keys, KeyRange):
+            throttle.learn(lease.table, counts.rows.read, watch.reading_seconds)
+        return counts
+
+    def _wait(self, lane: Lane, run: Run, reason: str) -> None:
+        """Keep the run while nothing is read, and say why; ends when the run was cancelled or taken over."""
+        if monotonic() - self._renewed_at >= _RENEW_SECONDS:
+            with transaction(self._engine) as connection:
+                Ledger(connection).renew_run(run)
+            self._renewed_at = monotonic()
+        with transaction(self._engine) as connection:
+            reader = LedgerReader(connection)
+            progress = reader.read_progress(run.run_no)
+            if reader.read_run(run.run_no).state is not RunState.OPEN:
+                raise LeaseLost(
+                    f"run {run.run_no} of {lane.route} was ended while it waited; nothing more was read",
+                    hint="banyan sync status",
+                    run_no=run.run_no,
+                )
+        done, planned = (sum(column) for column in zip(*progress.values(), strict=True))
+        self._watcher(Progress(run.run_no, str(lane.route), done, planned, 0, 0.0, reason))
+
+    def _find_first_start(self, lane: Lane) -> Position | None:
+        """Find where a first copy began that was cancelled: its rows stand, and what was deleted since must be seen."""
+        with transaction(self._engine) as connection:
+            runs = LedgerReader(connection).read_runs(lane.route.source)
+        loads = [run for run in runs if run.kind is RunKind.LOAD and run.to_side is lane.route.to]
+        if any(run.state is RunState.DONE for run in loads):
+            return None
+        begun = [run.from_position for run in loads if run.state in (RunState.CANCELLED, RunState.FAILED)]
+        return begun[-1] if begun else None
 
     def finish(self, lane: Lane, run: Run) -> RunResult:
         """Close a run whose chunks are all done; its watermark moves in the same transaction."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from banyan.clock import today
+from banyan.config import DriftConfig
 from banyan.departments import Side
 from banyan.errors import SourceDrifted
 from banyan.records import ChunkCounts, KeyRange, Origin, PartCounts, Position, RowCounts
@@ -14,14 +16,20 @@ from store.landing import LandingZone
 from store.ledger import Ledger, LedgerReader
 from store.outcomes import find_adopted, find_filtered, write_filtered, write_quarantine
 from store.postgres import raw, transaction
-from store.records import delete_rows, write_crosswalk, write_parts
+from store.records import delete_rows, hold_shared, write_crosswalk, write_parts
+from store.row_tables import Departure
 from store.runs import ChunkLease, ChunkPlan
-from sync.cascade import plan_children
+from sync.cascade import plan_children, with_parents
+from sync.drift_policy import tolerates_additions, tolerates_removals
+from sync.epochs import bury_owners, find_reuse, reuse_nothing
 from sync.lane import Checkpoint, Step, pass_by
+from sync.retention import plan_readmitted
 from sync.route import Route
 from sync.setting import Psycopg, Setting, key_column, look_up
 
 ROWS_PER_CHUNK = 50_000
+NO_FATE = "the column is new and no rule knows it"
+_REFUSED = {"source_key": pl.String, "column": pl.String, "cause": pl.String, "raw": pl.Binary}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,8 @@ class _Rows:
     missing: pl.Series = field(repr=False)
     in_flight: int
     read: int
+    unread: pl.DataFrame = field(repr=False)
+    """Values of columns that no rule knows, where the project wants them in quarantine: source_key, column, raw."""
 
 
 class ForwardLane:
@@ -65,6 +75,7 @@ class ForwardLane:
         return [
             ChunkPlan(table, keys)
             for table in load_order(self._setting.book)
+            if table in self._setting.book.rulesets
             for keys in self._setting.port.plan_ranges(table, rows_per_chunk)
         ]
 
@@ -100,14 +111,25 @@ class ForwardLane:
         )
         checkpoint(Step.LANDED)
         with transaction(self._setting.engine) as connection:
-            context = look_up(raw(connection), self._setting, ruleset, found.rows)
-        mapped = apply_forward(self._setting.compiled(lease.table), found.rows, context)
+            is_first = isinstance(lease.keys, KeyRange) and not LedgerReader(connection).was_carried_before(lease)
+            context = look_up(raw(connection), self._setting, ruleset, found.rows, is_first=is_first)
+            reused = reuse_nothing(context)
+            if not is_first:
+                reused = find_reuse(raw(connection), self._setting, ruleset, found.rows, context)
+        mapped = apply_forward(self._setting.compiled(lease.table), found.rows, reused.context)
         checkpoint(Step.MAPPED)
         with transaction(self._setting.engine) as connection:
             ledger = Ledger(connection)
             ledger.hold_chunk(lease)
-            counts = self._write(raw(connection), lease, found, mapped)
-            children = self._children(raw(connection), lease, found, mapped)
+            place = self._setting.place(lease.table, lease.run_no)
+            removed, children = bury_owners(raw(connection), self._setting, place, ruleset, reused)
+            counts = self._write(raw(connection), lease, found, mapped, is_first=is_first) + ChunkCounts(
+                parts=PartCounts(removed=removed)
+            )
+            children += self._children(raw(connection), lease, found, mapped, is_first=is_first)
+            if not isinstance(lease.keys, KeyRange):  # people changed these rows since the terms were judged
+                changed = pl.Series("key", list(lease.keys), dtype=pl.String)
+                children += plan_readmitted(raw(connection), self._setting, lease.table, rows=found.rows, keys=changed)
             if children:
                 ledger.write_chunks(ledger.read_run(lease.run_no), children)
             ledger.finish_chunk(lease, counts, parcel=parcel.name)
@@ -117,41 +139,56 @@ class ForwardLane:
 
     def _read(self, ruleset: Ruleset, keys: KeyRange | tuple[str, ...]) -> _Rows:
         port = self._setting.port
-        _refuse_drift(ruleset, [column.name for column in port.columns(ruleset.table)])
+        unknown = _refuse_drift(ruleset, [column.name for column in port.columns(ruleset.table)], self._setting.drift)
         kept = [column for column in ruleset.columns if column not in ruleset.drop]
         if not isinstance(keys, KeyRange):
             batch = port.read_keys(ruleset.table, keys)
             rows = batch.rows.select(kept)  # dropped columns have a legal reason not to be kept, nor landed
             present = rows.select(key_column(ruleset)).to_series()
             wanted = pl.Series("source_key", list(keys), dtype=pl.String)
-            return _Rows(rows, wanted.filter(~wanted.is_in(present.implode())), in_flight=0, read=len(keys))
+            missing = wanted.filter(~wanted.is_in(present.implode()))
+            return _Rows(rows, missing, in_flight=0, read=len(keys), unread=_unread(ruleset, batch.rows, unknown))
         batch = port.read_range(ruleset.table, keys)
         rows = batch.rows.select(kept)
         moved = [c.key for c in port.changes(batch.low, batch.high) if c.table == ruleset.table]
         settled = rows.filter(~key_column(ruleset).is_in(moved)) if moved else rows
         # a row that moved while it was read is left to the changes, whose capture began before
-        return _Rows(
-            settled, pl.Series("source_key", [], dtype=pl.String), rows.height - settled.height, read=rows.height
-        )
+        nothing = pl.Series("source_key", [], dtype=pl.String)
+        in_flight = rows.height - settled.height
+        return _Rows(settled, nothing, in_flight, rows.height, _unread(ruleset, batch.rows, unknown))
 
-    def _write(self, connection: Psycopg, lease: ChunkLease, found: _Rows, mapped: Mapped) -> ChunkCounts:
+    def _write(
+        self, connection: Psycopg, lease: ChunkLease, found: _Rows, mapped: Mapped, *, is_first: bool
+    ) -> ChunkCounts:
         setting = self._setting
         ruleset = setting.book.rulesets[lease.table]
         place = setting.place(lease.table, lease.run_no)
         tables = {part.name: part.table for part in ruleset.parts}
+        shared = {part.name for part in ruleset.parts if part.share}
+        if shared:
+            hold_shared(connection, place)
         parts = PartCounts()
         for name, frame in mapped.parts.items():
-            parts += write_parts(connection, tables[name], frame)
+            parts += write_parts(connection, tables[name], frame, is_first=is_first and name not in shared)
         links = mapped.links.with_columns(
             pl.col("part").replace_strict(tables, return_dtype=pl.String).alias("canonical_table")
         )
-        written = write_crosswalk(connection, place, mapped.crosswalk, links)
-        leaving = pl.concat([mapped.deleted["source_key"], found.missing, mapped.filtered["source_key"]])
-        gone = self._ids_leaving(connection, lease.table, leaving)
-        removed = delete_rows(connection, place, ruleset.main.table, gone)
-        seen = pl.concat([found.rows.select(key_column(ruleset)).to_series(), found.missing])
-        refused = _refused(mapped)
-        write_quarantine(connection, place, seen, refused)
+        written = write_crosswalk(connection, place, mapped.crosswalk, links, is_first=is_first)
+        removed = 0
+        leaving = {
+            Departure.MARKED: mapped.deleted["source_key"],
+            Departure.GONE: found.missing,
+            Departure.FILTERED: mapped.filtered["source_key"],
+        }
+        for reason, keys in leaving.items():
+            if is_first or keys.is_empty():  # what was never carried has nothing to leave
+                continue
+            gone = self._ids_leaving(connection, lease.table, keys)
+            removed += sum(delete_rows(connection, place, ruleset.main.table, gone, reason=reason).values())
+        seen = _keys_seen(ruleset, found, is_first=is_first)
+        loaded = pl.col("source_key").is_in(mapped.crosswalk["source_key"].implode())
+        refused = pl.concat([_refused(mapped), found.unread.filter(loaded)])
+        write_quarantine(connection, place, seen, refused, keys=self._landing.keys)
         rows = RowCounts(
             read=found.read,
             loaded=written.inserted + written.updated,
@@ -161,21 +198,21 @@ class ForwardLane:
             quarantined=mapped.rejected.height,
             in_flight=found.in_flight,
         )
-        split = PartCounts(
-            split=parts.emitted - mapped.crosswalk.height, removed=written.parts_removed + sum(removed.values())
-        )
+        split = PartCounts(split=parts.emitted - mapped.crosswalk.height, removed=written.parts_removed + removed)
         fields = refused.filter(pl.col("column").is_not_null()).height  # two lenses may refuse one cell
         return ChunkCounts(rows, parts + split, fields)
 
-    def _children(self, connection: Psycopg, lease: ChunkLease, found: _Rows, mapped: Mapped) -> list[ChunkPlan]:
+    def _children(
+        self, connection: Psycopg, lease: ChunkLease, found: _Rows, mapped: Mapped, *, is_first: bool
+    ) -> list[ChunkPlan]:
         """List the rows a named rule keeps out, and plan the children of those that were not, or are no more."""
         place = self._setting.place(lease.table, lease.run_no)
-        seen = pl.concat(
-            [found.rows.select(key_column(self._setting.book.rulesets[lease.table])).to_series(), found.missing]
-        )
+        seen = _keys_seen(self._setting.book.rulesets[lease.table], found, is_first=is_first)
         before = find_filtered(connection, place, seen)
         now = mapped.filtered["source_key"]
-        write_filtered(connection, place, seen, mapped.filtered)
+        write_filtered(
+            connection, place, seen, with_parents(self._setting.book.rulesets[lease.table], found.rows, mapped)
+        )
         readmitted = before.filter(~before.is_in(now.implode()))
         moved = pl.concat([now.filter(~now.is_in(before.implode())).alias("key"), readmitted])
         if moved.is_empty():
@@ -191,16 +228,43 @@ class ForwardLane:
         return setting.main_ids(table, keys, adopted)
 
 
-def _refuse_drift(ruleset: Ruleset, here: list[str]) -> None:
-    """Refuse a table whose columns are not those of its rule: a new column has no fate yet, a lost one no value."""
+def _keys_seen(ruleset: Ruleset, found: _Rows, *, is_first: bool) -> pl.Series:
+    """Give the keys whose lists are brought up to date: of rows read for the first time, nothing is listed yet."""
+    if is_first:
+        return pl.Series("source_key", [], dtype=pl.String)
+    return pl.concat([found.rows.select(key_column(ruleset)).to_series(), found.missing])
+
+
+def _refuse_drift(ruleset: Ruleset, here: list[str], policies: DriftConfig) -> list[str]:
+    """Refuse a table whose columns are not those of its rule: a new column has no fate yet, a lost one no value.
+
+    Gives the new columns whose values go to quarantine, where the project says so.
+    """
     unknown = [column for column in here if column not in ruleset.columns]
     missing = [column for column in ruleset.columns if column not in here]
-    if unknown or missing:
+    if not tolerates_removals(policies, today=today()) or any(column not in ruleset.drop for column in missing):
+        refused = missing
+    else:
+        refused = []
+    if refused or (unknown and not tolerates_additions(policies, today=today())):
         raise SourceDrifted(
             f"{ruleset.table} is not what {ruleset.rule_id} describes: new {unknown}, gone {missing}; nothing was read",
             hint="banyan source scan, then change the rule",
             table=ruleset.table,
         )
+    return unknown if policies.added.policy == "quarantine" else []
+
+
+def _unread(ruleset: Ruleset, rows: pl.DataFrame, unknown: list[str]) -> pl.DataFrame:
+    """List what stands in columns that no rule knows: source_key, column, cause, raw."""
+    frames = [
+        rows.filter(pl.col(column).is_not_null()).select(
+            key_column(ruleset), pl.lit(column).alias("column"), pl.lit(NO_FATE).alias("cause"),
+            pl.col(column).cast(pl.Binary).alias("raw"),
+        )
+        for column in unknown
+    ]  # fmt: skip
+    return pl.concat([pl.DataFrame(schema=_REFUSED), *frames])
 
 
 def _refused(mapped: Mapped) -> pl.DataFrame:

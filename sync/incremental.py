@@ -12,8 +12,10 @@ from typing import assert_never
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from banyan.clock import now
+from banyan.config import DATABASE_MEDIA
 from banyan.departments import Actor, Phase, Side, SourceRef
-from banyan.errors import LeaseLost, UsageError
+from banyan.errors import LeaseLost, SourceUnavailable, UsageError
 from banyan.records import ChunkCounts
 from mappings.closure import closure
 from store.journal import ProcessingEntry, append_processing
@@ -23,8 +25,10 @@ from store.runs import Run, RunState
 from store.slices import SliceRow, read_slices
 from store.tables import CHUNK
 from sync.assembly import open_rig
-from sync.engine import RunResult, SyncEngine, is_dead
+from sync.drift import refuse_drift
+from sync.engine import RunResult, SyncEngine, is_dead, this_owner
 from sync.forward import ForwardLane
+from sync.throttle import Throttle
 from sync.workspace import Workspace
 
 _LEASE_SECONDS = 300
@@ -53,7 +57,7 @@ class ChunkRef:
 def may_sync(workspace: Workspace, source: SourceRef) -> Permission:
     """Ask the control database whether a legacy system may be synchronised now; nothing is opened but the store."""
     medium = workspace.source_config(source).medium
-    if medium != "postgresql":
+    if medium not in DATABASE_MEDIA:
         return Permission(is_granted=False, reason=f"{source} is {medium}: it is carried only as a whole")
     names = {found.name for found in closure(workspace.book(source), source.department_code)}
     with transaction(workspace.engine("banyan_forward")) as connection:
@@ -86,6 +90,7 @@ def plan_incremental(workspace: Workspace, source: SourceRef, *, run_key: str, a
     A run found with all its chunks done is finished here: it had lost only its last step.
     """
     engine = _engine(workspace, run_key)
+    _refuse_drift(workspace, source)
     with _lane(workspace, source) as lane:
         while (run := engine.open_changes(lane)) is not None:
             waiting = _waiting(workspace, run.run_no)
@@ -103,12 +108,14 @@ def carry_chunk(workspace: Workspace, source: SourceRef, *, run_no: int, run_key
     run = _read(workspace, source, run_no)
     if run.state is RunState.DONE:
         return None
-    engine = SyncEngine(workspace.engine("banyan_forward"))
     with transaction(workspace.engine("banyan_forward")) as connection:
         Ledger(connection).renew_run(_held(run, run_key), lease_seconds=_LEASE_SECONDS)
-        _free_chunks_of_the_dead(connection, run_no, engine.owner)
+        _free_chunks_of_the_dead(connection, run_no, this_owner())
     with _lane(workspace, source) as lane:
-        counts = engine.carry_next(lane, run)
+        setting = lane.setting
+        throttle = Throttle(setting.engine, source, setting.department, setting.port)
+        _refuse_busy(throttle, source)
+        counts = SyncEngine(setting.engine, throttle=throttle).carry_next(lane, run)
     if counts is None:
         _refuse_waiting(workspace, run)
     return counts
@@ -148,6 +155,14 @@ def _lane(workspace: Workspace, source: SourceRef) -> Iterator[ForwardLane]:
     rig = open_rig(workspace, source)
     try:
         yield rig.forward()
+    finally:
+        rig.close()
+
+
+def _refuse_drift(workspace: Workspace, source: SourceRef) -> None:
+    rig = open_rig(workspace, source)
+    try:
+        refuse_drift(rig)
     finally:
         rig.close()
 
@@ -214,6 +229,16 @@ def _refuse_waiting(workspace: Workspace, run: Run) -> None:
             f"run {run.run_no} of {run.source} has {len(waiting)} chunks that another worker holds; it stays open",
             hint="wait for their leases (5 minutes), then run the same step again",
             run_no=run.run_no,
+        )
+
+
+def _refuse_busy(throttle: Throttle, source: SourceRef) -> None:
+    """Refuse, to be tried again, while the legacy system may not be read: a clock does not wait, it comes back."""
+    obstacle = throttle.find_obstacle(now())
+    if obstacle:
+        raise SourceUnavailable(
+            f"{source} may not be read now: {obstacle}; nothing was read",
+            hint=f"banyan sync throttle {source.department_code}",
         )
 
 

@@ -6,20 +6,28 @@ Every function may run again at any time: it resumes what was left open, or find
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from banyan.clock import today
 from banyan.config import OperatingSystemActors
 from banyan.departments import Actor, Closure, Phase, Side, SourceRef
-from banyan.errors import SourceDrifted, StoreFenced, UsageError
+from banyan.errors import StoreFenced, UsageError
 from banyan.records import ChunkCounts
+from connectors.database import DatabasePort
+from mappings.outcomes import MapContext
+from mappings.retention_facts import FactReader
+from mappings.retention_sources import load_retention_sources
+from store.buckets import mark_everything
 from store.journal import ProcessingEntry, append_processing
 from store.ledger import LedgerReader
 from store.postgres import raw, transaction
 from store.records import analyze_records
 from store.runs import RunKind, RunState
 from store.slices import Expected, Target, transition
-from sync.assembly import Rig
+from sync.assembly import Rig, open_port
+from sync.drift import refuse_drift
 from sync.engine import RunResult, SyncEngine, Watcher, watch_nothing
 from sync.lane import Checkpoint, pass_by
 from sync.real_files import apply_after_load, find_after_load, load_files
+from sync.retention import JudgedSource, judge_source, remember_terms
 from sync.workspace import Workspace
 
 _BEFORE = (Phase.REGISTERED, Phase.ASSESSED, Phase.MAPPED, Phase.LOADING)
@@ -71,17 +79,50 @@ def first_copy(
         _advance_phases(rig, Phase.SYNCING, actor)  # a copy that ended just before its slices were moved
         return told
     _advance_phases(rig, Phase.LOADING, actor)
-    engine = rig.forward_engine(watcher=watcher, checkpoint=checkpoint)
+    _judge_terms(rig)
+    engine = rig.forward_engine(watcher=watcher, checkpoint=checkpoint, throttle=rig.throttle())
     if rig.is_write_once:
         result = load_files(engine, lane)
     else:
         result = engine.load(lane, lane.plan_load, rules_digest=rig.book.digest)
     changed = _follow(rig)
+    after_load = rig.workspace.source_config(rig.source).after_load
     with transaction(rig.workspace.engine("banyan_forward")) as connection:
+        for table in after_load.writes if after_load and changed else ():
+            mark_everything(connection, table, rig.source.department_code)
         analyze_records(raw(connection))
     _log(rig, actor, "banyan_forward", ("collection", f"first copy of {rig.source}", result.run_no))
     _advance_phases(rig, Phase.SYNCING, actor)
     return Carried(str(lane.route), result.run_no, RunKind.LOAD, result.totals, after_load=changed)
+
+
+def _judge_terms(rig: Rig) -> None:
+    """Judge until when rows may be kept, before the first is loaded; a copy that was begun is not judged anew."""
+    setting = rig.setting("banyan_forward")
+    if setting.retention is None:
+        return
+    with transaction(setting.engine) as connection:
+        if LedgerReader(connection).find_open_run(rig.source, Side.CANONICAL) is not None:
+            return
+    reader = FactReader(setting.retention, rig.book, setting.context())
+    judged = judge_source(rig.port, reader, as_of=today())
+    remember_terms(setting, setting.retention, judged.terms)
+
+
+def judge_archives(workspace: Workspace, source: SourceRef) -> JudgedSource | None:
+    """Judge what of a legacy system is past its term today, from its own tables; None when its rules do not say."""
+    book = workspace.book(source)
+    sources = load_retention_sources(workspace.rules_folder(source), book)
+    if sources is None:
+        return None
+    department = workspace.project.department(source.department_code)
+    context = MapContext(department.code, source.system_code, department.time_zone, workspace.digest_key, today())
+    port = open_port(workspace, source)
+    try:
+        return judge_source(port, FactReader(sources, book, context), as_of=context.as_of)
+    finally:
+        if isinstance(port, DatabasePort):
+            port.close()
 
 
 def _follow(rig: Rig) -> int | None:
@@ -104,7 +145,7 @@ def carry_changes(rig: Rig, actor: Actor, *, watcher: Watcher = watch_nothing) -
             hint=f"banyan load {rig.source.department_code}",
         )
     if len(owned) < len(rig.closures):
-        engine = rig.forward_engine(watcher=watcher)
+        engine = rig.forward_engine(watcher=watcher, throttle=rig.throttle())
         result = engine.advance(lane)
         done += _told(rig, actor, str(lane.route), RunKind.CHANGES, result)
     for found in owned:
@@ -113,24 +154,6 @@ def carry_changes(rig: Rig, actor: Actor, *, watcher: Watcher = watch_nothing) -
             reverse = SyncEngine(rig.workspace.engine("banyan_reverse"), watcher=watcher)
             done += _told(rig, actor, str(back.route), RunKind.REVERSE, reverse.advance(back, RunKind.REVERSE))
     return done
-
-
-def refuse_drift(rig: Rig) -> None:
-    """Refuse a legacy system whose tables have other columns than their rules: a new one has no fate yet."""
-    for name, ruleset in rig.book.rulesets.items():
-        here = [column.name for column in rig.port.columns(name)]
-        missing = [column for column in ruleset.columns if column not in here]
-        unknown = [column for column in here if column not in ruleset.columns]
-        if missing or unknown:
-            found = [f"{name}.{column} is gone" for column in missing]
-            found += [f"{name}.{column} is new and has no fate" for column in unknown]
-            raise SourceDrifted(
-                f"{rig.source} is not what {ruleset.rule_id} describes: {'; '.join(found)}; nothing was read",
-                hint=f"banyan source scan {rig.source}, then change the rule",
-                table=name,
-                missing=missing,
-                unknown=unknown,
-            )
 
 
 def _is_going_back(rig: Rig, found: Closure) -> bool:

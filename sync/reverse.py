@@ -10,17 +10,18 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import polars as pl
+from sqlalchemy.engine import Connection
 
 from banyan.canonical.model import TABLES
 from banyan.departments import Closure, Side
 from banyan.ports import ReverseSession
 from banyan.records import ChunkCounts, Position, RowCounts
 from mappings.closure import load_order
+from mappings.digest import hash_rows
 from mappings.engine import Compiled, Lookups, MapContext, Mapped, WrittenBack, apply_forward, write_back
-from mappings.plans import ReferencePlan
 from store.landing import LandingZone
 from store.ledger import Ledger
-from store.outbox import beginning, changes_since, head
+from store.outbox import OutboxChanges, beginning, changes_since, head
 from store.outcomes import (
     adopt_keys,
     bury_rows,
@@ -30,12 +31,14 @@ from store.outcomes import (
     write_degraded,
 )
 from store.postgres import Isolation, raw, transaction
-from store.records import LINK_KINDS, find_crosswalk, write_crosswalk
+from store.records import LINK_KINDS, note_row_hashes, write_crosswalk
 from store.runs import ChunkLease, ChunkPlan
+from sync.conflicts import AFTER, BEFORE, Standing, find_conflicts, parcel_name
+from sync.epochs import find_keys_by_id
 from sync.lane import Checkpoint, Step, pass_by
 from sync.route import Route
 from sync.scope import NO_PLACE, Scope, ScopeFinder, TableScope
-from sync.setting import Psycopg, Setting, look_up
+from sync.setting import Psycopg, Setting, key_column, look_up
 
 OUTBOX = "outbox"
 REWRITTEN = "REWRITTEN"
@@ -60,6 +63,10 @@ class _Writing:
     written: WrittenBack = field(repr=False)
     keys: pl.DataFrame = field(repr=False)
     """Columns id, source_key of every row, born ones included."""
+    previous: pl.DataFrame = field(repr=False)
+    """The legacy rows as they stand before this writing."""
+    conflicts: pl.DataFrame = field(repr=False)
+    """What was changed behind the fence and is overwritten; columns as of degraded write-backs."""
 
     @property
     def table(self) -> str:
@@ -71,8 +78,15 @@ class ReverseLane:
     """The way from the canonical store back to a legacy system."""
 
     def __init__(
-        self, setting: Setting, landing: LandingZone, guard: Callable[[], ReverseGuard], closure: Closure
+        self,
+        setting: Setting,
+        landing: LandingZone,
+        guard: Callable[[], ReverseGuard],
+        closure: Closure,
+        *,
+        find: Callable[[Connection, Position], OutboxChanges] | None = None,
     ) -> None:
+        self._find = find or self._find_changed  # a caller may name the records itself: those of a restored system
         self._setting = setting
         self._landing = landing
         self._guard = guard
@@ -101,12 +115,11 @@ class ReverseLane:
     def queue(self) -> int:
         """Count the records people changed that the legacy side does not hold yet."""
         with transaction(self._setting.engine, isolation=Isolation.REPEATABLE_READ) as connection:
-            return changes_since(
-                connection,
-                self.watermark(),
-                department_code=self._setting.department.code,
-                domains=self._domains,
-            ).keys.height
+            return self._find(connection, self.watermark()).keys.height
+
+    def _find_changed(self, connection: Connection, since: Position) -> OutboxChanges:
+        code = self._setting.department.code
+        return changes_since(connection, since, department_code=code, domains=self._domains)
 
     def plan_changes(self, since: Position, until: Position) -> list[ChunkPlan]:
         """Plan one chunk when the outbox holds anything new: it is carried whole, in one legacy transaction."""
@@ -117,9 +130,7 @@ class ReverseLane:
         checkpoint(Step.LEASED)
         setting = self._setting
         with transaction(setting.engine, isolation=Isolation.REPEATABLE_READ) as connection:
-            changes = changes_since(
-                connection, self.watermark(), department_code=setting.department.code, domains=self._domains
-            )
+            changes = self._find(connection, self.watermark())
             finder = ScopeFinder(raw(connection), setting.department.code, setting.book, setting.table_numbers)
             scope = finder.find(changes.keys)
         checkpoint(Step.READ)
@@ -128,13 +139,15 @@ class ReverseLane:
             self._write_back(scope.tables[table], keys) for table in load_order(setting.book) if table in scope.tables
         ]
         for writing in writings:
-            self._land(writing, lease)
+            self._land(writing, lease, writing.previous, BEFORE)
         checkpoint(Step.LANDED)
         checkpoint(Step.MAPPED)
         guard = self._guard()
         with setting.port.reverse_session(guard.closure, guard.token, nonce=guard.nonce) as session:
             counts = self._send(session, writings, scope)
             read_back = {w.table: session.read_back(w.table, w.keys["source_key"].to_list()) for w in writings}
+            for writing in writings:
+                self._land(writing, lease, read_back[writing.table], AFTER)
             session.set_position(self._position_name, changes.high)
             with transaction(setting.engine) as connection:
                 ledger = Ledger(connection)
@@ -170,42 +183,26 @@ class ReverseLane:
         residue = found.crosswalk.select("id", "residue")
         crosswalk = own.join(residue, on="id", how="left").select("id", "source_key", "residue")
         previous = self._setting.port.read_keys(table, own["source_key"].to_list()).rows
-        lookups = Lookups(self._keys_by_id(compiled, found, keys), previous)
-        return _Writing(found, compiled, write_back(compiled, found.parts, crosswalk, lookups), own)
+        lookups = Lookups(find_keys_by_id(self._setting, compiled, found.parts, more=keys), previous)
+        written = write_back(compiled, found.parts, crosswalk, lookups)
+        standing = Standing(compiled, found.crosswalk, previous, written.rows)
+        conflicts = find_conflicts(self._setting, self._landing, standing)
+        return _Writing(found, compiled, written, own, previous, conflicts)
 
-    def _keys_by_id(
-        self, compiled: Compiled, found: TableScope, keys: Mapping[str, pl.DataFrame]
-    ) -> dict[str, pl.DataFrame]:
-        """Look up the legacy keys of the rows that these records refer to."""
-        wanted: dict[str, list[pl.Series]] = {}
-        for part in compiled.parts:
-            for plan in part.fields:
-                if isinstance(plan, ReferencePlan):
-                    ids = found.parts[part.rule.name][plan.output]
-                    wanted.setdefault(plan.table, []).append(ids.drop_nulls().alias("id"))
-        result = {}
-        for table, columns in wanted.items():
-            ids = pl.concat(columns).unique()
-            with transaction(self._setting.engine) as connection:
-                crosswalk = find_crosswalk(raw(connection), self._setting.department.code, ids)
-                born = find_adopted_keys(raw(connection), self._setting.place(table, 0), ids)
-            known = crosswalk.filter(pl.col("source_table_no") == self._setting.table_numbers[table])
-            every = [known.select("id", "source_key"), born]
-            if table in keys:
-                every.append(keys[table])
-            both = pl.concat(every).unique("id", keep="first", maintain_order=True)
-            result[table] = both.select("id", pl.col("source_key").alias("key"))
-        return result
-
-    def _land(self, writing: _Writing, lease: ChunkLease) -> None:
-        if writing.written.rows.is_empty():
+    def _land(self, writing: _Writing, lease: ChunkLease, rows: pl.DataFrame, moment: str) -> None:
+        """Land the legacy rows as they were found, or as they were left: what was overwritten can be read again."""
+        if rows.is_empty():
             return
-        setting = self._setting
+        ruleset = writing.scope.ruleset
         self._landing.write_parcel(
-            f"{setting.department.code}/{setting.source.system_code}/{writing.table}/"
-            f"reverse-{lease.run_no:08d}/chunk-{lease.chunk_no:06d}-{lease.attempt}",
-            writing.written.rows,
-            metadata={"table": writing.table, "rule": writing.scope.ruleset.rule_id, "to": Side.LEGACY.value},
+            parcel_name(
+                self._setting,
+                writing.table,
+                chunk=(lease.run_no, lease.chunk_no, lease.attempt),
+                moment=moment,
+            ),
+            rows.select([name for name in ruleset.columns if name not in ruleset.drop and name in rows.columns]),
+            metadata={"table": writing.table, "rule": ruleset.rule_id, "to": Side.LEGACY.value, "moment": moment},
         )
 
     def _send(self, session: ReverseSession, writings: list[_Writing], scope: Scope) -> ChunkCounts:
@@ -252,6 +249,16 @@ class ReverseLane:
             write_degraded(connection, place, self._rewritten(writing, mapped.parts))
             write_degraded(connection, place, _without_rule(writing))
             write_degraded(connection, place, _kept_out(writing, mapped))
+            write_degraded(connection, place, writing.conflicts)
+            note_row_hashes(connection, place, self._hashes(writing, rows, known))
+
+    def _hashes(self, writing: _Writing, rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+        """Give the digests of rows that stand and that no rule would load again: columns id, row_hash."""
+        hashed = writing.compiled.hashed
+        keyed = rows.select(
+            key_column(writing.scope.ruleset), hash_rows(rows, hashed, key=self._setting.digest_key).alias("row_hash")
+        )
+        return keyed.join(writing.keys, on="source_key").select("id", "row_hash").join(known, on="id", how="anti")
 
     def _context(self, connection: Psycopg, writing: _Writing, links: pl.DataFrame, rows: pl.DataFrame) -> MapContext:
         """Give the context in which rows read back get the ids that their records and parts have."""

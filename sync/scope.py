@@ -10,7 +10,9 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from mappings.model import PartRule, RuleBook, Ruleset
+from mappings.model import PartRule, Place, RuleBook, Ruleset
+from mappings.repeats import name_of
+from mappings.seating import Waiting, seat
 from store.outcomes import find_attached
 from store.records import find_crosswalk, find_links, find_owners, read_records
 
@@ -66,6 +68,10 @@ class ScopeFinder:
     _mains: dict[str, list[pl.Series]] = field(default_factory=dict)
     _claimed: list[pl.Series] = field(default_factory=list)
     _without_place: list[pl.DataFrame] = field(default_factory=list)
+    _asked: list[pl.DataFrame] = field(default_factory=list)
+    """Records without crosswalk or link, for which a place was looked for."""
+    _groups: dict[str, pl.DataFrame] = field(default_factory=dict)
+    """Repeating groups of the table being read whose places are given: columns id, main_id, number."""
 
     def find(self, changed: pl.DataFrame) -> Scope:
         """Find the rows that changed records (columns relation, id) concern."""
@@ -79,10 +85,14 @@ class ScopeFinder:
         for (relation,), group in homeless.group_by("relation", maintain_order=True):
             self._place(str(relation), group["id"])
         tables = {
-            table: self._read(self.book.rulesets[table], pl.concat(ids).unique(maintain_order=True))
+            table: self.read_rows(self.book.rulesets[table], pl.concat(ids).unique(maintain_order=True))
             for table, ids in self._mains.items()
         }
+        mains = [found.parts[found.ruleset.main.name]["id"] for found in tables.values()]
+        joined = pl.DataFrame({"id": pl.concat([*self._claimed, *mains, pl.Series("id", [], pl.Binary)])})
         homes = [pl.DataFrame(schema=_PLACES), *self._without_place]
+        # whoever was to join a row and found no part of it free is listed too
+        homes += [asked.join(joined, on="id", how="anti") for asked in self._asked]
         return Scope(tables, pl.concat(homes).unique(maintain_order=True))
 
     def _live(self, ids: pl.Series) -> pl.DataFrame:
@@ -100,6 +110,7 @@ class ScopeFinder:
     def _place(self, relation: str, ids: pl.Series) -> None:
         """Give records without crosswalk or link a legacy row: their own, or the one they refer to."""
         records = read_records(self.connection, relation, self.department_code, ids)
+        self._asked.append(records.select(pl.lit(relation).alias("canonical_table"), "id"))
         for ruleset, part in self._homes(relation):
             if records.is_empty():
                 return
@@ -110,6 +121,7 @@ class ScopeFinder:
             elif part.attach is not None:
                 at_home = self._at_home(ruleset, records[part.attach].drop_nulls().unique())
                 own = records.filter(pl.col(part.attach).is_in(at_home.implode()).fill_null(value=False))
+                own = own.filter(match) if part.place else own
                 self._add(ruleset.table, own[part.attach].unique())
             else:
                 own = self._referred_by(ruleset, part, records)
@@ -149,23 +161,29 @@ class ScopeFinder:
 
     def _referred_by(self, ruleset: Ruleset, part: PartRule, records: pl.DataFrame) -> pl.DataFrame:
         """Find records that a main record refers to as its sibling part."""
-        column = _sibling_column(ruleset, part.name)
-        if column is None:
-            return records.clear()
-        mains = find_attached(self.connection, ruleset.main.table, column, self.department_code, records["id"])
-        self._add(ruleset.table, mains["id"])
-        return records.filter(pl.col("id").is_in(mains["main_id"].implode()))
+        found = records["id"].clear()
+        for owner, column in _referring(ruleset, part.name):
+            referring = find_attached(self.connection, owner.table, column, self.department_code, records["id"])
+            mains = referring["id"]
+            if not owner.main and owner.attach is not None:
+                attached = read_records(self.connection, owner.table, self.department_code, referring["id"])
+                mains = self._at_home(ruleset, attached[owner.attach].drop_nulls().unique())
+            self._add(ruleset.table, mains)
+            found = pl.concat([found, referring["main_id"].rename("id")])
+        return records.filter(pl.col("id").is_in(found.implode()))
 
-    def _read(self, ruleset: Ruleset, ids: pl.Series) -> TableScope:
+    def read_rows(self, ruleset: Ruleset, ids: pl.Series) -> TableScope:
+        """Read the rows of one legacy table by their main ids, with their records as they stand now."""
         main = read_records(self.connection, ruleset.main.table, self.department_code, ids)
         crosswalk = self._live(ids)
         links = find_links(self.connection, self.department_code, main["id"])
         parts = {ruleset.main.name: main.with_columns(pl.col("id").alias("main_id"))}
+        self._groups = {}
         vanished = [pl.DataFrame(schema={"id": pl.Binary, "part": pl.String})]
-        for part in ruleset.parts:
+        for part in sorted(ruleset.parts, key=lambda one: one.attach is None):  # who is referred to comes after
             if part.main:
                 continue
-            chosen, lost = self._read_part(ruleset, part, main, links.filter(pl.col("part") == part.name))
+            chosen, lost = self._read_part(part, main, links, self._candidates(ruleset, part, parts, links))
             parts[part.name] = chosen
             vanished.append(lost)
         gone = crosswalk.join(main.select("id"), on="id", how="anti").select("id", "source_key")
@@ -173,11 +191,14 @@ class ScopeFinder:
         return TableScope(ruleset, parts, alive, gone, pl.concat(vanished))
 
     def _read_part(
-        self, ruleset: Ruleset, part: PartRule, main: pl.DataFrame, links: pl.DataFrame
+        self, part: PartRule, main: pl.DataFrame, links: pl.DataFrame, candidates: pl.DataFrame
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Read one other part of each row: the linked record, else one that refers to the row; the old form has one."""
-        linked = links.select(pl.col("canonical_id").alias("id"), pl.col("id").alias("main_id"))
-        pairs = pl.concat([linked, self._candidates(ruleset, part, main)]).unique(maintain_order=True)
+        here = pl.col("part") == part.name
+        linked = links.filter(here).select(pl.col("canonical_id").alias("id"), pl.col("id").alias("main_id"))
+        beside = links.filter(~here)["canonical_id"]  # another part of a row already
+        free = candidates.filter(~pl.col("id").is_in(beside.implode()))
+        pairs = pl.concat([linked, free]).unique(maintain_order=True)
         free = pairs.join(self._owned_elsewhere(pairs, main), on="id", how="anti")
         records = read_records(self.connection, part.table, self.department_code, free["id"].unique())
         found = free.join(records, on="id", how="inner", maintain_order="left")
@@ -191,15 +212,56 @@ class ScopeFinder:
         lost = linked.join(records.select("id"), on="id", how="anti")
         return chosen, lost.select(pl.col("main_id").alias("id"), pl.lit(part.name).alias("part"))
 
-    def _candidates(self, ruleset: Ruleset, part: PartRule, main: pl.DataFrame) -> pl.DataFrame:
+    def _candidates(
+        self, ruleset: Ruleset, part: PartRule, parts: dict[str, pl.DataFrame], links: pl.DataFrame
+    ) -> pl.DataFrame:
         """List records that may be this part of the rows: columns id, main_id; in the order of their ids."""
+        main = parts[ruleset.main.name]
         if part.attach is not None:
             found = find_attached(self.connection, part.table, part.attach, self.department_code, main["id"])
-            return found.select("id", "main_id").sort("id")
-        column = _sibling_column(ruleset, part.name)
-        if column is None:
+            found = found.select("id", "main_id").sort("id")
+            return found if part.place is None else self._seated(part, part.place, found, links, main)
+        named = [
+            parts[owner.name].select(pl.col(column).alias("id"), "main_id")
+            for owner, column in _referring(ruleset, part.name)
+            if owner.name in parts
+        ]
+        if not named:
             return pl.DataFrame(schema={"id": pl.Binary, "main_id": pl.Binary})
-        return main.select(pl.col(column).alias("id"), pl.col("id").alias("main_id")).drop_nulls().sort("id")
+        return pl.concat(named).drop_nulls().sort("id")
+
+    def _seated(
+        self, part: PartRule, place: Place, found: pl.DataFrame, links: pl.DataFrame, main: pl.DataFrame
+    ) -> pl.DataFrame:
+        """Give who is to stand in one place of a group; the whole group is seated at once, when it is first asked."""
+        if place.group not in self._groups:
+            self._groups[place.group] = self._seat_group(part, place, found, links, main)
+        return self._groups[place.group].filter(pl.col("number") == place.number).select("id", "main_id")
+
+    def _seat_group(
+        self, part: PartRule, place: Place, found: pl.DataFrame, links: pl.DataFrame, main: pl.DataFrame
+    ) -> pl.DataFrame:
+        """Give records of a group that have no link yet a place; those that find none are without a place."""
+        numbers = {name_of(place.group, number): number for number in range(1, place.count + 1)}
+        in_group = links.filter(pl.col("part").is_in(list(numbers)))
+        apart = pl.concat([in_group["canonical_id"], self._owned_elsewhere(found, main)["id"]])
+        loose = found.filter(~pl.col("id").is_in(apart.implode()))
+        records = read_records(self.connection, part.table, self.department_code, loose["id"].unique())
+        wanted = pl.lit(None, pl.Int64) if place.column is None else pl.col(place.column).cast(pl.Int64, strict=False)
+        mine = records.filter(_constants_hold(part)).select("id", wanted.alias("wanted"))
+        waiting: dict[bytes, list[Waiting]] = {}
+        for record_id, main_id, number in loose.join(mine, on="id", how="inner", maintain_order="left").iter_rows():
+            waiting.setdefault(main_id, []).append(Waiting(record_id, number))
+        seated: list[tuple[bytes, bytes, int]] = []
+        standing: list[bytes] = []
+        for main_id, group in waiting.items():
+            taken = in_group.filter(pl.col("id") == main_id)["part"].replace_strict(numbers, return_dtype=pl.Int64)
+            seating = seat(frozenset(taken), group, count=place.count)
+            seated += [(record_id, main_id, number) for number, record_id in seating.seated.items()]
+            standing += seating.standing
+        homeless = pl.DataFrame({"id": standing}, schema={"id": pl.Binary})
+        self._without_place.append(homeless.select(pl.lit(part.table).alias("canonical_table"), "id"))
+        return pl.DataFrame(seated, schema={"id": pl.Binary, "main_id": pl.Binary, "number": pl.Int64}, orient="row")
 
     def _owned_elsewhere(self, pairs: pl.DataFrame, main: pl.DataFrame) -> pl.DataFrame:
         """Give the ids of candidates that are rows of their own or parts of other rows."""
@@ -211,16 +273,21 @@ class ScopeFinder:
 
 
 def _constants_hold(part: PartRule) -> pl.Expr:
-    """Tell which records carry the constants of a part."""
+    """Tell which records carry the constants of a part; the number of a place is asked for, not demanded."""
     holds = pl.lit(value=True)
     for column, value in part.constants.items():
-        holds = holds & (pl.col(column) == value).fill_null(value=False)
+        if part.place is not None and column == part.place.column:
+            continue
+        holds = holds & (pl.col(column).cast(pl.String) == value).fill_null(value=False)
     return holds
 
 
-def _sibling_column(ruleset: Ruleset, part: str) -> str | None:
-    """Name the column of the main part that holds the id of a sibling part."""
-    for rule in ruleset.main.fields:
-        if rule.lens is not None and rule.lens.name == "part" and rule.lens.args[0] == part:
-            return rule.to[0]
-    return None
+def _referring(ruleset: Ruleset, part: str) -> list[tuple[PartRule, str]]:
+    """List the parts that hold the id of a sibling part, each with its column; the main part comes first."""
+    found = [
+        (owner, rule.to[0])
+        for owner in ruleset.parts
+        for rule in owner.fields
+        if rule.lens is not None and rule.lens.name == "part" and rule.lens.args[0] == part
+    ]
+    return sorted(found, key=lambda one: not one[0].main)

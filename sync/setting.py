@@ -8,14 +8,18 @@ import psycopg
 from sqlalchemy.engine import Engine
 
 from banyan.clock import today
+from banyan.config import DriftConfig
 from banyan.departments import Department, SourceRef
 from banyan.ports import LegacyPort
 from banyan.records import KEY_SEPARATOR
 from mappings.engine import Compiled, MapContext, compile_ruleset
+from mappings.epochs import epochs_of
 from mappings.identity import FIRST_EPOCH, identify
 from mappings.model import RuleBook, Ruleset
-from store.outcomes import find_adopted, find_filtered
+from mappings.retention_sources import RetentionSources
+from store.outcomes import find_adopted, find_filtered, has_adopted
 from store.records import RowsPlace, find_links
+from store.terms import find_terms
 
 Psycopg = psycopg.Connection[Any]
 
@@ -31,6 +35,10 @@ class Setting:
     book: RuleBook = field(repr=False)
     table_numbers: dict[str, int] = field(repr=False)
     digest_key: bytes = field(repr=False)
+    retention: RetentionSources | None = field(default=None, repr=False)
+    """Where the legacy system says until when its rows may be kept; None where its rules leave nothing to be judged."""
+    drift: DriftConfig = field(default_factory=DriftConfig)
+    """What a change of the legacy system's columns leads to."""
 
     def place(self, table: str, run_no: int) -> RowsPlace:
         """Give where rows of a legacy table are remembered."""
@@ -79,15 +87,23 @@ def referred_keys(ruleset: Ruleset, rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([own, *found]).drop_nulls().unique(maintain_order=True)
 
 
-def look_up(connection: Psycopg, setting: Setting, ruleset: Ruleset, rows: pl.DataFrame) -> MapContext:
-    """Look up what a batch needs of other rows: adopted ids, parts with ids of their own, filtered parents."""
+def look_up(
+    connection: Psycopg, setting: Setting, ruleset: Ruleset, rows: pl.DataFrame, *, is_first: bool = False
+) -> MapContext:
+    """Look up what a batch needs of other rows: adopted ids, parts with ids of their own, filtered parents.
+
+    Rows that are read for the first time have no parts yet.
+    """
     context = setting.context()
     if rows.is_empty():
         return context
-    keys = referred_keys(ruleset, rows).filter(pl.col("table").is_in(list(setting.table_numbers)))
+    keys = pl.DataFrame(schema={"table": pl.String, "key": pl.String})
+    if has_adopted(connection, setting.department.code):
+        keys = referred_keys(ruleset, rows).filter(pl.col("table").is_in(list(setting.table_numbers)))
     adopted = find_adopted(connection, setting.department.code, setting.table_numbers, keys)
-    adopted = adopted.with_columns(pl.lit(None, pl.String).alias("part"))
-    if len(ruleset.parts) > 1:
+    epochs = epochs_of(adopted)
+    adopted = adopted.select("table", "key", "id", pl.lit(None, pl.String).alias("part"))
+    if len(ruleset.parts) > 1 and not is_first:
         own = rows.select(key_column(ruleset)).to_series()
         mains = pl.DataFrame({"key": own, "id": setting.main_ids(ruleset.table, own, adopted)})
         links = find_links(connection, setting.department.code, mains["id"])
@@ -95,7 +111,16 @@ def look_up(connection: Psycopg, setting: Setting, ruleset: Ruleset, rows: pl.Da
             pl.lit(ruleset.table).alias("table"), "key", pl.col("canonical_id").alias("id"), "part"
         )
         adopted = pl.concat([adopted, parts])
-    return replace(context, adopted=adopted, filtered=_filtered_parents(connection, setting, ruleset, rows))
+    terms = None
+    if ruleset.is_judged:
+        terms = find_terms(connection, setting.place(ruleset.table, 0), rows.select(key_column(ruleset)).to_series())
+    return replace(
+        context,
+        adopted=adopted,
+        epochs=None if epochs.is_empty() else epochs,
+        filtered=_filtered_parents(connection, setting, ruleset, rows),
+        terms=terms,
+    )
 
 
 def _filtered_parents(

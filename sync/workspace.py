@@ -131,7 +131,7 @@ class Workspace:
     def book(self, source: SourceRef) -> RuleBook:
         """Read the rules of a legacy system, once."""
         if source not in self._books:
-            self._books[source] = load_rulebook(self.rules_folder(source))
+            self._books[source] = load_rulebook(self.rules_folder(source), department=source.department_code)
         return self._books[source]
 
     def rules_folder(self, source: SourceRef) -> Path:

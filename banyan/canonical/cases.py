@@ -37,6 +37,7 @@ TABLES = (
             code("occurred_precision_code", "MINUTE, DAY, UNKNOWN"),
             reference("location_id", "place"),
             reference("reporting_unit_id", "unit that recorded it"),
+            reference("reporting_official_id", "official who recorded it"),
             content("summary", "summary"),
         ),
     ),

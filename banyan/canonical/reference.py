@@ -1,4 +1,4 @@
-"""Units and officials, and the yearly figures recorded by unit."""
+"""Units and officials, code tables as recorded, and the yearly figures recorded by unit."""
 
 from banyan.canonical.columns import CanonicalTable, Kind, code, plain, reference
 
@@ -26,6 +26,17 @@ TABLES = (
             code("judicial_capacity_code", "OPJ, APJ, APJA"),
             plain("active_from", "first day", Kind.DATE),
             plain("active_to", "last day", Kind.DATE),
+        ),
+    ),
+    CanonicalTable(
+        "recorded_code",
+        "a line of a code table of a legacy system, as it stood there; a code may come back with another meaning",
+        (
+            code("code_set_code", "code table it belongs to"),
+            plain("code", "code as recorded"),
+            plain("label", "what it meant there"),
+            plain("valid_from", "first day of validity", Kind.DATE),
+            plain("valid_to", "last day of validity; empty while it is valid", Kind.DATE),
         ),
     ),
     CanonicalTable(

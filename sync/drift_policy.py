@@ -1,0 +1,124 @@
+"""How a legacy system differs from what was agreed with it, as values, and what the project says of each kind."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from banyan.config import DriftConfig, DriftPolicy
+from banyan.ports import SourceColumn
+from mappings.fates import find_uses
+from mappings.model import Mark, Ruleset
+
+_SIZED = re.compile(r"(?P<base>.+?)\((?P<size>\d+)(?:,\s*(?P<scale>\d+))?\)(?P<rest>.*)")
+
+
+class DriftKind(StrEnum):
+    """What became of a column since it was agreed, or of the codes that stand in it."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    RETYPED = "retyped"
+    WIDENED = "widened"
+    NEW_CODES = "new codes"
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One difference, with the lines of the rules that it touches."""
+
+    kind: DriftKind
+    table: str
+    column: str
+    told: str
+    marks: tuple[Mark, ...]
+
+    def __str__(self) -> str:
+        return f"{self.table}.{self.column} {self.told}"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A difference and what the project lets it lead to today."""
+
+    drift: Drift
+    policy: DriftPolicy
+    is_stopping: bool
+
+
+def policy_of(config: DriftConfig, kind: DriftKind) -> DriftPolicy:
+    """Give what the project says of a kind of change."""
+    return {
+        DriftKind.ADDED: config.added,
+        DriftKind.REMOVED: config.removed,
+        DriftKind.RETYPED: config.retyped,
+        DriftKind.WIDENED: config.widened,
+        DriftKind.NEW_CODES: config.new_codes,
+    }[kind]
+
+
+def judge(drift: Drift, ruleset: Ruleset, config: DriftConfig, *, today: date) -> Judged:
+    """Tell whether a difference stops: by policy, when what is ignored has expired, or when a rule would go blind."""
+    policy = policy_of(config, drift.kind)
+    is_over = policy.until is not None and today > policy.until
+    is_blind = drift.kind is DriftKind.REMOVED and drift.column not in ruleset.drop
+    return Judged(drift, policy, policy.policy == "stop" or is_over or is_blind)
+
+
+def compare_columns(
+    ruleset: Ruleset, here: Sequence[SourceColumn], agreed: Sequence[SourceColumn]
+) -> tuple[Drift, ...]:
+    """Compare the columns of a table with its rule, and their types with what was agreed."""
+    found: list[Drift] = []
+    names = {column.name for column in here}
+    for column in here:
+        if column.name not in ruleset.columns:
+            told = f"is new and has no fate ({column.type_name})"
+            found.append(Drift(DriftKind.ADDED, ruleset.table, column.name, told, (_start(ruleset),)))
+    gone = [name for name in ruleset.columns if name not in names and not name.startswith("$")]
+    found += [Drift(DriftKind.REMOVED, ruleset.table, name, "is gone", marks_of(ruleset, name)) for name in gone]
+    before = {column.name: column.type_name for column in agreed}
+    for column in here:
+        was = before.get(column.name)
+        if was is None or was == column.type_name or column.name not in ruleset.columns:
+            continue
+        kind = DriftKind.WIDENED if is_wider(was, column.type_name) else DriftKind.RETYPED
+        told = f"was {was} and is {column.type_name}"
+        found.append(Drift(kind, ruleset.table, column.name, told, marks_of(ruleset, column.name)))
+    return tuple(found)
+
+
+def is_wider(was: str, now: str) -> bool:
+    """Tell whether every value of one type has a place, unchanged, in another one."""
+    old, new = _SIZED.fullmatch(was), _SIZED.fullmatch(now)
+    if old is None:
+        return (was, now) in {("smallint", "integer"), ("smallint", "bigint"), ("integer", "bigint")}
+    if new is None:
+        return old["base"] == "varchar" and now in ("varchar", "text")
+    if (old["base"], old["rest"]) != (new["base"], new["rest"]) or old["base"].startswith("char"):
+        return False  # char(n) pads: a wider one is another text
+    scales = int(old["scale"] or 0), int(new["scale"] or 0)
+    return int(new["size"]) - scales[1] >= int(old["size"]) - scales[0] and scales[0] == scales[1]
+
+
+def marks_of(ruleset: Ruleset, column: str) -> tuple[Mark, ...]:
+    """Give the lines of a rule that speak of a source column: where it is listed, and every field that reads it."""
+    listed = ruleset.marks.get(column)
+    fields = tuple(rule.mark for _, rule in find_uses(ruleset.parts, column))
+    return tuple(dict.fromkeys(mark for mark in (listed, *fields) if mark is not None and mark.line))
+
+
+def tolerates_additions(config: DriftConfig, *, today: date) -> bool:
+    """Tell whether rows are read though their table has columns without a fate."""
+    policy = config.added
+    return policy.policy == "quarantine" or (policy.until is not None and today <= policy.until)
+
+
+def tolerates_removals(config: DriftConfig, *, today: date) -> bool:
+    """Tell whether rows are read though a column is gone that their rule drops anyway."""
+    return config.removed.until is not None and today <= config.removed.until
+
+
+def _start(ruleset: Ruleset) -> Mark:
+    return ruleset.marks.get("", Mark(f"{ruleset.table}.yaml", 1, 1))

@@ -1,0 +1,89 @@
+"""Retention before load: the terms judged over a whole legacy system, and people readmitted who come back into a case.
+
+Judged once, before the first copy. From then on whoever takes part in something that people change is readmitted whole:
+a new offence prolongs, and nothing that may be lawful waits for another judgement.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date
+
+import polars as pl
+
+from banyan.findings import Finding
+from banyan.ports import LegacyPort
+from mappings.retention_facts import FactReader
+from mappings.retention_sources import RetentionSources
+from mappings.terms import JudgedTerms, find_unapplied, judge_terms, list_archives
+from store.postgres import raw, transaction
+from store.runs import ChunkPlan
+from store.terms import readmit, replace_terms
+from sync.setting import Psycopg, Setting
+
+ROWS_PER_CHUNK = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedSource:
+    """What the terms say of a legacy system: judged rows, the list of archives, decisions not applied."""
+
+    terms: JudgedTerms = field(repr=False)
+    archives: pl.DataFrame = field(repr=False)
+    unapplied: tuple[Finding, ...] = field(repr=False)
+
+
+def judge_source(port: LegacyPort, reader: FactReader, *, as_of: date) -> JudgedSource:
+    """Read the tables that the terms ask, and judge every participation and person; writes nothing."""
+    reduced = {table: _read(port, reader, table) for table in reader.sources.columns}
+    judged = judge_terms(reader.join(reduced), as_of=as_of)
+    return JudgedSource(judged, list_archives(judged), find_unapplied(reader.dispositions(reduced), judged))
+
+
+def remember_terms(setting: Setting, sources: RetentionSources, judged: JudgedTerms) -> int:
+    """Remember what was judged, in one transaction; gives the number of rows past their term."""
+    participations = judged.participations.rename({"person": "person_key", "case": "case_key"})
+    persons = judged.persons.with_columns(person_key=pl.col("key"), case_key=pl.lit(None, pl.String))
+    numbers = setting.table_numbers
+    with transaction(setting.engine) as connection:
+        replace_terms(
+            raw(connection),
+            setting.department.code,
+            {numbers[sources.participation.table]: participations, numbers[sources.person]: persons},
+            judged_on=judged.as_of,
+        )
+    return int(participations["is_expired"].sum()) + persons.height
+
+
+def plan_readmitted(
+    connection: Psycopg, setting: Setting, table: str, *, rows: pl.DataFrame, keys: pl.Series
+) -> list[ChunkPlan]:
+    """Readmit the people whom a changed row concerns, and plan reading everything of theirs again.
+
+    `rows` are the changed rows that are still there, `keys` those of all changed rows of the table.
+    """
+    sources = setting.retention
+    if sources is None:
+        return []
+    nobody = pl.Series("key", [], dtype=pl.String)
+    if table == sources.participation.table:
+        found = readmit(connection, setting.department.code, persons=rows[sources.participation.person], cases=nobody)
+    elif table == sources.case.table:
+        found = readmit(connection, setting.department.code, persons=nobody, cases=keys)
+    elif table == sources.offence.table:
+        found = readmit(connection, setting.department.code, persons=nobody, cases=rows[sources.offence.case])
+    else:
+        return []
+    names = {number: name for name, number in setting.table_numbers.items()}
+    by_table = {names[number]: tuple(sorted(found[number])) for number in found}
+    order = (sources.person, sources.participation.table)
+    return [
+        ChunkPlan(name, by_table[name][at : at + ROWS_PER_CHUNK])
+        for name in order
+        if name in by_table
+        for at in range(0, len(by_table[name]), ROWS_PER_CHUNK)
+    ]
+
+
+def _read(port: LegacyPort, reader: FactReader, table: str) -> pl.DataFrame:
+    """Read a legacy table by key ranges, keeping of each batch only what counts."""
+    ranges = port.plan_ranges(table, ROWS_PER_CHUNK)
+    return pl.concat([reader.reduce(table, port.read_range(table, keys).rows) for keys in ranges])
