@@ -98,14 +98,24 @@ def select_keys(shape: TableShape, keys: Sequence[str]) -> Bound:
     return query, values
 
 
-def select_step(shape: TableShape, low: str | None, rows: int) -> Bound:
-    """Select the key that is `rows` rows after `low`: the next boundary of a plan."""
-    where, values = _range_condition(shape, KeyRange(low, None))
+def select_step(shape: TableShape, keys: KeyRange, rows: int) -> Bound:
+    """Select the key that is `rows` rows after the low end of a range: the next boundary of a plan."""
+    where, values = _range_condition(shape, keys)
     order = sql.SQL(", ").join(_key_terms(shape, "t"))
     query = sql.SQL("select {} from {} t where {} order by {} offset %s limit 1").format(
         key_text(shape, "t"), shape.identifier, where, order
     )
     return query, [*values, rows - 1]
+
+
+def select_hashes(shape: TableShape, keys: KeyRange) -> Bound:
+    """Select the key of each row of a range with a hash of all its columns, as text."""
+    where, values = _range_condition(shape, keys)
+    query = sql.SQL(
+        "select {}, pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(t::text, 'UTF8')), 'hex') "
+        "from {} t where {}"
+    ).format(key_text(shape, "t"), shape.identifier, where)
+    return query, values
 
 
 def count_rows(shape: TableShape) -> sql.Composed:
@@ -314,6 +324,8 @@ def _key_terms(shape: TableShape, alias: str) -> list[sql.Composable]:
 
 
 def _range_condition(shape: TableShape, keys: KeyRange) -> Bound:
+    if not shape.key:
+        return _place_condition(keys)
     terms = sql.SQL(", ").join(_key_terms(shape, "t"))
     casts = sql.SQL(", ").join(sql.SQL("%s::{}").format(shape.cast(name)) for name in shape.key)
     conditions: list[sql.Composable] = []
@@ -323,6 +335,14 @@ def _range_condition(shape: TableShape, keys: KeyRange) -> Bound:
             conditions.append(sql.SQL("({}) {} ({})").format(terms, operator, casts))
             values += shape.key_parts(bound)
     return sql.SQL(" and ").join(conditions or [sql.SQL("true")]), values
+
+
+def _place_condition(keys: KeyRange) -> Bound:
+    """Cut a table without a key by the place of its rows on disk, a range of pages each."""
+    bounds = [(sql.SQL("t.ctid > %s::tid"), keys.low), (sql.SQL("t.ctid <= %s::tid"), keys.high)]
+    kept = [(condition, bound) for condition, bound in bounds if bound is not None]
+    where = sql.SQL(" and ").join([condition for condition, _ in kept] or [sql.SQL("true")])
+    return where, [bound for _, bound in kept]
 
 
 def _key_list(shape: TableShape, keys: Sequence[str]) -> Bound:

@@ -1,17 +1,24 @@
 """From the configuration of a source to its port and its fence."""
 
+from typing import Literal
+
 from banyan.config import SourceConfig, read_secret
 from banyan.errors import ConfigurationError
 from banyan.ports import LegacyFence, LegacyPort
+from connectors.database import Guarded
 from connectors.postgresql import open_postgresql
-from connectors.postgresql_fence import open_postgresql_fence
 
-_MEDIA = ("postgresql",)
+_MEDIA = ("postgresql", "mariadb")
 
 
 def open_source(source: SourceConfig) -> LegacyPort:
     """Open a legacy system for reading, and for write-back when its `reverse_url` is given."""
     _check_medium(source)
+    if source.medium == "mariadb":
+        from connectors.mariadb import open_mariadb  # its driver is an extra of the installation
+
+        way: Literal["journal", "log"] = "log" if source.capture == "log" else "journal"
+        return open_mariadb(_url(source.url), source.schema_name, reverse_url=_url(source.reverse_url), way=way)
     return open_postgresql(_url(source.url), source.schema_name, reverse_url=_url(source.reverse_url))
 
 
@@ -27,7 +34,7 @@ def open_fence(source: SourceConfig, closure: str, *, probe_url: str = "") -> Le
             hint="add fence_url (role banyan_guard) to the source in banyan.yaml",
         )
     probing = _url(probe_url or source.admin_url)
-    return open_postgresql_fence(_url(source.fence_url), closure, schema=source.schema_name, probe_url=probing)
+    return Guarded(source.medium, source.schema_name).open_fence(_url(source.fence_url), closure, probe_url=probing)
 
 
 def _check_medium(source: SourceConfig) -> None:

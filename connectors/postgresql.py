@@ -15,19 +15,15 @@ from banyan.ports import (
     FenceKind,
     Incremental,
     SourceColumn,
+    SourceLoad,
     WriteBack,
 )
 from banyan.records import Batch, ChangedKey, KeyRange, Position
+from connectors.capture import Capture, OpenCapture
 from connectors.dialects import Bound, TableShape, count_rows, select_keys, select_range, select_step, statement
-from connectors.postgresql_capture import (
-    install_capture,
-    plan_capture,
-    prune_journal,
-    read_changes,
-    read_head,
-    remove_capture,
-)
+from connectors.postgresql_capture import JournalCapture
 from connectors.postgresql_connection import PostgreSQLConnections, copy_rows
+from connectors.postgresql_log_setup import slot_name
 from connectors.postgresql_reverse import Admission, PostgreSQLReverseSession, open_reverse_session
 
 ONLINE_FENCE = FenceCapability(
@@ -38,17 +34,31 @@ ONLINE_FENCE = FenceCapability(
 class PostgreSQLPort:
     """One schema of a legacy PostgreSQL database, read as `banyan_reader` and written back as `banyan_reverse`."""
 
-    def __init__(self, reader: PostgreSQLConnections, schema: str, reverse: PostgreSQLConnections | None) -> None:
+    def __init__(
+        self,
+        reader: PostgreSQLConnections,
+        schema: str,
+        reverse: PostgreSQLConnections | None,
+        *,
+        capture: OpenCapture = JournalCapture,
+    ) -> None:
         self.schema = schema
         self._reader = reader
+        self._capture: Capture = capture(reader, schema, self._keyed)
         self._reverse = reverse
         self._shapes: dict[str, TableShape] = {}
 
     def close(self) -> None:
         """Close every connection of this port."""
+        self._capture.close()
         self._reader.close()
         if self._reverse is not None:
             self._reverse.close()
+
+    @property
+    def slot(self) -> str:
+        """Name the slot and the publication under which the log of this schema is read, when it is."""
+        return slot_name(str(self._reader.url.database), self.schema)
 
     def tables(self) -> list[str]:
         """List the tables of the schema."""
@@ -74,23 +84,24 @@ class PostgreSQLPort:
         self.shape(table)
         with self._reader.session("reading capabilities", table=table) as connection:
             row = connection.execute(statement("table_guards"), {"schema": self.schema, "table": table}).fetchone()
-        is_captured, is_fenced = row or (False, False)
+            is_captured = self._capture.is_installed(connection, table)
+        _, is_fenced = row or (False, False)
         return Capabilities(
-            incremental=Incremental.JOURNAL if is_captured else Incremental.SNAPSHOT_DIFF,
+            incremental=self._capture.incremental if is_captured else Incremental.SNAPSHOT_DIFF,
             write_back=WriteBack.SQL if self._reverse is not None else WriteBack.NONE,
-            deletes_visible=True,  # in the journal, or by the difference of two snapshots
+            deletes_visible=self._capture.deletes_visible or not is_captured,  # or by the difference of two snapshots
             fence=ONLINE_FENCE if is_fenced else NO_FENCE,
         )
 
     def incarnation(self) -> str:
         """Name the history of this database: system, database, timeline and installed capture."""
         with self._reader.session("reading the incarnation") as connection:
-            return read_head(connection).incarnation
+            return self._capture.incarnation(connection)
 
     def head(self) -> Position:
         """Give the present Position, in a transaction of its own."""
         with self._reader.session("reading the position") as connection:
-            return read_head(connection).position
+            return self._capture.head(connection)
 
     def count(self, table: str) -> int:
         """Count the rows of a table."""
@@ -103,23 +114,45 @@ class PostgreSQLPort:
         """Cut a table into key ranges that together hold every key, present or future.
 
         Steps through the key in short statements; text keys are compared by bytes. The first range is open below and
-        the last one above. A table without a primary key is one range, and is refused when it exceeds a chunk.
+        the last one above. A table without a primary key is cut by its pages, as many as its statistics say.
         """
         if rows_per_chunk < 1:
             raise UsageError("a chunk holds at least one row; nothing was planned", rows_per_chunk=rows_per_chunk)
         shape = self.shape(table)
         if not shape.key:
-            self._refuse_large_keyless(shape, rows_per_chunk)
-            return [KeyRange(None, None)]
+            return self._plan_pages(shape, rows_per_chunk)
         bounds: list[str | None] = [None]
         with self._reader.session("planning key ranges", table=table) as connection:
             while True:
-                query, values = select_step(shape, bounds[-1], rows_per_chunk)
+                query, values = select_step(shape, KeyRange(bounds[-1], None), rows_per_chunk)
                 row = connection.execute(query, values).fetchone()
                 if row is None:
                     break
                 bounds.append(row[0])
         return [KeyRange(low, high) for low, high in zip(bounds, [*bounds[1:], None], strict=True)]
+
+    def find_cut(self, table: str, keys: KeyRange, rows: int) -> str | None:
+        """Find the key that ends the first rows of a range; None when the range holds no more than those."""
+        shape = self.shape(table)
+        if not shape.key:
+            return None
+        query, values = select_step(shape, keys, rows)
+        with self._reader.session("cutting a key range", table=table) as connection:
+            row = connection.execute(query, values).fetchone()
+        return str(row[0]) if row is not None and row[0] != keys.high else None
+
+    def estimate(self, table: str) -> int:
+        """Estimate the rows of a table from the statistics of the server, without reading it."""
+        with self._reader.session("reading statistics", table=table) as connection:
+            row = connection.execute(statement("table_pages"), {"schema": self.schema, "table": table}).fetchone()
+        return round(row[0] * row[1]) if row else 0
+
+    def load(self) -> SourceLoad:
+        """Tell how busy the server is now, without ourselves."""
+        with self._reader.session("reading the load") as connection:
+            row = connection.execute(statement("server_load")).fetchone()
+        assert row is not None
+        return SourceLoad(*row)
 
     def read_range(self, table: str, keys: KeyRange) -> Batch:
         """Read the rows of a key range between a low and a high Position."""
@@ -133,15 +166,15 @@ class PostgreSQLPort:
 
     def plan_capture(self, tables: Sequence[str]) -> list[str]:
         """Write the statements that would install the capture of these tables; runs none of them."""
-        return plan_capture([self._keyed(table) for table in tables])
+        return self._capture.plan([self._keyed(table) for table in tables])
 
     def install_capture(self, admin_url: str, tables: Sequence[str]) -> None:
-        """Install the capture of these tables in one transaction; what is installed already stays."""
-        install_capture(admin_url, [self._keyed(table) for table in tables])
+        """Install the capture of these tables; what is installed already stays."""
+        self._capture.install(admin_url, [self._keyed(table) for table in tables])
 
     def remove_capture(self, admin_url: str, tables: Sequence[str] | None = None) -> None:
-        """Remove the capture of these tables, or of all with the journal; Positions taken before become void."""
-        remove_capture(admin_url, self.schema, tables)
+        """Remove the capture of these tables, or of all; Positions taken before become void with the last one."""
+        self._capture.remove(admin_url, tables)
 
     def changes(self, since: Position, until: Position | None = None) -> list[ChangedKey]:
         """List each key that changed after `since` and up to `until`, once, with its last operation.
@@ -149,13 +182,11 @@ class PostgreSQLPort:
         What was not visible at `since` and is visible at `until`: nothing is lost behind an old open transaction and
         nothing waits for it. A change is a PERSON's when any of the changes of its key is.
         """
-        with self._reader.session("reading changes") as connection:
-            return read_changes(connection, self.schema, since, until)
+        return self._capture.changes(since, until)
 
     def prune(self, before: Position) -> int:
-        """Delete the journal up to a Position nobody needs any more; gives the number of entries removed."""
-        with self._reader.session("pruning the journal") as connection:
-            return prune_journal(connection, before)
+        """Forget the changes up to a Position nobody needs any more; gives the number of entries removed."""
+        return self._capture.prune(before)
 
     def reverse_session(
         self, closure: str, token: int, *, nonce: UUID
@@ -195,9 +226,9 @@ class PostgreSQLPort:
     def _read(self, shape: TableShape, bound: Bound) -> Batch:
         names = [column.name for column in shape.columns]
         with self._reader.session("reading rows", table=shape.name) as connection:
-            low = read_head(connection).position
+            low = self._capture.place(connection)
             rows = copy_rows(connection, bound, names)
-            high = read_head(connection).position
+            high = self._capture.place(connection)
         return Batch(shape.name, rows, low, high)
 
     def _read_shape(self, table: str) -> TableShape:
@@ -236,14 +267,15 @@ class PostgreSQLPort:
             )
         return shape
 
-    def _refuse_large_keyless(self, shape: TableShape, rows_per_chunk: int) -> None:
-        rows = self.count(shape.name)
-        if rows > rows_per_chunk:
-            raise SourceDrifted(
-                f"{self.schema}.{shape.name} has {rows} rows and no primary key to cut it by; nothing was planned",
-                hint="ask the department for a unique index, or raise the chunk size above the table",
-                table=shape.name,
-            )
+    def _plan_pages(self, shape: TableShape, rows_per_chunk: int) -> list[KeyRange]:
+        """Cut a table by its pages; a row that moves between two readings is found by the next comparison."""
+        bound = {"schema": self.schema, "table": shape.name}
+        with self._reader.session("planning page ranges", table=shape.name) as connection:
+            row = connection.execute(statement("table_pages"), bound).fetchone()
+        pages, rows_a_page = row or (0, 1.0)
+        step = max(1, int(rows_per_chunk / max(rows_a_page, 1.0)))
+        cuts: list[str | None] = [f"({page - 1},65535)" for page in range(step, pages, step)]
+        return [KeyRange(low, high) for low, high in zip([None, *cuts], [*cuts, None], strict=True)]
 
     def _writer(self) -> PostgreSQLConnections:
         if self._reverse is None:
@@ -254,12 +286,14 @@ class PostgreSQLPort:
         return self._reverse
 
 
-def open_postgresql(url: str, schema: str, *, reverse_url: str = "") -> PostgreSQLPort:
+def open_postgresql(
+    url: str, schema: str, *, reverse_url: str = "", capture: OpenCapture = JournalCapture
+) -> PostgreSQLPort:
     """Open a legacy schema for reading, and for write-back when the URL of `banyan_reverse` is given.
 
-    Nothing is connected before the first question.
+    `capture` is the way changes are found. Nothing is connected before the first question.
     """
     if not schema:
         raise ConfigurationError("a PostgreSQL source needs its schema; nothing was opened", hint="schema: orion")
     reverse = PostgreSQLConnections(reverse_url, settings={}) if reverse_url else None  # legacy triggers see defaults
-    return PostgreSQLPort(PostgreSQLConnections(url), schema, reverse)
+    return PostgreSQLPort(PostgreSQLConnections(url), schema, reverse, capture=capture)

@@ -13,7 +13,9 @@ from typing import Any
 from psycopg import sql
 
 from banyan.errors import ConfigurationError, SourceDrifted
+from banyan.ports import Incremental
 from banyan.records import ChangedKey, Operation, Origin, Position
+from connectors.capture import ShapeOf
 from connectors.dialects import TableShape, capture_statements, statement, statements, uncapture_statements
 from connectors.postgresql_connection import Connection, PostgreSQLConnections
 
@@ -31,6 +33,59 @@ class Head:
     def position(self) -> Position:
         """Give it as the opaque text callers keep."""
         return Position(json.dumps({"incarnation": self.incarnation, "snapshot": self.snapshot}, sort_keys=True))
+
+
+class JournalCapture:
+    """Changes found in the journal that triggers write."""
+
+    incremental = Incremental.JOURNAL
+    deletes_visible = True
+
+    def __init__(self, reader: PostgreSQLConnections, schema: str, _: ShapeOf) -> None:
+        self._reader = reader
+        self._schema = schema
+
+    def incarnation(self, connection: Connection) -> str:
+        """Name the history of this database: system, database, timeline and installed capture."""
+        return read_head(connection).incarnation
+
+    def head(self, connection: Connection) -> Position:
+        """Give the present Position."""
+        return read_head(connection).position
+
+    def place(self, connection: Connection) -> Position:
+        """Give the present Position."""
+        return read_head(connection).position
+
+    def changes(self, since: Position, until: Position | None) -> list[ChangedKey]:
+        """List the keys that changed between two Positions."""
+        with self._reader.session("reading changes") as connection:
+            return read_changes(connection, self._schema, since, until)
+
+    def is_installed(self, connection: Connection, table: str) -> bool:
+        """Tell whether the triggers of a table stand."""
+        row = connection.execute(statement("table_guards"), {"schema": self._schema, "table": table}).fetchone()
+        return bool(row and row[0])
+
+    def plan(self, shapes: Sequence[TableShape]) -> list[str]:
+        """Write the statements that install it."""
+        return plan_capture(shapes)
+
+    def install(self, admin_url: str, shapes: Sequence[TableShape]) -> None:
+        """Install it in one transaction."""
+        install_capture(admin_url, shapes)
+
+    def remove(self, admin_url: str, tables: Sequence[str] | None) -> None:
+        """Remove it from some tables, or from all with the journal."""
+        remove_capture(admin_url, self._schema, tables)
+
+    def prune(self, before: Position) -> int:
+        """Delete the journal up to a Position; gives the number of entries removed."""
+        with self._reader.session("pruning the journal") as connection:
+            return prune_journal(connection, before)
+
+    def close(self) -> None:
+        """Hold nothing open."""
 
 
 def read_head(connection: Connection) -> Head:

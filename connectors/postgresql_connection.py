@@ -97,7 +97,8 @@ class PostgreSQLConnections:
         except psycopg.Error as error:
             raise explain(error, f"{doing} at {self.place}", table) from None
 
-    def _connect(self) -> Connection:
+    def arguments(self) -> dict[str, Any]:
+        """Give the parameters of a connection of this role, its secret included."""
         arguments: dict[str, Any] = self.url.translate_connect_args(username="user", database="dbname")
         arguments |= {"connect_timeout": _CONNECT_SECONDS, "application_name": "banyan", "client_encoding": "UTF8"}
         if self.url.host not in (None, *_LOOPBACK):
@@ -106,8 +107,11 @@ class PostgreSQLConnections:
         options = " ".join(f"-c {name}={_escaped(value)}" for name, value in self._settings.items())
         if options:
             arguments["options"] = f"{arguments.get('options', '')} {options}".strip()
+        return arguments
+
+    def _connect(self) -> Connection:
         try:
-            connection: Connection = psycopg.connect(**arguments)
+            connection: Connection = psycopg.connect(**self.arguments())
         except psycopg.OperationalError as error:
             raise _explain_start(error, self.place) from None
         self._check_server(connection)

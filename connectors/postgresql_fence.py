@@ -12,12 +12,13 @@ from psycopg import sql
 
 from banyan.errors import BanyanError, ConfigurationError, SwitchRefused, SwitchUncertain
 from banyan.ports import FenceAnswer, FenceDefect, FenceMode, FenceState
-from connectors.dialects import fence_statements, statement, statements, touch_nothing, unfence_statements
+from connectors.dialects import fence_statements, statement, statements, unfence_statements
+from connectors.dialects_probe import PROBED, probe_tables
 from connectors.postgresql_capture import administrator
 from connectors.postgresql_connection import Connection, PostgreSQLConnections
 
 _TRIGGER_TYPE = 2 | 4 | 8 | 16 | 32  # before (2), insert, delete, update, truncate; no row bit: per statement
-_FUNCTIONS = ("check_fence", "effect", "admit_reverse", "wait_in_flight")
+_FUNCTIONS = ("check_fence", "effect", "admit_reverse", "wait_in_flight", "open_by_code")
 _PINNED = ["search_path=pg_catalog, pg_temp"]
 
 
@@ -38,6 +39,7 @@ class PostgreSQLFence:
         self._guard = guard
         self._probe = probe
         self._timeout_seconds = timeout_seconds
+        self._columns: dict[str, str] = {}
 
     def disconnect(self) -> None:
         """Close the connections; the fence stays as it is."""
@@ -72,26 +74,44 @@ class PostgreSQLFence:
 
     def probe(self, table: str) -> bool:
         """Tell whether a write by an ordinary application account is refused by the fence; changes nothing."""
+        return not self.find_open((table,))
+
+    def find_open(self, tables: Sequence[str]) -> tuple[str, ...]:
+        """Give the tables in which an ordinary application account can write, asked at once; changes nothing.
+
+        Columns are looked up the first time only: asked once before a fence is closed, it is one question afterwards.
+        """
+        with self._probing().session("probing the fence") as connection:
+            for table in tables:
+                if table not in self._columns:
+                    self._columns[table] = self._plain_column(connection, table)
+            columns = {table: self._columns[table] for table in tables}
+            question = probe_tables(self.schema, columns, max(1, round(self._timeout_seconds * 1000)))
+            try:
+                connection.execute(question)
+            except psycopg.DatabaseError as error:
+                if error.sqlstate != PROBED:
+                    raise
+                return tuple(filter(None, (error.diag.message_detail or "").split(",")))
+        raise AssertionError("a probe ends in an error, whatever it finds")
+
+    def _probing(self) -> PostgreSQLConnections:
         if self._probe is None:
             raise ConfigurationError(
                 "the fence cannot be proved without an ordinary application account; nothing was probed",
                 hint="give the URL of such an account to the source in banyan.yaml",
             )
-        with self._probe.session("probing the fence", table=table) as connection:
-            found = connection.execute(statement("plain_column"), {"schema": self.schema, "table": table}).fetchone()
-            if found is None:
-                raise ConfigurationError(
-                    f"{self.schema}.{table} is not seen by the probing account; nothing was probed",
-                    hint="banyan source grants",
-                    table=table,
-                )
-            try:
-                with connection.transaction(force_rollback=True):
-                    self._limit_lock_wait(connection, self._timeout_seconds)
-                    connection.execute(touch_nothing(self.schema, table, found[0]))
-            except psycopg.errors.ObjectInUse:
-                return True
-        return False
+        return self._probe
+
+    def _plain_column(self, connection: Connection, table: str) -> str:
+        found = connection.execute(statement("plain_column"), {"schema": self.schema, "table": table}).fetchone()
+        if found is None:
+            raise ConfigurationError(
+                f"{self.schema}.{table} is not seen by the probing account; nothing was probed",
+                hint="banyan source grants",
+                table=table,
+            )
+        return str(found[0])
 
     def wait_in_flight(self, timeout_seconds: float) -> bool:
         """Wait for every transaction that wrote before the fence closed; tell whether none is left."""
@@ -208,6 +228,12 @@ def install_fence(admin_url: str, closure: str, tables: Sequence[str], *, schema
     return nonce
 
 
+def keep_code_key(admin_url: str, closure: str, key: bytes) -> None:
+    """Leave with the fence the key of its telephone codes; nobody but the owner of the fence can read it."""
+    with administrator(admin_url, f"leaving the key of the codes of {closure}") as connection:
+        connection.execute(statement("keep_code_key"), {"closure": closure, "key": key})
+
+
 def remove_fence(admin_url: str, closure: str) -> None:
     """Take the triggers and the row of a closure away, only while its fence is open."""
     with administrator(admin_url, f"removing the fence of {closure}") as connection:
@@ -223,6 +249,7 @@ def remove_fence(admin_url: str, closure: str) -> None:
             for line in unfence_statements(schema_name, table):
                 connection.execute(sql.SQL(line))  # type: ignore[arg-type]  # written by the dialect
         connection.execute(statement("forget_fenced"), values)
+        connection.execute(statement("forget_code"), values)
         connection.execute(statement("forget_fence"), values)
 
 

@@ -9,7 +9,7 @@ The file is opened read-only and read in one transaction.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,10 +69,38 @@ class SqliteTable:
                 table=self.table,
             )
 
-    def _frame(self, rows: list[tuple[Value, ...]], first: int, *, recno: bool, storage: bool) -> pl.DataFrame:
+    def texts(self, query: str, values: Sequence[str], names: Sequence[str], *, storage: bool = False) -> pl.DataFrame:
+        """Read the rows of a statement that gives these columns, values as they stand in the file."""
+        with _opened(self.path) as connection:
+            rows = connection.execute(query, tuple(values)).fetchall()
+        return self._frame(rows, 0, names=names, storage=storage)
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """Run a statement about the table."""
+        with _opened(self.path) as connection:
+            return connection.execute(query).fetchall()
+
+    def declarations(self) -> list[tuple[str, str, bool]]:
+        """Give the name of each column, the type it declares and nothing enforces, and whether it may be empty."""
+        with _opened(self.path) as connection:
+            query = 'SELECT name, type, "notnull" FROM pragma_table_xinfo(?) ORDER BY cid'
+            found = connection.execute(query, (self.table,)).fetchall()
+        return [
+            (bytes(name).decode(), bytes(declared).decode(), not is_not_null) for name, declared, is_not_null in found
+        ]
+
+    def _frame(
+        self,
+        rows: list[tuple[Value, ...]],
+        first: int,
+        *,
+        names: Sequence[str] = (),
+        recno: bool = False,
+        storage: bool = False,
+    ) -> pl.DataFrame:
         series = []
-        for name, cells in zip(self.columns, zip(*rows, strict=True), strict=True):
-            texts = [self._text(cell, name, first + row) for row, cell in enumerate(cells, 1)]
+        for place, name in enumerate(names or self.columns):
+            texts = [self._text(cells[place], name, first + row) for row, cells in enumerate(rows, 1)]
             series.append(pl.Series(name, texts, dtype=pl.String))
         if storage:
             letters = ["".join(_letter(cell) for cell in row) for row in rows]
@@ -127,6 +155,13 @@ def open_sqlite(path: Path, table: str, encoding: str) -> SqliteTable:
     columns = tuple(bytes(name).decode() for name, _ in found)
     keys = sorted((place, name) for name, (_, place) in zip(columns, found, strict=True) if place)
     return SqliteTable(path, table, encoding, columns, count, tuple(name for _, name in keys))
+
+
+def list_tables(path: Path) -> list[str]:
+    """List the tables of a file, without those that SQLite keeps for itself."""
+    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    with _opened(Path(path)) as connection:
+        return sorted(bytes(name).decode() for (name,) in connection.execute(query))
 
 
 def _select(table: str, columns: tuple[str, ...], order: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL 18: our own small driver around the wheel's `initdb` and `pg_ctl`.
+"""The embedded PostgreSQL 18: our own small driver around the wheel's `initdb` and `pg_ctl`; or Debian's, for tests.
 
 The wheel's Python API is not used: it changes the rights of every parent folder, shares a lock between users and
 cannot be configured (measured, see docs/decisions/0001-embedded-postgresql.md).
@@ -38,11 +38,15 @@ class Durability(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlace:
-    """Where one cluster lives: its private folder and, when root, a copy of the binaries others can reach."""
+    """Where one cluster lives: its private folder and, when root, a copy of the binaries others can reach.
+
+    `binaries` names the bin folder of another PostgreSQL, such as Debian's; the wheel's without it.
+    """
 
     home: Path
     durability: Durability = Durability.DURABLE
     port: int | None = None
+    binaries: Path | None = None
 
     @property
     def data(self) -> Path:
@@ -51,11 +55,11 @@ class ClusterPlace:
 
 
 class Cluster:
-    """One embedded PostgreSQL 18, on loopback only."""
+    """One PostgreSQL of our own, on loopback only."""
 
     def __init__(self, place: ClusterPlace) -> None:
         self.place = place
-        self._binaries: Path | None = None
+        self._binaries = place.binaries
 
     @property
     def port(self) -> int:
@@ -140,7 +144,9 @@ class Cluster:
             "UTF8",
             "--no-instructions",
         ]
-        options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8"]
+        if self.place.binaries is None:  # the provider is of 17
+            options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        options += ["--locale=C.UTF-8"]
         if self.place.durability is Durability.THROWAWAY:
             options += ["-A", "trust", "--no-sync"]
             self._tool("initdb", *options)
@@ -239,7 +245,9 @@ def _settings(durability: Durability) -> str:
         "wal_level = logical",
         "max_connections = 120",
         "max_prepared_transactions = 10",
-        "max_replication_slots = 10",
+        "max_replication_slots = 40",
+        "max_wal_senders = 40",
+        "max_slot_wal_keep_size = '4GB'",  # a reader of the log that is away never fills the disk
         "max_wal_size = '2GB'",
         "shared_buffers = '256MB'",
         "timezone = 'UTC'",

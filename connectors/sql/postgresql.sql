@@ -143,8 +143,12 @@ where n.nspname = %(schema)s and c.relname = %(table)s
 -- name: fence_functions
 select p.proname, p.prosrc, p.prosecdef, p.proconfig
 from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-where n.nspname = 'banyan' and p.proname in ('check_fence', 'effect', 'admit_reverse', 'wait_in_flight')
+where n.nspname = 'banyan' and p.proname in ('check_fence', 'effect', 'admit_reverse', 'wait_in_flight', 'open_by_code')
 order by p.proname
+
+-- name: keep_code_key
+insert into banyan.fence_code (closure, key) values (%(closure)s, %(key)s)
+on conflict (closure) do update set key = excluded.key
 
 -- name: fenced_tables
 select schema_name, table_name from banyan.fenced where closure = %(closure)s order by table_name
@@ -178,5 +182,31 @@ select mode, nonce from banyan.fence where closure = %(closure)s for update
 -- name: forget_fenced
 delete from banyan.fenced where closure = %(closure)s
 
+-- name: forget_code
+delete from banyan.fence_code where closure = %(closure)s
+
 -- name: forget_fence
 delete from banyan.fence where closure = %(closure)s
+
+-- name: table_pages
+select (pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::bigint)::bigint,
+       case when c.reltuples > 0 and c.relpages > 0 then (c.reltuples / c.relpages)::float8
+            else (pg_catalog.current_setting('block_size')::bigint / 64)::float8 end
+from pg_catalog.pg_class c
+join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where n.nspname = %(schema)s and c.relname = %(table)s
+
+-- name: server_load
+select case when coalesce(bool_and(a.state is not null), true)
+            then (count(*) filter (where a.state = 'active'))::int end,
+       (select count(distinct l.pid)::int from pg_catalog.pg_locks l where not l.granted)
+from pg_catalog.pg_stat_activity a
+where a.datname = pg_catalog.current_database() and a.application_name <> 'banyan'
+
+-- name: oldest_transaction
+with before as (select clock_timestamp() as at)
+select least(min(a.xact_start), (select at from before))::text,
+       count(*) filter (where a.state is null and a.pid <> pg_catalog.pg_backend_pid()),
+       (select count(*) from pg_catalog.pg_prepared_xacts p where p.database = pg_catalog.current_database())
+from pg_catalog.pg_stat_activity a
+where a.datname = pg_catalog.current_database()

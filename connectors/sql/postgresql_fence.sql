@@ -147,12 +147,49 @@ begin
   return found;
 end $banyan$
 
+-- name: fence_code
+create table if not exists banyan.fence_code (
+  closure text primary key,
+  key bytea not null check (octet_length(key) = 32))
+
+-- name: open_by_code
+create or replace function banyan.open_by_code(c text, code text) returns text
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $banyan$
+declare
+  f record;
+  k bytea;
+  tok bigint;
+  expected text;
+begin
+  -- read over the telephone when the link is cut: the token, a point, 16 hexadecimal digits in groups of four
+  select token, nonce into f from banyan.fence where closure = c for update;
+  if not found then return 'refused: there is no fence for this closure'; end if;
+  select key into k from banyan.fence_code where closure = c;
+  if not found or code !~ '^[0-9]{1,18}\.[0-9A-Fa-f]{4}(-[0-9A-Fa-f]{4}){3}$' then
+    return 'refused: this is no code of this closure';
+  end if;
+  tok := split_part(code, '.', 1)::bigint;
+  expected := substr(encode(sha256(k || sha256(k || convert_to(c || '|' || tok || '|' || f.nonce, 'UTF8'))), 'hex'), 1, 16);
+  if lower(replace(split_part(code, '.', 2), '-', '')) <> expected then
+    return 'refused: this is no code of this closure';
+  end if;
+  if tok < f.token then return 'refused: this code is old'; end if;  -- a later move has used it up
+  update banyan.fence set mode = 'OPEN', token = tok, lease_until = null where closure = c;
+  return 'opened';
+end $banyan$
+
 -- name: rights_1
 revoke all on banyan.fence, banyan.fenced, banyan.position from public
 
 -- name: rights_2
 revoke all on function banyan.effect(text, text, bigint, double precision, uuid, uuid),
   banyan.admit_reverse(text, bigint, uuid, boolean), banyan.wait_in_flight(text) from public
+
+-- name: rights_code_1
+revoke all on banyan.fence_code from public
+
+-- name: rights_code_2
+revoke all on function banyan.open_by_code(text, text) from public
 
 -- name: rights_3
 grant usage on schema banyan to banyan_guard, banyan_reverse, banyan_reader

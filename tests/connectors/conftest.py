@@ -1,82 +1,12 @@
-"""A small legacy database by hand: every type that lies when it is read carelessly, and a composite key."""
+"""The small legacy database of tests/legacies.py, for the tests of connectors."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from uuid import UUID
 
-import psycopg
 import pytest
-from sqlalchemy.engine import URL, make_url
+from legacies import ROLES, SCHEMA, LegacyDatabase
+from sqlalchemy.engine import make_url
 
-from connectors.postgresql import PostgreSQLPort, open_postgresql
-from connectors.postgresql_fence import PostgreSQLFence, install_fence, open_postgresql_fence
-
-ROLES = ("orion_app", "banyan_reader", "banyan_reverse", "banyan_guard")
-CLOSURE = "38.cases"
-SCHEMA = """
-create schema orion;
-create table orion.t_dossier (
-  id_dossier numeric(10) primary key, numero char(12), libelle varchar(40), montant numeric(12, 2), libre numeric,
-  ouvert date, saisi timestamp(0), note text, top_supp char(1) default 'N', dt_maj timestamp(0));
-create table orion.t_ligne (id_dossier numeric(10), code char(4), rang smallint, texte varchar(20),
-  primary key (id_dossier, code, rang));
-create table orion.t_code (code varchar(10) primary key, libelle varchar(40));
-create table orion.t_vrac (quoi text);
-create sequence orion.seq_dossier start 501;
-create function orion.f_maj() returns trigger language plpgsql as $$
-begin new.dt_maj := timestamp '2026-01-02 03:04:05'; new.libelle := upper(new.libelle); return new; end $$;
-create trigger tr_maj before update on orion.t_dossier for each row execute function orion.f_maj();
-grant usage on schema orion to orion_app, banyan_reader, banyan_reverse, banyan_guard;
-grant select, insert, update, delete, truncate on all tables in schema orion to orion_app;
-grant usage on all sequences in schema orion to orion_app;
-grant select on all tables in schema orion to banyan_reader;
-"""
-
-
-@dataclass(frozen=True)
-class LegacyDatabase:
-    """One legacy database of a test: its address, and connections as any role."""
-
-    address: URL
-
-    def url(self, role: str = "postgres") -> str:
-        return self.address.set(username=role).render_as_string(hide_password=False)
-
-    def connect(self, role: str = "postgres", *, autocommit: bool = True) -> psycopg.Connection:
-        return psycopg.connect(
-            host=self.address.host,
-            port=self.address.port,
-            user=role,
-            dbname=self.address.database,
-            autocommit=autocommit,
-        )
-
-    def run(self, statement: str, parameters=None, *, role: str = "postgres"):
-        with self.connect(role) as connection:
-            done = connection.execute(statement, parameters)
-            return done.fetchall() if done.description else []
-
-    @contextmanager
-    def port(self) -> Iterator[PostgreSQLPort]:
-        port = open_postgresql(self.url("banyan_reader"), "orion", reverse_url=self.url("banyan_reverse"))
-        yield port
-        port.close()
-
-    @contextmanager
-    def fence(self, closure: str = CLOSURE, timeout_seconds: float = 5.0) -> Iterator[PostgreSQLFence]:
-        fence = open_postgresql_fence(
-            self.url("banyan_guard"),
-            closure,
-            schema="orion",
-            probe_url=self.url("orion_app"),
-            timeout_seconds=timeout_seconds,
-        )
-        yield fence
-        fence.disconnect()
-
-    def install_fence(self, *tables: str, closure: str = CLOSURE) -> UUID:
-        return install_fence(self.url(), closure, tables or ("t_dossier", "t_ligne"), schema="orion")
+from connectors.postgresql import PostgreSQLPort
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,273 @@
+"""Changes of a legacy MariaDB from its binary log, in row format: keys only, up to the end of a transaction.
+
+A Position is a place in the log that the engine has committed up to (a reader sees everything before it), with the
+GTID there and the second in which its file was born: a purged log, a restored backup, a log begun anew do not agree.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable
+from banyan.ports import Incremental
+from banyan.records import ChangedKey, Position
+from connectors.dialects_mariadb import named, shipped
+from connectors.mariadb_capture import Entry, Watched, fold, refuse_incarnation
+from connectors.mariadb_connection import Connection, MariaDBConnections, ask
+from connectors.mariadb_journal import cascade_triggers
+from connectors.mariadb_log_rows import RowReader, is_loggable
+from connectors.mariadb_objects import inspect_triggers, is_installed, plan_base, plan_removal, plan_trigger
+from wire.binlog import Committed, Event, FileStart, GroupStart, Prepared, Rows, Statement, read_binlog
+
+_ENDS: Final = re.compile(r"\s*(commit|rollback)\b", re.IGNORECASE)
+_HARMLESS: Final = re.compile(
+    r"\s*(begin|savepoint|rollback\s+to|set|create\s+(or\s+replace\s+)?(definer\s*=\s*\S+\s+)?(temporary|trigger|index|"
+    r"unique|procedure|function|view|user|database|event)|drop\s+(temporary|trigger|procedure|function|view|user|event)"
+    r"|grant|revoke|analyze|flush|xa\s+(start|end|rollback)|alter\s+table\s+\S+\s+auto_increment\s*=\s*\d+\s*$)\b",
+    re.IGNORECASE,
+)
+_XA_COMMIT: Final = re.compile(r"\s*xa\s+commit\s+(.*?)\s*$", re.IGNORECASE | re.DOTALL)
+_WORD: Final = re.compile(r"[^\W`.,;()'\"]+", re.UNICODE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A place in the log."""
+
+    file: str
+    position: int
+    gtid: str
+    born: int
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Give what tells which of two places is later."""
+        return int(self.file.rsplit(".", 1)[-1]), self.position
+
+
+@dataclass(slots=True)
+class _Group:
+    """What one transaction in the log has said so far."""
+
+    entries: list[Entry] = field(default_factory=list)
+    is_route: bool = False
+
+    def close(self) -> list[Entry]:
+        """Give its entries with their origin, and begin anew."""
+        done = [Entry(e.table, e.key, e.operation, e.by_person and not self.is_route) for e in self.entries]
+        self.entries, self.is_route = [], False
+        return done
+
+
+class MariaDBLog:
+    """The way by the binary log: nothing is installed but the marks of the way back, nothing costs the writers."""
+
+    incremental = Incremental.LOG
+
+    def __init__(self, reader: MariaDBConnections, schema: str) -> None:
+        self._reader = reader
+        self._schema = schema
+        self._births: dict[str, int] = {}
+
+    def incarnation(self, connection: Connection) -> str:
+        """Name the server; its history is compared place by place."""
+        return f"log-{ask(connection, named('server', self._schema))[0][0]}"
+
+    def head(self, connection: Connection) -> Position:
+        """Give the place up to which the engine has committed: what stands before it is seen by any later reading."""
+        self._refuse_settings(connection)
+        ask(connection, "start transaction with consistent snapshot, read only")
+        found = {str(name).lower(): value for name, value in ask(connection, named("log_place", self._schema))}
+        ask(connection, "rollback")
+        file, position = str(found["binlog_snapshot_file"]), int(found["binlog_snapshot_position"])
+        gtid = self._gtid(connection, file, position)
+        place = {"file": file, "position": position, "gtid": gtid, "born": self._birth(file)}
+        return Position(json.dumps({"incarnation": self.incarnation(connection), "log": place}, sort_keys=True))
+
+    def changes(self, since: Position, until: Position | None, watched: Watched) -> list[ChangedKey]:
+        """List each key that changed between two Positions, once; refuses a log that no longer tells all."""
+        with self._reader.session("reading changes") as connection:
+            incarnation = self.incarnation(connection)
+            first = _place_of(since, incarnation)
+            last = _place_of(until if until is not None else self.head(connection), incarnation)
+            if self._gtid(connection, first.file, first.position) != first.gtid:
+                raise _lost_log()
+            if last.order <= first.order:
+                return []
+            is_guarded = self._has_cascade_triggers(connection, watched)
+        stream = self._reader.open_stream("reading the log")
+        try:
+            return fold(self._entries(stream, (first, last), RowReader(watched, is_guarded=is_guarded)))
+        finally:
+            stream.close()
+
+    def is_followed(self, connection: Connection, table: str, watched: Watched) -> bool:
+        """Tell whether the log names every change of a table by its key; cascades only when their triggers stand."""
+        on, form, image, compressed, _ = ask(connection, named("log_settings", self._schema))[0]
+        if not (on and form == "ROW" and image == "FULL" and not compressed):
+            return False
+        if not ask(connection, named("log_rights", self._schema))[0][0] or not is_loggable(watched.shapes[table]):
+            return False
+        cascades = watched.cascades
+        if table in cascades.lost:
+            return False
+        return not cascades.reaching(table) or self._has_cascade_triggers(connection, watched, table)
+
+    def plan(self, watched: Watched) -> list[str]:
+        """Write the statements that let the log be read, and the triggers on the parents of cascades, if any."""
+        lines = [
+            "grant replication slave, binlog monitor on *.* to banyan_reader@'%'",
+            *plan_base(self._schema),
+        ]
+        triggers = cascade_triggers(watched, tuple(watched.shapes))
+        if triggers:
+            lines += shipped("mariadb_journal", self._schema).values()
+            lines += [line for trigger in triggers for line in plan_trigger(self._schema, trigger)]
+        return lines
+
+    def removal(self, connection: Connection, tables: object) -> list[str]:
+        """Write the statements that remove the triggers on parents of cascades."""
+        if not is_installed(connection, self._schema, "installed"):
+            return []
+        found = ask(connection, named("capture_triggers", self._schema))
+        return plan_removal(self._schema, [name for name, table in found if tables is None or table in tables])  # type: ignore[operator]
+
+    def prune(self, before: Position) -> int:
+        """Delete keys that cascades left in the journal a day ago: the log holds them; the log itself is not ours."""
+        with self._reader.session("pruning the journal") as connection:
+            if not is_installed(connection, self._schema, "journal"):
+                return 0
+            return int(ask(connection, named("prune_log", self._schema), {"hours": 24})[0][0])
+
+    def _entries(self, stream: Connection, span: tuple[_Place, _Place], rows: RowReader) -> Iterator[Entry]:
+        first, last = span
+        current, group = first, _Group()
+        prepared: dict[str, list[Entry]] = {}
+        for end, event in self._events(stream, first):
+            if isinstance(event, FileStart):
+                if event.file == first.file and event.born != first.born:
+                    raise _lost_log()
+                current = _Place(event.file, end, "", event.born)
+                continue
+            # a transaction never spans two files, and a Position stands between two transactions
+            if (int(current.file.rsplit(".", 1)[-1]), end) > last.order:
+                return
+            yield from self._told(event, group, rows, prepared)
+
+    def _told(self, event: Event, group: _Group, rows: RowReader, prepared: dict[str, list[Entry]]) -> Iterator[Entry]:
+        match event:
+            case GroupStart():
+                group.close()
+            case Rows():
+                group.is_route = group.is_route or rows.is_admission(event)
+                group.entries += rows.entries(event)
+            case Committed():
+                yield from group.close()
+            case Prepared(name=name):
+                prepared[name] = group.close()
+                yield from prepared[name]
+            case Statement(text=text) if _ENDS.match(text):
+                # what a table without transactions keeps stands in the log even before a rollback
+                yield from group.close()
+            case Statement(text=text) if _XA_COMMIT.match(text):
+                yield from self._completed(text, rows, prepared)
+            case Statement(schema=schema, text=text):
+                self._refuse_statement(schema, text, rows)
+            case FileStart():
+                pass
+
+    def _completed(self, text: str, rows: RowReader, prepared: dict[str, list[Entry]]) -> list[Entry]:
+        """Give the keys of a prepared transaction again now that it is seen; one prepared before `since` is loud."""
+        found = _XA_COMMIT.match(text)
+        name = found.group(1) if found else ""
+        if name not in prepared:
+            raise SourceDrifted(
+                "a transaction in two phases that was prepared before this Position has committed: its keys cannot "
+                "be listed; no change was read",
+                hint="sweep the tables by snapshot difference, then continue from a new Position",
+            )
+        return prepared.pop(name)
+
+    def _refuse_statement(self, schema: str, text: str, rows: RowReader) -> None:
+        """Refuse a statement that changed a watched table without naming its rows."""
+        if _HARMLESS.match(text):
+            return
+        words = {word.lower() for word in _WORD.findall(text)}
+        named_tables = sorted(table for table in rows.names if table.lower() in words)
+        is_here = schema == self._schema or self._schema.lower() in words
+        if named_tables and is_here:
+            raise SourceDrifted(
+                f"{', '.join(named_tables)} was truncated, altered or written by a statement whose rows the log does "
+                "not hold; no change was read",
+                hint="banyan source scan; sweep these tables by snapshot difference, then continue from a new Position",
+                tables=", ".join(named_tables),
+            )
+
+    def _events(self, stream: Connection, place: _Place) -> Iterator[tuple[int, Event]]:
+        ask(stream, "set @master_binlog_checksum = @@global.binlog_checksum")
+        ask(stream, "set @mariadb_slave_capability = 4")
+        with self._reader.explained("reading the log"):
+            yield from read_binlog(stream, place.file, place.position)
+
+    def _birth(self, file: str) -> int:
+        if file not in self._births:
+            stream = self._reader.open_stream("reading the log")
+            try:
+                for _, event in self._events(stream, _Place(file, 4, "", 0)):
+                    if isinstance(event, FileStart):
+                        self._births = {file: event.born}
+                        break
+            finally:
+                stream.close()
+        if file not in self._births:
+            raise SourceUnavailable(
+                f"the log {file} does not begin; nothing was read", hint="run the same command again"
+            )
+        return self._births[file]
+
+    def _gtid(self, connection: Connection, file: str, position: int) -> str | None:
+        (found,) = ask(connection, named("gtid_at", self._schema), {"file": file, "position": position})[0]
+        return None if found is None else str(found)
+
+    def _has_cascade_triggers(self, connection: Connection, watched: Watched, table: str = "") -> bool:
+        needed = {t.name for t in cascade_triggers(watched, (table,) if table else tuple(watched.shapes))}
+        return needed <= {f.trigger for f in inspect_triggers(connection, self._schema) if not f.problem}
+
+    def _refuse_settings(self, connection: Connection) -> None:
+        on, form, image, compressed, _ = ask(connection, named("log_settings", self._schema))[0]
+        wrong = [
+            said
+            for is_wrong, said in (
+                (not on, "log_bin is OFF"),
+                (form != "ROW", f"binlog_format is {form}"),
+                (image != "FULL", f"binlog_row_image is {image}"),
+                (bool(compressed), "log_bin_compress is ON"),
+            )
+            if is_wrong
+        ]
+        if wrong:
+            raise ConfigurationError(
+                f"the binary log of {self._reader.place} does not tell every row: {', '.join(wrong)}; nothing was read",
+                hint="ask for log_bin, binlog_format = ROW, binlog_row_image = FULL; or capture: journal",
+            )
+
+
+def _place_of(position: Position, incarnation: str) -> _Place:
+    try:
+        read: dict[str, Any] = json.loads(position)
+        named_one, log = str(read["incarnation"]), read["log"]
+        place = _Place(str(log["file"]), int(log["position"]), str(log["gtid"]), int(log["born"]))
+    except (ValueError, KeyError, TypeError):
+        raise SourceDrifted("a Position of this source cannot be read; nothing was read from the log") from None
+    refuse_incarnation(named_one, incarnation)
+    return place
+
+
+def _lost_log() -> SourceDrifted:
+    return SourceDrifted(
+        "the log after this Position is gone, or is another one (purged, begun anew, or the database was restored "
+        "from a backup): changes are missing; nothing was read",
+        hint="if it was restored, isolate it: banyan switch status; if it was purged, sweep by snapshot difference",
+    )

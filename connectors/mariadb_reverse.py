@@ -1,0 +1,188 @@
+"""The reverse applier's transaction on a legacy MariaDB: admitted by the fence, committed with its Position."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+import polars as pl
+
+from banyan.errors import BanyanError, SourceDrifted, StoreFenced
+from banyan.ports import WrittenRows
+from banyan.records import KEY_SEPARATOR, Position
+from connectors.dialects_mariadb import (
+    Bound,
+    MariaDBShape,
+    create_stage,
+    delete_keys,
+    fill_stage,
+    home_of,
+    insert_stage,
+    mark_keys,
+    named,
+    quoted,
+    select_keys,
+    update_stage,
+)
+from connectors.mariadb_connection import (
+    RAW_SETTINGS,
+    WRITE_SETTINGS,
+    Connection,
+    MariaDBConnections,
+    ask,
+    count_touched,
+    read_rows,
+)
+
+_LOCK_SECONDS: Final = 5
+_STAGED_CELLS: Final = 8_000
+_KEYS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What the applier must prove to the fence at the start of its transaction."""
+
+    closure: str
+    token: int
+    nonce: UUID = field(repr=False)
+    is_rehearsal: bool = False
+
+
+class MariaDBReverseSession:
+    """One legacy transaction carrying canonical changes back; nothing of it is seen before it commits."""
+
+    def __init__(self, connection: Connection, schema: str, shape_of: Callable[[str], MariaDBShape]) -> None:
+        self._connection = connection
+        self._schema = schema
+        self._shape_of = shape_of
+        self._numbers = itertools.count(1)
+        self._zone = str(ask(connection, "select @@session.time_zone")[0][0])
+
+    def upsert(self, table: str, rows: pl.DataFrame) -> WrittenRows:
+        """Insert or update rows by primary key, only the columns given and only where a value differs."""
+        shape = self._writable(table)
+        _check_rows(shape, rows)
+        if rows.is_empty():
+            return WrittenRows(0, 0, 0)
+        stage = f"{quoted(home_of(self._schema))}.{quoted(f'stage_{next(self._numbers)}')}"
+        ask(self._connection, create_stage(shape, stage, rows.columns))
+        with self._raw_zone():
+            size = max(1, _STAGED_CELLS // len(rows.columns))
+            for part in rows.iter_slices(size):
+                values = [value for row in part.iter_rows() for value in row]
+                count_touched(self._connection, fill_stage(shape, stage, rows.columns, part.height), values)
+        updating = update_stage(shape, stage, rows.columns)
+        updated = count_touched(self._connection, updating) if updating else 0
+        inserted = count_touched(self._connection, insert_stage(shape, stage, rows.columns))
+        ask(self._connection, f"drop temporary table {stage}")
+        return WrittenRows(inserted, updated, rows.height - inserted - updated)
+
+    def delete(self, table: str, keys: Sequence[str], *, assign: Mapping[str, str | None] | None = None) -> int:
+        """Delete rows by key, or mark them deleted by the assignment; gives the number of rows touched."""
+        shape = self._writable(table)
+        touched = 0
+        for at in range(0, len(keys), _KEYS):
+            part = keys[at : at + _KEYS]
+            bound = mark_keys(shape, part, assign) if assign else delete_keys(shape, part)
+            touched += count_touched(self._connection, bound.query, bound.values)
+        return touched
+
+    def read_back(self, table: str, keys: Sequence[str]) -> pl.DataFrame:
+        """Read rows as they stand in this transaction, side effects of legacy triggers included."""
+        with self._raw_zone():
+            return read_keyed(self._connection, self._shape_of(table), keys)
+
+    def set_position(self, route: str, position: Position) -> None:
+        """Record how far a route has come; commits with the rows or not at all."""
+        ask(self._connection, named("set_position", self._schema), {"route": route, "position": position})
+
+    @contextmanager
+    def _raw_zone(self) -> Iterator[None]:
+        """Work in the zone of the raw form for this only: legacy triggers must see that of their own server."""
+        ask(self._connection, RAW_SETTINGS[0])
+        try:
+            yield
+        finally:
+            ask(self._connection, "set time_zone = %s", (self._zone,))
+
+    def _writable(self, table: str) -> MariaDBShape:
+        shape = self._shape_of(table)
+        if not shape.is_transactional:
+            raise SourceDrifted(
+                f"{table} is a table of {shape.engine}, which keeps rows whatever becomes of a transaction; "
+                "nothing was written",
+                hint=f"banyan source capabilities; ask for: alter table {table} engine = innodb",
+                table=table,
+            )
+        return shape
+
+
+@contextmanager
+def open_reverse_session(
+    writer: MariaDBConnections, schema: str, shape_of: Callable[[str], MariaDBShape], admission: Admission
+) -> Iterator[MariaDBReverseSession]:
+    """Open the transaction, take the fence row in share mode, and commit when left without an error."""
+    with writer.session("writing back") as connection:
+        ask(connection, f"set session innodb_lock_wait_timeout = {_LOCK_SECONDS}")
+        connection.begin()
+        _admit(connection, schema, admission)
+        yield MariaDBReverseSession(connection, schema, shape_of)
+        if admission.is_rehearsal:
+            connection.rollback()
+            return
+        # the mark is written and taken back in this transaction: the log shows it, no other session ever does
+        ask(connection, named("dismiss", schema))
+        connection.commit()
+
+
+def read_keyed(connection: Connection, shape: MariaDBShape, keys: Sequence[str]) -> pl.DataFrame:
+    """Read rows by the exact text of their key; what a collation only takes for equal is left out."""
+    names = [column.name for column in shape.columns]
+    wanted = pl.Series("key", list(dict.fromkeys(keys)), dtype=pl.String)
+    frames = [pl.DataFrame(schema=dict.fromkeys(names, pl.String))]
+    for part in wanted.to_frame().iter_slices(_KEYS):
+        bound: Bound = select_keys(shape, part["key"].to_list())
+        frames.append(read_rows(connection, bound, names))
+    rows = pl.concat(frames)
+    text = pl.concat_str([pl.col(name) for name in shape.key], separator=KEY_SEPARATOR)
+    return rows.filter(text.is_in(wanted.implode()))
+
+
+def open_writer(url: str) -> MariaDBConnections:
+    """Give the connections of the reverse applier: values that do not fit are refused, the zone is the server's."""
+    return MariaDBConnections(url, settings=WRITE_SETTINGS)
+
+
+def _admit(connection: Connection, schema: str, admission: Admission) -> None:
+    values = {
+        "closure": admission.closure,
+        "token": admission.token,
+        "nonce": str(admission.nonce),
+        "rehearsal": int(admission.is_rehearsal),
+    }
+    reason = str(ask(connection, named("admit_reverse", schema), values)[0][0])
+    if reason != "ok":
+        raise StoreFenced(
+            f"the reverse applier of {admission.closure} was refused: {reason}; nothing was written",
+            hint="banyan switch status",
+            closure=admission.closure,
+            token=admission.token,
+        )
+
+
+def _check_rows(shape: MariaDBShape, rows: pl.DataFrame) -> None:
+    unknown = [name for name in rows.columns if name not in shape.types]
+    missing = [name for name in shape.key if name not in rows.columns]
+    typed = [name for name, kind in rows.schema.items() if kind != pl.String]
+    if unknown or missing or typed:
+        raise BanyanError(
+            f"rows for {shape.name} cannot be written: unknown columns {unknown}, missing key columns {missing}, "
+            f"not text {typed}; nothing was written",
+            table=shape.name,
+        )
+    doubled = rows.height - rows.select(shape.key).unique().height
+    if doubled:
+        raise BanyanError(f"{doubled} rows for {shape.name} name a key twice; nothing was written", table=shape.name)
