@@ -46,6 +46,8 @@ def find_contradictions(profile: Profile, facts: EvidenceFacts) -> Iterator[Reas
     """Give a reason for each level that says PASS while its own figures say something else."""
     if _passed(facts, "L4"):
         yield from _columns(facts)
+    if _passed(facts, "L3"):
+        yield from _unfolded(facts)
     if _passed(facts, "L6") and "L6" in profile.asked:
         yield from _round_trip(facts)
 
@@ -92,6 +94,19 @@ def _lists(facts: EvidenceFacts) -> Iterator[Reason]:
         if quarantined[table] != counted_quarantined[table]:
             yield _unbalanced(table, "les listes de quarantaine n’ont pas la longueur du compte",
                               "the lists in quarantine are not as long as their count")  # fmt: skip
+
+
+def _unfolded(facts: EvidenceFacts) -> Iterator[Reason]:
+    """Refuse a tripwire that had nothing to compare with when L4 did not judge every record instead."""
+    tripwire, reconciled = facts.level("L3"), facts.level("L4")
+    is_whole = reconciled is not None and reconciled.figures.get("incomplete") == 0
+    if tripwire is not None and tripwire.figures.get("first_fold") is not False and not is_whole:
+        yield _reason(
+            ReasonKind.EMPTY,
+            "L3",
+            "L3 n’avait rien à quoi comparer, et L4 n’a pas jugé toutes les fiches.",
+            "L3 had nothing to compare with, and L4 did not judge every record.",
+        )
 
 
 def _columns(facts: EvidenceFacts) -> Iterator[Reason]:

@@ -136,6 +136,20 @@ def verify_chain(folders: Sequence[Path]) -> tuple[Verification, ...]:
     return tuple(checked)
 
 
+def walk_chain(folder: Path) -> tuple[Verification, ...]:
+    """Verify a bundle and each one before it, from the newest to the first; they stand beside each other by their ids.
+
+    A predecessor that is not there is a bundle with a problem, and the walk ends with it.
+    """
+    walked = [verify_bundle(folder)]
+    while walked[-1].previous_id is not None:
+        before = walked[-1].previous_id
+        if any(each.evidence_id == before for each in walked):
+            break
+        walked.append(verify_bundle(folder.parent / before, evidence_id=before))
+    return tuple(walked)
+
+
 def _found_again(folder: Path, evidence_id: str, previous_id: str | None) -> Bundle:
     if not verify_bundle(folder, evidence_id=evidence_id).is_sound:
         raise UsageError(f"{folder.name} holds something else than this evidence; nothing was written")

@@ -32,6 +32,7 @@ def render_files(facts: EvidenceFacts, previous_id: str | None) -> dict[str, byt
         "lists.csv": _lists(facts),
         "manifest.json": _manifest(facts, previous_id),
         "totals.csv": _totals(facts),
+        "waivers.csv": _waivers(facts),
     }
 
 
@@ -120,6 +121,28 @@ def _total(kind: str, each: Total) -> Sequence[object]:
 def _columns(facts: EvidenceFacts) -> bytes:
     lines: list[Sequence[object]] = [("table", "column", "rule", "compared", "equal", "different")]
     lines += [(c.table, c.column, c.rule, c.compared, c.equal, c.different) for c in facts.columns]
+    return _csv(lines)
+
+
+def _waivers(facts: EvidenceFacts) -> bytes:
+    lines: list[Sequence[object]] = [
+        ("waiver", "level", "rule", "cause", "records", "up_to", "until", "author", "approver", "reason")
+    ]
+    lines += [
+        (
+            w.number,
+            w.level,
+            w.rule,
+            w.cause,
+            len(w.records),
+            w.up_to,
+            w.until.isoformat(),
+            w.author,
+            w.approver,
+            w.reason,
+        )
+        for w in facts.waivers
+    ]
     return _csv(lines)
 
 

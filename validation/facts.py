@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from hashlib import sha256
 
 from banyan.departments import Department
 from banyan.findings import FindingKind, LevelResult, Severity
 from banyan.records import PartCounts, RowCounts
+from validation import canonical_json
 from validation.masking import Masked, pseudonym
 from validation.profiles import Profile
 from validation.text import NO_TEXT, Text
@@ -191,6 +193,28 @@ class FindingLine:
 
 
 @dataclass(frozen=True, slots=True)
+class WaiverFact:
+    """A waiver as evidence keeps it: what it accepts, frozen, and the two people who answer for it."""
+
+    number: int
+    level: str
+    rule: str
+    cause: str
+    records: tuple[str, ...] = field(repr=False)
+    records_digest: str
+    up_to: int
+    until: datetime
+    rules_digest: str
+    reason: str
+    author: str
+    approver: str
+
+    def __post_init__(self) -> None:
+        for record in self.records:
+            _require_pseudonym(record)
+
+
+@dataclass(frozen=True, slots=True)
 class EvidenceFacts:
     """Everything a verdict rests on. `measured_at` and `run` are told beside the hash, not in it."""
 
@@ -215,6 +239,8 @@ class EvidenceFacts:
     examples: tuple[Example, ...] = ()
     degraded: tuple[DegradedWriteBack, ...] = ()
     findings: tuple[FindingLine, ...] = field(default=(), repr=False)
+    suites: tuple[RulesetDigest, ...] = ()
+    waivers: tuple[WaiverFact, ...] = ()
     run: str = ""
     is_synthetic: bool = False
 
@@ -242,6 +268,21 @@ class EvidenceFacts:
     def level(self, name: str) -> LevelResult | None:
         """Find the result of a level; None when it was not run."""
         return next((level for level in self.levels if level.level == name), None)
+
+
+def rules_digest(facts: EvidenceFacts) -> str:
+    """Digest what gave the findings their meaning: rulesets and suites; a waiver holds under the same ones only."""
+    return digest_rules(facts.rulesets, facts.suites)
+
+
+def digest_rules(rulesets: Sequence[RulesetDigest], suites: Sequence[RulesetDigest]) -> str:
+    """Digest rulesets and suites, in whatever order they were read."""
+    named = {"rulesets": sorted(rulesets, key=_by_rule), "suites": sorted(suites, key=_by_rule)}
+    return sha256(canonical_json.encode(named)).hexdigest()
+
+
+def _by_rule(each: RulesetDigest) -> str:
+    return each.rule_id
 
 
 def pseudonymous(

@@ -12,13 +12,16 @@ from typing import assert_never
 from banyan.findings import LevelResult, LevelState, Severity, Verdict, VerdictKind
 from validation import consistency
 from validation.facts import EvidenceFacts
-from validation.profiles import Profile
+from validation.profiles import PARTS, Profile, Threshold
 from validation.reasons import Reason, ReasonKind
 from validation.sign_off import CheckedSignOffs, Decision, last_words, missing_roles
-from validation.text import Language, Text
+from validation.text import Language, Text, write_number
+from validation.waivers import find_unaccepted, without_expired
 from validation.wording import measured, role_title, write_instant
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
+WAIVABLE = ("L2", "L4", "L5")
+"""Levels that name each finding, so that it can be accepted one by one; no equation and no foreign write can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,21 @@ def awaiting(role: str) -> Text:
 
 
 def judge(
-    profile: Profile, facts: EvidenceFacts, sign_offs: CheckedSignOffs, *, now: datetime, freshness: timedelta
+    profile: Profile,
+    facts: EvidenceFacts,
+    sign_offs: CheckedSignOffs,
+    *,
+    now: datetime,
+    freshness: timedelta | None = None,
 ) -> Judgement:
-    """Answer GO, NO-GO or AWAITING for what a profile asks, at an instant; changes nothing."""
-    valid_until = facts.measured_at + freshness
-    reasons = [*examine(profile, facts), *_ages(facts, now, valid_until), *_refusals(sign_offs)]
+    """Answer GO, NO-GO or AWAITING for what a profile asks, at an instant; changes nothing.
+
+    Evidence is as fresh as the profile demands unless said otherwise, and ends with the first waiver it rests on.
+    """
+    span = timedelta(hours=profile.freshness_hours) if freshness is None else freshness
+    valid_until = min([facts.measured_at + span, *(waiver.until for waiver in facts.waivers)])
+    standing = without_expired(facts, now)
+    reasons = [*examine(profile, standing), *_ages(facts, now, valid_until), *_refusals(sign_offs)]
     missing = missing_roles(profile.roles, sign_offs.accepted)
     if reasons:
         kind = VerdictKind.NO_GO
@@ -91,10 +104,13 @@ def _levels(profile: Profile, facts: EvidenceFacts) -> Iterator[Reason]:
             Text(f"{name} figure deux fois dans la preuve.", f"{name} stands twice in the evidence."),
         )
     for name in profile.asked:
-        yield from _asked(name, facts.level(name))
+        yield from _asked(name, facts)
+        yield from _parts(profile, name, facts.level(name))
+    for threshold in profile.thresholds:
+        yield from _over(threshold, facts.level(threshold.level))
     for level in facts.levels:
         if level.level not in profile.asked and level.state in (LevelState.FAIL, LevelState.ERROR):
-            yield from _asked(level.level, level)
+            yield from _asked(level.level, facts)
         if level.state is LevelState.PASS and _blocking(facts, level):
             yield Reason(
                 ReasonKind.CONTRADICTION,
@@ -106,13 +122,57 @@ def _levels(profile: Profile, facts: EvidenceFacts) -> Iterator[Reason]:
             )
 
 
-def _asked(name: str, level: LevelResult | None) -> Iterator[Reason]:
-    if level is None:
-        level = LevelResult(name, LevelState.NOT_RUN, "")
+def _parts(profile: Profile, name: str, level: LevelResult | None) -> Iterator[Reason]:
+    """Give a reason for each part of a level that is asked and that the level did not answer."""
+    if level is None or level.state is not LevelState.PASS:
+        return
+    answered = str(level.figures.get("parts", "")).split("+")
+    for part in profile.parts_of(name):
+        if part not in answered:
+            title = PARTS[name][part]
+            yield Reason(
+                ReasonKind.NOT_RUN,
+                name,
+                Text(f"{title.fr}\u202f: demandé et non exécuté.", f"{title.en}: asked and was not run."),
+            )
+
+
+def _over(threshold: Threshold, level: LevelResult | None) -> Iterator[Reason]:
+    """Give a reason when a level passes with a figure over its threshold, or without that figure."""
+    if level is None or level.state is not LevelState.PASS:
+        return  # said by the state itself
+    figure = level.figures.get(threshold.figure)
+    if type(figure) is int and figure <= threshold.most:
+        return
+    label = threshold.label
+    shown_fr = write_number(figure, Language.FR) if type(figure) is int else "on ne sait pas combien de"
+    shown_en = write_number(figure, Language.EN) if type(figure) is int else "nobody knows how many"
+    yield Reason(
+        ReasonKind.THRESHOLD,
+        threshold.level,
+        Text(
+            f"{threshold.level}\u202f: {shown_fr} {label.fr}, {write_number(threshold.most, Language.FR)} au plus.",
+            f"{threshold.level}: {shown_en} {label.en}, at most {write_number(threshold.most, Language.EN)}.",
+        ),
+    )
+
+
+def is_accepted(facts: EvidenceFacts, level: LevelResult) -> bool:
+    """Tell whether waivers accept every single finding of a level that failed; a finding not listed never is."""
+    if level.level not in WAIVABLE or not facts.waivers:
+        return False
+    listed = sum(line.level == level.level and line.severity is Severity.BLOCK for line in facts.findings)
+    return bool(listed) and listed == level.figures.get("blocking") and not find_unaccepted(facts, level.level)
+
+
+def _asked(name: str, facts: EvidenceFacts) -> Iterator[Reason]:
+    level = facts.level(name) or LevelResult(name, LevelState.NOT_RUN, "")
     match level.state:
         case LevelState.PASS:
             return
         case LevelState.FAIL:
+            if is_accepted(facts, level):
+                return
             found = Text(measured(level, Language.FR).rstrip("."), measured(level, Language.EN).rstrip("."))
             yield Reason(
                 ReasonKind.FAIL,

@@ -156,6 +156,7 @@ def _level(suites: Sequence[Suite], rules: Sequence[RuleResult], refusals: Seque
     for severity in Severity:
         figures[f"{severity.value.lower()}_rules"] = broken[severity]
         figures[f"{severity.value.lower()}_rows"] = sum(rule.failing for rule in failed if rule.severity is severity)
+    figures["blocking"] = figures["block_rows"]
     return LevelResult("L2", state, _sentence(figures, refusals), figures, tuple(_findings(failed)))
 
 

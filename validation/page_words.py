@@ -1,5 +1,6 @@
 """The words of the validation report, once in French and once in English; `{0}` is filled by the page."""
 
+from validation.page_words_accepted import ACCEPTED
 from validation.text import Text
 
 PAGE: dict[str, Text] = {
@@ -88,8 +89,8 @@ PAGE: dict[str, Text] = {
     "back_rehearsed": Text("Dernier essai", "Last rehearsal"),
     "back_blocked": Text("Ce qui l’empêche", "What blocks it"),
     "back_degraded": Text(
-        "Écritures de retour incomplètes\u202f: {0}, voir la section 6.",
-        "Degraded write-backs: {0}, see section 6.",
+        "Écritures de retour incomplètes\u202f: {0}, voir la section 8.",
+        "Degraded write-backs: {0}, see section 8.",
     ),
     "not_known": Text("non mesuré", "not measured"),
     "never": Text("jamais", "never"),
@@ -99,7 +100,7 @@ PAGE: dict[str, Text] = {
     "question": Text("Question", "Question"),
     "measured": Text("Fait mesuré", "Measured"),
     "not_asked": Text("Non demandé", "Not asked"),
-    "see_not_asked": Text("voir la section 8", "see section 8"),
+    "see_not_asked": Text("voir la section 10", "see section 10"),
     "and": Text("et", "and"),
     "sections": Text("Sections", "Sections"),
     "toc_verdict": Text("Verdict", "Verdict"),
@@ -107,6 +108,7 @@ PAGE: dict[str, Text] = {
     "toc_totals": Text("Totaux", "Totals"),
     "toc_columns": Text("Colonnes et causes", "Columns and causes"),
     "toc_examples": Text("Exemples", "Examples"),
+    "toc_waivers": Text("Dérogations", "Waivers"),
     "toc_story": Text("Bascule", "Switch"),
     "toc_back": Text("Retour", "Way back"),
     "toc_signs": Text("Signatures", "Signatures"),
@@ -218,6 +220,10 @@ PAGE: dict[str, Text] = {
         "Only the columns that differ. Masked characters (▪) are not in this file: they were never written to it.",
     ),
     "no_examples": Text("Aucune différence à montrer.", "No difference to show."),
+    "no_examples_kept": Text(
+        "La preuve ne garde aucun exemple de ces différences.",
+        "The evidence keeps no example of these differences.",
+    ),
     "record": Text("fiche {0}", "record {0}"),
     "raw": Text("Valeur brute", "Raw value"),
     "decoded": Text("Valeur décodée", "Decoded"),
@@ -304,7 +310,11 @@ PAGE: dict[str, Text] = {
     "identifier": Text("Identifiant (SHA-256)", "Identifier (SHA-256)"),
     "previous": Text("Preuve précédente", "Previous evidence"),
     "first": Text("aucune\u202f: première de la chaîne", "none: first of the chain"),
-    "rules_digests": Text("Empreintes des règles", "Digests of the rules"),
+    "rules_digests": Text("Empreinte des règles", "Digest of the rules"),
+    "rules_listed": Text(
+        "{0} et {1}, chacune avec son empreinte dans manifest.json.",
+        "{0} and {1}, each with its digest in manifest.json.",
+    ),
     "offline": Text(
         "Sans réseau, sans base de données. Avec banyan\u202f:",
         "Offline, without a database. With banyan:",
@@ -320,4 +330,5 @@ PAGE: dict[str, Text] = {
         "not part of it.",
     ),
     "footer": Text("imprimé depuis la preuve", "rendered from evidence"),
+    **ACCEPTED,
 }

@@ -1,4 +1,8 @@
-"""Profiles: what a gate asks, as data. A new level becomes required by adding it to `asked` in one line."""
+"""Profiles: what a gate asks, as data, one for each transition: levels, parts of levels, thresholds, freshness, people.
+
+A new level or part becomes required by adding its name in one line; what a profile does not ask is named on the page,
+in the hash and in the pack, so that nobody takes its silence for an answer.
+"""
 
 from dataclasses import dataclass
 
@@ -15,6 +19,16 @@ LEVELS: dict[str, Text] = {
 }
 """Each level and the question it answers."""
 
+PARTS: dict[str, dict[str, Text]] = {
+    "L5": {
+        "open_work": Text("L5, parité du travail en cours, nom par nom", "L5, open-work parity, name by name"),
+        "statistics": Text("L5, parité des statistiques", "L5, statistics parity"),
+        "sample": Text("L5, échantillon comparé au papier", "L5, sample compared to the paper"),
+        "replay": Text("L5, rejeu des recherches", "L5, query replay"),
+    },
+}
+"""Levels that ask several questions: a profile names the parts it asks, a level names in `parts` those it answered."""
+
 UNASKED: dict[str, tuple[Text, ...]] = {
     "L2": (
         Text("L2, règles du métier évaluées dans le nouveau système", "L2, business rules evaluated in the new system"),
@@ -22,33 +36,52 @@ UNASKED: dict[str, tuple[Text, ...]] = {
     "L3": (
         Text("L3, recherche d’écritures étrangères par empreintes", "L3, search for foreign writes by bucket digests"),
     ),
-    "L5": (
-        Text("L5, parité du travail en cours, nom par nom", "L5, open-work parity, name by name"),
-        Text("L5, rejeu des recherches", "L5, query replay"),
-        Text("L5, échantillon comparé au papier", "L5, sample compared to the paper"),
-    ),
 }
-"""The checks of a level, named one by one where a page says what was not asked."""
+"""How a level that is not asked at all is named where a page says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The most a figure of a level may be, beside the level's own state; a figure that is absent is over it."""
+
+    level: str
+    figure: str
+    most: int
+    label: Text
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a gate asks: its levels, and the roles that must sign, each by a different person."""
+    """What a gate asks: levels, parts, thresholds, how fresh, and the roles that sign, each by a different person."""
 
     name: str
     title: Text
     asked: tuple[str, ...]
     roles: tuple[str, ...] = ("steward", "lead")
+    parts: tuple[str, ...] = ()
+    thresholds: tuple[Threshold, ...] = ()
+    freshness_hours: int = 24
 
     @property
     def unasked(self) -> tuple[str, ...]:
         """Give the levels this profile does not ask, in order."""
         return tuple(level for level in LEVELS if level not in self.asked)
 
+    def parts_of(self, level: str) -> tuple[str, ...]:
+        """Give the parts of a level that this profile asks."""
+        return tuple(part for part in PARTS.get(level, {}) if f"{level}.{part}" in self.parts)
+
     @property
     def unasked_checks(self) -> tuple[Text, ...]:
-        """Name each check this profile does not ask."""
-        return tuple(check for level in self.unasked for check in UNASKED.get(level, (_whole_level(level),)))
+        """Name each check this profile does not ask: whole levels, and parts of those it asks."""
+        return tuple(check for level in LEVELS for check in self._unasked(level))
+
+    def _unasked(self, level: str) -> tuple[Text, ...]:
+        if level in self.asked:
+            return tuple(text for part, text in PARTS.get(level, {}).items() if part not in self.parts_of(level))
+        if level in PARTS:
+            return tuple(PARTS[level].values())
+        return UNASKED.get(level, (_whole_level(level),))
 
 
 def _whole_level(level: str) -> Text:
@@ -56,18 +89,49 @@ def _whole_level(level: str) -> Text:
     return Text(f"{level}\u202f: {question.fr}", f"{level}: {question.en}")
 
 
+_MOVING = Text("clés encore en mouvement", "keys that still move")
+_STILL = (Threshold("L4", "moving", 0, _MOVING), Threshold("L6", "moving", 0, _MOVING))
+_WHOLE = (Threshold("L4", "incomplete", 0, Text("passage incomplet", "incomplete pass")),)
+_UNKNOWN = (Threshold("L0", "decode_errors", 0, Text("erreurs de lecture", "decoding errors")),)
+
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
         Profile(
+            "rehearsal",
+            Text("répétition", "rehearsal"),
+            asked=("L0", "L1", "L2", "L4"),
+            roles=("steward",),
+            thresholds=_UNKNOWN,
+            freshness_hours=7 * 24,
+        ),
+        Profile(
+            "shadow",
+            Text("marche en double", "shadow"),
+            asked=("L0", "L1", "L2", "L3", "L4", "L5"),
+            roles=("steward",),
+            parts=("L5.open_work", "L5.statistics"),
+            thresholds=(*_UNKNOWN, _STILL[0]),
+        ),
+        Profile(
             "switch",
             Text("bascule", "switch"),
-            asked=("L0", "L1", "L2", "L4", "L6"),
+            asked=tuple(LEVELS),
+            parts=("L5.open_work", "L5.statistics"),
+            thresholds=(*_UNKNOWN, *_STILL, *_WHOLE),
+        ),
+        Profile(
+            "rollback",
+            Text("retour", "rollback"),
+            asked=("L1", "L3", "L4", "L6"),
+            thresholds=(*_STILL, *_WHOLE),
         ),
         Profile(
             "full",
             Text("complet", "full"),
             asked=tuple(LEVELS),
+            parts=tuple(f"{level}.{part}" for level, parts in PARTS.items() for part in parts),
+            thresholds=(*_UNKNOWN, *_STILL, *_WHOLE),
         ),
     )
 }

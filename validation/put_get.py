@@ -63,7 +63,10 @@ def try_fields(
     compiled: Compiled, book: RuleBook, stored: StoredRows, *, rows: pl.DataFrame, context: MapContext
 ) -> Iterator[FieldTrial]:
     """Try an edit of each field on the sampled rows; a field whose values are all the same gives no trial."""
-    unfiltered = compile_ruleset(replace(compiled.ruleset, filters=(), deletes=None), book, context)
+    judged = tuple(one for one in compiled.ruleset.filters if one.judged)  # it also fills the columns of its terms
+    unfiltered = compile_ruleset(replace(compiled.ruleset, filters=judged, deletes=None), book, context)
+    if context.terms is not None:
+        context = replace(context, terms=context.terms.with_columns(is_expired=pl.lit(value=False)))
     bench = _Bench(compiled, unfiltered, stored, rows, context)
     for part in compiled.parts:
         for plan in part.fields:

@@ -18,6 +18,7 @@ class ReasonKind(StrEnum):
     TOTAL = "TOTAL"
     CONTRADICTION = "CONTRADICTION"
     PROFILE = "PROFILE"
+    THRESHOLD = "THRESHOLD"
     REFUSED = "REFUSED"
 
 

@@ -4,7 +4,6 @@ Independent of the ledger: no expected value and no digest of the load is read. 
 so that a rule that is wrong the same way twice is not found here; statistics parity and golden records are for that.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +12,15 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from banyan.canonical.model import TABLES
-from banyan.findings import Finding, FindingKind, LevelResult, LevelState, Severity
-from banyan.records import KeyRange, Position
+from banyan.findings import FindingKind
+from banyan.records import KEY_SEPARATOR, KeyRange, Origin, Position
 from mappings.engine import Compiled, MapContext, Mapped, apply_forward
 from store.postgres import Isolation, raw, transaction
 from store.records import read_records
 from validation.differences import DIFFERENCES, canonical_columns, compare_part, no_differences
 from validation.identifiers import IdBuckets
+from validation.rechecking import Patience, Reading, changed_rows, decide, read_legacy, wait_until_applied
+from validation.reconciliation import EXPLAINED, LISTED, Reconciliation, Tally, conclude
 from validation.stored import (
     find_doubled_keys,
     find_explained,
@@ -41,65 +42,7 @@ from validation.subject import (
     watch_nothing,
 )
 
-LISTED = 100_000
-"""Differences listed one by one; all of them are counted by column and cause."""
-EXPLAINED = "explained: degraded"
 MAIN = 1
-
-
-@dataclass(frozen=True, slots=True)
-class ComparedColumn:
-    """One canonical column: records compared, equal and different; moving and explained ones are not compared."""
-
-    table: str
-    column: str
-    rule: str
-    compared: int
-    equal: int
-    different: int
-
-
-@dataclass(frozen=True, slots=True)
-class CauseGroup:
-    """Differences that share a table, a column, a kind and a cause."""
-
-    table: str
-    column: str | None
-    kind: FindingKind
-    cause: str
-    records: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reconciliation:
-    """What a reconciliation found; `differences` tells the legacy table, key and id of each finding."""
-
-    level: LevelResult
-    columns: tuple[ComparedColumn, ...]
-    causes: tuple[CauseGroup, ...]
-    moving: int
-    explained: int
-    rows: int
-    differences: pl.DataFrame = field(repr=False)
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What has been counted so far."""
-
-    rows: int = 0
-    judged: int = 0
-    explained: int = 0
-    doubled: int = 0
-    shared: int = 0
-    different_records: int = 0
-    moving: set[tuple[str, str]] = field(default_factory=set)
-    compared: Counter[tuple[str, str]] = field(default_factory=Counter)
-    different: Counter[tuple[str, str]] = field(default_factory=Counter)
-    rules: dict[tuple[str, str], set[str]] = field(default_factory=dict)
-    causes: Counter[tuple[str, str | None, str, str]] = field(default_factory=Counter)
-    listed: list[pl.DataFrame] = field(default_factory=list)
-    listed_count: int = 0
 
 
 def reconcile(
@@ -109,14 +52,16 @@ def reconcile(
     keys_by_table: Mapping[str, Sequence[str]] | None = None,
     until: Position | None = None,
     watcher: Watcher = watch_nothing,
+    patience: Patience | None = None,
 ) -> Reconciliation:
     """Compare every legacy row of the domains, or only the keys given, with the store; changes nothing.
 
-    A key that a person changed in the legacy system after `watermark` is moving, not different. Keys of tables outside
-    the domains are left aside. With keys, records that no row emits and doubled keys are looked for among them only.
+    A key that a person changed in the legacy system after `watermark` is moving, not different; with `patience` it is
+    asked again until it is decided. Keys of tables outside the domains are left aside. With keys, records that no row
+    emits and doubled keys are looked for among them only.
     """
     with TemporaryDirectory(prefix="banyan-") as folder:
-        judge = _Judge(subject, Moves(subject.port, watermark, until), IdBuckets(Path(folder)), _Tally())
+        judge = _Judge(subject, Moves(subject.port, watermark, until), IdBuckets(Path(folder)), Tally())
         for table in subject.tables:
             plan = _plan(subject, table, keys_by_table)
             for number, keys in enumerate(plan, 1):
@@ -124,7 +69,9 @@ def reconcile(
                 watcher(Progress(table, number, len(plan), judge.tally.rows))
         if keys_by_table is None:
             judge.judge_rest()
-    return _conclude(subject, judge.tally, is_full=keys_by_table is None)
+        if patience is not None:
+            judge.recheck(patience)
+    return conclude(subject, judge.tally, is_full=keys_by_table is None)
 
 
 def _plan(
@@ -143,7 +90,7 @@ class _Judge:
     subject: Subject
     moves: Moves
     seen: IdBuckets
-    tally: _Tally = field(repr=False)
+    tally: Tally = field(repr=False)
 
     def judge_chunk(self, table: str, keys: KeyRange | tuple[str, ...]) -> None:
         """Read a chunk of legacy rows, map it, and compare it with the records of the same ids in one snapshot."""
@@ -156,21 +103,27 @@ class _Judge:
         with transaction(subject.engine, isolation=Isolation.REPEATABLE_READ) as connection:
             context = look_up_keys(raw(connection), subject, compiled, rows=rows, own=wanted)
             mapped = apply_forward(compiled, rows, context)
-            found = self._compare(raw(connection), compiled, mapped)
+            self._note(compiled, mapped)
+            found = self._compare(raw(connection), compiled, mapped, is_counted=True)
             if not isinstance(keys, KeyRange):
                 found = pl.concat([found, self._unwelcome(raw(connection), compiled, context, mapped, keys=wanted)])
         self.tally.rows += rows.height
         self.tally.judged += len(wanted)
         self._settle(table, found)
 
-    def _compare(self, connection: Psycopg, compiled: Compiled, mapped: Mapped) -> pl.DataFrame:
+    def _note(self, compiled: Compiled, mapped: Mapped) -> None:
+        """Remember which records legacy rows emit, for what can only be told at the end."""
+        for part in self.subject.parts(compiled.ruleset.table):
+            ids = mapped.parts[part.name]["id"]
+            self.seen.add(f"legacy-{part.table}", ids, flag=MAIN if part.main else 0)
+
+    def _compare(self, connection: Psycopg, compiled: Compiled, mapped: Mapped, *, is_counted: bool) -> pl.DataFrame:
         ruleset = compiled.ruleset
         mains = mapped.crosswalk.select("source_key", pl.col("id").alias("main_id"))
         rejected = canonical_columns(ruleset, mapped.rejected_fields)
         lists = [no_differences()]
         for part in self.subject.parts(ruleset.table):
             frame = mapped.parts[part.name]
-            self.seen.add(f"legacy-{part.table}", frame["id"], flag=MAIN if part.main else 0)
             expected = frame.join(mains, on="source_key", how="left", maintain_order="left")
             ruled = [name for name in frame.columns if name not in ("id", "department_code", "origin", "source_key")]
             unsaid = self.subject.written_after.get(part.table, ())
@@ -180,7 +133,7 @@ class _Judge:
             records = read_records(connection, part.table, self.subject.department.code, frame["id"]).select(known)
             done = compare_part(part.table, expected, records, ruled=ruled, rejected=rejected)
             for column, count in done.compared.items():
-                self.tally.compared[part.table, column] += count
+                self.tally.compared[part.table, column] += count if is_counted else 0
             for column in ruled:
                 self.tally.rules.setdefault((part.table, column), set()).add(ruleset.rule_id)
             lists.append(done.differences)
@@ -214,11 +167,11 @@ class _Judge:
             lists.append(_missing_in_legacy(unemitted.join(standing, on="id", how="semi"), part.table))
         return pl.concat(lists)
 
-    def _settle(self, table: str, found: pl.DataFrame) -> None:
-        """Tell apart what moves, what a degraded write-back explains, and what differs."""
+    def _settle(self, table: str, found: pl.DataFrame, *, is_final: bool = False) -> None:
+        """Tell apart what moves (nothing, once it is final), what a degraded write-back explains, and what differs."""
         if found.is_empty():
             return
-        moved = self.moves.keys(table)
+        moved = self.moves.keys(table).clear() if is_final else self.moves.keys(table)
         moving = found.filter(pl.col("source_key").is_in(moved.implode()))
         still = found.filter(~pl.col("source_key").is_in(moved.implode()).fill_null(value=False))
         with transaction(self.subject.engine) as connection:
@@ -226,6 +179,8 @@ class _Judge:
         confirmed = still.join(explained, on=["id", "canonical_table", "column"], how="anti", nulls_equal=True)
         excused = still.join(explained, on=["id", "canonical_table", "column"], how="semi", nulls_equal=True)
         self.tally.moving |= {(table, key) for key in moving["source_key"].drop_nulls().to_list()}
+        if moving.height:
+            self.tally.held_back.setdefault(table, []).append(moving)
         for cells in (moving, excused):
             for name, column, count in _per_column(cells):
                 self.tally.compared[name, column] -= count
@@ -247,6 +202,51 @@ class _Judge:
         grouped = found.group_by("canonical_table", "column", "kind", "cause").len()
         for table, column, kind, cause, count in grouped.iter_rows():
             self.tally.causes[table, column, kind, cause] += count
+
+    def recheck(self, patience: Patience) -> None:
+        """Ask again for the keys that moved, by the watermark rule, until each is decided or nothing comes any more."""
+        while self.tally.moving and self.tally.rounds < patience.rounds:
+            self.tally.rounds += 1
+            tables = {table for table, _ in self.tally.moving if table}
+            wanted = {table: tuple(sorted(key for t, key in self.tally.moving if t == table)) for table in tables}
+            reading = read_legacy(self.subject.port, wanted)
+            if not wanted or not wait_until_applied(self.subject.port, reading.position, patience):
+                return
+            for table, keys in wanted.items():
+                self._recheck_table(table, keys, reading)
+
+    def _recheck_table(self, table: str, keys: tuple[str, ...], reading: Reading) -> None:
+        subject, compiled = self.subject, self.subject.compiled(table)
+        wanted = pl.Series("source_key", list(keys), dtype=pl.String)
+        with transaction(subject.engine, isolation=Isolation.REPEATABLE_READ) as connection:
+            first = self._differences(raw(connection), compiled, reading.rows[table], wanted)
+            again = subject.port.read_keys(table, keys).rows
+            second = self._differences(raw(connection), compiled, again, wanted)
+        since = subject.port.changes(reading.position, subject.port.head())
+        moved = {change.key for change in since if change.table == table and change.origin is Origin.PERSON}
+        key = pl.concat_str([pl.col(column) for column in compiled.ruleset.key], separator=KEY_SEPARATOR)
+        restless = changed_rows(reading.rows[table], again, key) | moved
+        decided = decide(frozenset(keys), first, second, restless=restless)
+        self.tally.moving -= {(table, each) for each in decided.keys}
+        held = pl.concat([no_differences(), *self.tally.held_back.pop(table, [])])
+        settled = held.filter(pl.col("source_key").is_in(list(decided.keys)))
+        self.tally.held_back[table] = [held.join(settled.select("source_key"), on="source_key", how="anti")]
+        for name, column, count in _per_column(settled):
+            self.tally.compared[name, column] += count
+        self._settle(table, decided.different, is_final=True)
+
+    def _differences(
+        self, connection: Psycopg, compiled: Compiled, rows: pl.DataFrame, wanted: pl.Series
+    ) -> pl.DataFrame:
+        kept = kept_columns(compiled, rows)
+        context = look_up_keys(connection, self.subject, compiled, rows=kept, own=wanted)
+        mapped = apply_forward(compiled, kept, context)
+        return pl.concat(
+            [
+                self._compare(connection, compiled, mapped, is_counted=False),
+                self._unwelcome(connection, compiled, context, mapped, keys=wanted),
+            ]
+        )
 
     def judge_rest(self) -> None:
         """Find what no legacy row emits, and what is there twice; bucket by bucket, in constant memory."""
@@ -297,69 +297,3 @@ def _missing_in_legacy(rows: pl.DataFrame, table: str) -> pl.DataFrame:
 def _per_column(found: pl.DataFrame) -> Iterator[tuple[str, str, int]]:
     cells = found.filter(pl.col("column").is_not_null())
     yield from cells.group_by("canonical_table", "column", maintain_order=True).len().iter_rows()
-
-
-def _conclude(subject: Subject, tally: _Tally, *, is_full: bool) -> Reconciliation:
-    columns = tuple(
-        ComparedColumn(
-            table,
-            column,
-            ", ".join(sorted(rules)),
-            compared=tally.compared[table, column],
-            equal=tally.compared[table, column] - tally.different[table, column],
-            different=tally.different[table, column],
-        )
-        for (table, column), rules in sorted(tally.rules.items())
-    )
-    causes = tuple(
-        CauseGroup(table, column, FindingKind(kind), cause, count)
-        for (table, column, kind, cause), count in sorted(tally.causes.items(), key=lambda item: (item[0][0], -item[1]))
-    )
-    empty = pl.DataFrame(schema={"legacy_table": pl.String(), **DIFFERENCES})
-    listed = pl.concat([empty, *tally.listed])
-    found = sum(group.records for group in causes if group.cause != EXPLAINED)
-    level = LevelResult(
-        "L4",
-        _state(tally, found),
-        _sentence(tally, found, is_full=is_full, unsaid=subject.written_after),
-        {
-            "rows": tally.rows,
-            "different": tally.different_records,
-            "differences": found,
-            "differences_listed": listed.height,
-            "moving": len(tally.moving),
-            "explained_degraded": tally.explained,
-            "shared": tally.shared,
-            "doubled": tally.doubled,
-            "complete_pass": is_full,
-            "domains": "+".join(sorted(subject.domains)),
-        },
-        tuple(_findings(listed)),
-    )
-    return Reconciliation(level, columns, causes, len(tally.moving), tally.explained, tally.rows, listed)
-
-
-def _state(tally: _Tally, found: int) -> LevelState:
-    if found:
-        return LevelState.FAIL
-    return LevelState.PASS if tally.judged else LevelState.NOT_RUN
-
-
-def _sentence(tally: _Tally, found: int, *, is_full: bool, unsaid: Mapping[str, tuple[str, ...]]) -> str:
-    if not tally.judged and not found:
-        return "no legacy row was there to compare: nothing is proved"
-    scope = "all rows" if is_full else f"{tally.judged} keys"
-    passed_by = [f"{table}.{column}" for table, columns in sorted(unsaid.items()) for column in columns]
-    said = f", not judged because a statement after the load writes them: {', '.join(passed_by)}" if passed_by else ""
-    return (
-        f"{scope}: {tally.rows} rows re-read, {tally.different_records} records differ, {len(tally.moving)} keys"
-        f" still move, {tally.explained} differences explained by degraded write-backs{said}"
-    )
-
-
-def _findings(listed: pl.DataFrame) -> Iterator[Finding]:
-    named = listed.select(
-        "kind", "canonical_table", pl.coalesce("source_key", pl.col("id").bin.encode("hex")), "column", "cause"
-    )
-    for kind, table, key, column, cause in named.iter_rows():
-        yield Finding(FindingKind(kind), Severity.BLOCK, table, key, column, cause)

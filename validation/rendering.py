@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from validation.speech import Speech
 from validation.visible import visible
 
 REPORT_FOLDER = Path(__file__).with_name("report")
@@ -18,7 +19,7 @@ _SHARED_STYLES = ("tokens.css", "base.css")
 @cache
 def page_environment(folder: Path) -> Environment:
     """Give the environment of the templates of a folder: whatever they show is made visible, then escaped."""
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
@@ -26,6 +27,8 @@ def page_environment(folder: Path) -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
+    environment.filters |= {"grouped": _grouped, "short": _short, "numbered": _numbered}
+    return environment
 
 
 def render_page(folder: Path, template: str, shown: Mapping[str, object]) -> str:
@@ -55,3 +58,15 @@ def _shown(value: object) -> object:
     if value is None:
         raise ValueError("a page shows None nowhere")
     return value if isinstance(value, Markup) else visible(str(value))
+
+
+def _grouped(digest: str) -> str:
+    return " ".join(digest[at : at + 8] for at in range(0, len(digest), 8))
+
+
+def _short(digest: str) -> str:
+    return f"{digest[:8]}\u2026{digest[-4:]}"
+
+
+def _numbered(count: int, speech: Speech) -> str:
+    return speech.number(count)

@@ -2,20 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 
 from banyan.departments import Phase
-from banyan.findings import VerdictKind
-from validation.facts import CauseFact, ColumnComparison, EvidenceFacts, RoundTripFigures, Transition
+from banyan.findings import FindingKind, LevelState, VerdictKind
+from validation.cause_words import list_title
+from validation.facts import EvidenceFacts, RoundTripFigures, Transition
 from validation.gate import Judgement
 from validation.page_words import PAGE
 from validation.reasons import ReasonKind
+from validation.sampling import Candidate, Sample, SampleResult, sentence
 from validation.sign_off import Decision, SignOff, last_words
 from validation.speech import Speech
 from validation.story import Story, Switched, WentAgain, WentBack
 from validation.text import Text
 
-_CENT = Decimal("0.01")
+_OPEN_WORK = "open_work_"
+_SOME_RECORD = Candidate("", "", "", "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,17 @@ class VerdictLook:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenWorkLine:
+    """One list of live work on both sides: how many, how many a named rule filtered, and how many names differ."""
+
+    title: Text
+    legacy: int
+    filtered: int
+    canonical: int
+    different: int
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """A measured line: its name, what it says, and whether it holds (None when that is not the question)."""
 
@@ -68,9 +81,11 @@ class Figure:
     is_held: bool | None
 
 
-def look_of(judgement: Judgement, transition: Transition) -> VerdictLook:
-    """Say how a verdict looks; a doubt or an old age is said as such."""
-    purpose = "switch" if transition is Transition.SWITCH else "rollback"
+def look_of(judgement: Judgement, facts: EvidenceFacts) -> VerdictLook:
+    """Say how a verdict looks; a doubt, an old age and a GO that rests on waivers are said as such."""
+    purpose = "switch" if facts.transition is Transition.SWITCH else "rollback"
+    if judgement.kind is VerdictKind.GO and facts.waivers:
+        return VerdictLook("waived", "waived", PAGE["go_waived"], f"permits_{purpose}", f"forbids_{purpose}")
     if judgement.kind is VerdictKind.GO:
         return VerdictLook("go", "go", Text.same("GO"), f"permits_{purpose}", f"forbids_{purpose}")
     if judgement.kind is VerdictKind.AWAITING:
@@ -123,15 +138,42 @@ def _quarantined(facts: EvidenceFacts) -> Iterator[ListLine]:
         yield ListLine(f"Q-{number:02d}", each.table, each.cause, each.rows, PAGE["to_repair"])
 
 
-def different_columns(facts: EvidenceFacts) -> list[tuple[ColumnComparison, list[CauseFact], Decimal]]:
-    """Give the columns that differ, most different first, with their causes and their rate for 10,000."""
+def accepted_levels(facts: EvidenceFacts, judgement: Judgement) -> frozenset[str]:
+    """Give the levels that failed and that the gate takes because waivers accept each of their findings."""
+    refused = {reason.level for reason in judgement.reasons}
+    failed = {level.level for level in facts.levels if level.state is LevelState.FAIL}
+    return frozenset(failed - refused)
+
+
+def open_work_lines(facts: EvidenceFacts) -> tuple[OpenWorkLine, ...]:
+    """Give the lists of live work that L5 compared, each with what it counted; none when it was not run."""
+    level = facts.level("L5")
+    figures = level.figures if level else {}
     found = []
-    for column in sorted(facts.columns, key=lambda each: (-each.different, each.table, each.column)):
-        if column.different:
-            causes = [each for each in facts.causes if (each.table, each.column) == (column.table, column.column)]
-            rate = Decimal(column.different * 10_000) / Decimal(column.compared or 1)
-            found.append((column, causes, rate.quantize(_CENT)))
-    return found
+    for name in figures:
+        if name.startswith(_OPEN_WORK) and name.endswith("_legacy"):
+            place = name.removesuffix("_legacy")
+            legacy, filtered, canonical = (
+                int(figures.get(f"{place}_{side}", 0)) for side in ("legacy", "filtered", "canonical")
+            )
+            title = list_title(place.removeprefix(_OPEN_WORK))
+            said = f"{title.en}: "
+            named = [line for line in facts.findings if line.kind is FindingKind.OPEN_WORK_DIFFERS]
+            differ = sum(line.cause.startswith(said) for line in named)
+            found.append(OpenWorkLine(title, legacy, filtered, canonical, differ))
+    return tuple(found)
+
+
+def paper_sentence(facts: EvidenceFacts) -> Text | None:
+    """Say what the sample compared to the paper proves; None when none was read to its end."""
+    level = facts.level("L5")
+    figures = level.figures if level else {}
+    counts = [figures.get(name) for name in ("sample_read", "sample_population", "sample_different")]
+    if figures.get("sample_state") not in (LevelState.PASS.value, LevelState.FAIL.value):
+        return None
+    read, population, different = (count if type(count) is int else 0 for count in counts)
+    drawn = Sample(facts.closure, "", population, 0, ())
+    return sentence(SampleResult(drawn, read - different, (_SOME_RECORD,) * different, 0, 0))
 
 
 def equal_tables(facts: EvidenceFacts) -> list[tuple[str, int, int]]:
@@ -146,14 +188,16 @@ def equal_tables(facts: EvidenceFacts) -> list[tuple[str, int, int]]:
 
 def sign_cards(facts: EvidenceFacts, judgement: Judgement) -> list[SignCard]:
     """Give a card for each role that must sign; a refusal is shown before an acceptance."""
+    roles = facts.profile.roles
+    return [sign_card(judgement, role, is_counted=role not in judgement.missing_roles) for role in roles]
+
+
+def sign_card(judgement: Judgement, role: str, *, is_counted: bool) -> SignCard:
+    """Give the card of one role; an acceptance that does not count is not shown."""
     latest = last_words(judgement.sign_offs.accepted)
-    cards = []
-    for role in facts.profile.roles:
-        refused = next((each for each in latest if each.role == role and each.decision is Decision.REFUSE), None)
-        accepted = next((each for each in latest if each.role == role and each.decision is Decision.ACCEPT), None)
-        counted = accepted if role not in judgement.missing_roles else None
-        cards.append(SignCard(role, refused or counted, refused is not None))
-    return cards
+    refused = next((each for each in latest if each.role == role and each.decision is Decision.REFUSE), None)
+    accepted = next((each for each in latest if each.role == role and each.decision is Decision.ACCEPT), None)
+    return SignCard(role, refused or (accepted if is_counted else None), refused is not None)
 
 
 def figures_of(trip: RoundTripFigures) -> tuple[Figure, ...]:

@@ -119,25 +119,41 @@ def read_key_file(path: Path) -> SigningKey:
     return key
 
 
+def sign_message(key: SigningKey, message: bytes) -> str:
+    """Sign bytes; gives the signature as text that names its algorithm."""
+    return _as_text(Ed25519PrivateKey.from_private_bytes(key.private).sign(message))
+
+
+def verify_message(public_key: str, message: bytes, signature: str) -> bool:
+    """Tell whether the holder of a public key signed these bytes; an algorithm that is not known verifies nothing."""
+    raw, public = _as_bytes(signature), _as_bytes(public_key)
+    if raw is None or public is None:
+        return False
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(raw, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def is_same_person(one: str, other: str) -> bool:
+    """Tell whether two names are one person, whatever their spelling."""
+    return _same_person(one) == _same_person(other)
+
+
 def sign(key: SigningKey, evidence_id: str, *, actor: Actor, decision: Decision, signed_at: datetime) -> SignOff:
     """Sign a decision on an evidence hash, in the name and role of an actor."""
     if signed_at.tzinfo is None:
         raise ValueError("signed_at must be an aware instant")
     unsigned = SignOff(evidence_id, actor.name, actor.role, decision, signed_at.astimezone(UTC), "")
-    raw = Ed25519PrivateKey.from_private_bytes(key.private).sign(_message(unsigned))
-    return SignOff(evidence_id, actor.name, actor.role, decision, unsigned.signed_at, _as_text(raw))
+    return SignOff(
+        evidence_id, actor.name, actor.role, decision, unsigned.signed_at, sign_message(key, _message(unsigned))
+    )
 
 
 def verify(sign_off: SignOff, public_key: str) -> bool:
     """Tell whether a sign-off was signed by the holder of a public key, unchanged since."""
-    signature, public = _as_bytes(sign_off.signature), _as_bytes(public_key)
-    if signature is None or public is None or sign_off.signed_at.tzinfo is None:
-        return False
-    try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, _message(sign_off))
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+    return sign_off.signed_at.tzinfo is not None and verify_message(public_key, _message(sign_off), sign_off.signature)
 
 
 def check_sign_offs(sign_offs: Iterable[SignOff], *, evidence_id: str, signers: Sequence[Signer]) -> CheckedSignOffs:

@@ -1,8 +1,8 @@
 """How a page speaks: its words, numbers and instants in one language, at the clock of the department."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from decimal import Decimal
 
 from validation import wording
@@ -16,10 +16,11 @@ class Speech:
 
     language: Language
     zone: str
+    words: Mapping[str, Text] = field(default_factory=lambda: PAGE, repr=False)
 
     def word(self, name: str, *values: object) -> str:
         """Say a text of the page with its places filled."""
-        return PAGE[name].say(self.language).format(*values)
+        return self.words[name].say(self.language).format(*values)
 
     def text(self, text: Text) -> str:
         """Say a text in the language of the page."""
@@ -36,6 +37,14 @@ class Speech:
     def instant(self, value: datetime) -> str:
         """Write an instant with its day and the place of the clock."""
         return wording.write_instant(value, self.zone, self.language)
+
+    def day(self, value: datetime) -> str:
+        """Write the day of an instant."""
+        return wording.write_day(value, self.zone, self.language)
+
+    def date(self, value: str) -> str:
+        """Write a day given as ISO 8601."""
+        return wording.write_date(date.fromisoformat(value), self.language)
 
     def seconds(self, value: int) -> str:
         """Write a duration in minutes and seconds."""

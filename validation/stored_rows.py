@@ -5,6 +5,7 @@ import polars as pl
 from mappings.compile import Compiled
 from mappings.emission import with_epochs
 from mappings.identity import identify
+from mappings.outcomes import MapContext
 from mappings.plans import ReferencePlan
 from store.records import find_crosswalk, find_links, find_owners, read_records
 from validation.put_get import StoredRows
@@ -36,7 +37,7 @@ def read_stored(connection: Psycopg, subject: Subject, compiled: Compiled, rows:
             owned = own.select(pl.col("canonical_id").alias("id"), pl.col("id").alias("main_id"))
         records = read_records(connection, part.table, code, owned["id"].unique())
         parts[part.name] = owned.join(records, on="id", how="inner").sort("main_id")
-    keys_by_id, dangling = _find_keys(connection, subject, compiled, parts, rows=plain)
+    keys_by_id, dangling = _find_keys(connection, subject, compiled, parts, rows=plain, context=context)
     return StoredRows(parts, crosswalk, keys_by_id, dangling)
 
 
@@ -47,6 +48,7 @@ def _find_keys(
     parts: dict[str, pl.DataFrame],
     *,
     rows: pl.DataFrame,
+    context: MapContext,
 ) -> tuple[dict[str, pl.DataFrame], int]:
     """Find the legacy keys of the rows that records refer to; gives how many ids lead to no row that was loaded.
 
@@ -62,7 +64,7 @@ def _find_keys(
             known = _loaded_keys(connection, subject, plan, ids)
             raw_keys = rows.select(plan.key().alias("key")).to_series().drop_nulls().unique()
             computed = identify(
-                with_epochs(raw_keys, plan.table, subject.context()),
+                with_epochs(raw_keys, plan.table, context),
                 source=compiled.source,
                 table=plan.table,
                 part=plan.part,

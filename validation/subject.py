@@ -20,10 +20,12 @@ from banyan.records import KEY_SEPARATOR, Origin, Position
 from mappings.closure import find_domains, load_order
 from mappings.emission import part_ids, with_epochs
 from mappings.engine import Compiled, MapContext, compile_ruleset
+from mappings.epochs import epochs_of
 from mappings.model import PartRule, RuleBook, Ruleset
 from mappings.plans import ReferencePlan
 from store.outcomes import find_adopted, find_filtered
 from store.records import RowsPlace, find_links
+from store.terms import find_terms
 
 ROWS_PER_CHUNK = 50_000
 Psycopg = psycopg.Connection[Any]
@@ -98,8 +100,9 @@ class Subject:
 
 
 def kept_columns(compiled: Compiled, rows: pl.DataFrame) -> pl.DataFrame:
-    """Leave out the columns that a rule drops for a legal reason: they are not even held."""
-    return rows.drop([column for column in compiled.ruleset.drop if column in rows.columns])
+    """Leave out the columns that a rule drops for a legal reason, and those that it does not know: neither is held."""
+    ruleset = compiled.ruleset
+    return rows.select([name for name in rows.columns if name in ruleset.columns and name not in ruleset.drop])
 
 
 def key_of(ruleset: Ruleset, rows: pl.DataFrame) -> pl.Series:
@@ -125,13 +128,16 @@ def look_up_keys(
     keys = pl.concat([_keys(ruleset.table, own), *(_keys(plan.table, held) for plan, held in references)])
     known = keys.filter(pl.col("table").is_in(list(subject.table_numbers))).unique(maintain_order=True)
     adopted = find_adopted(connection, subject.department.code, subject.table_numbers, known)
-    context = replace(context, adopted=adopted.with_columns(pl.lit(None, pl.String).alias("part")).select(_ADOPTED))
+    epochs = epochs_of(adopted)
+    adopted = adopted.with_columns(pl.lit(None, pl.String).alias("part")).select(_ADOPTED)
+    context = replace(context, adopted=adopted, epochs=None if epochs.is_empty() else epochs)
     owners = [(ruleset.table, own)] if len(ruleset.parts) > 1 else []
     owners += [(plan.table, held) for plan, held in references if not plan.is_main]
     parts = [_find_parts(connection, subject, context, table, held) for table, held in owners]
     every = pl.concat([*([] if context.adopted is None else [context.adopted]), *parts])
     distinct = every.unique(["table", "key", "part"], keep="first", maintain_order=True)
-    return replace(context, adopted=distinct, filtered=_find_filtered(connection, subject, ruleset, rows))
+    terms = find_terms(connection, subject.place(ruleset.table), own) if ruleset.is_judged else None
+    return replace(context, adopted=distinct, filtered=_find_filtered(connection, subject, ruleset, rows), terms=terms)
 
 
 def _references(compiled: Compiled, rows: pl.DataFrame) -> list[tuple[ReferencePlan, pl.Series]]:

@@ -1,6 +1,6 @@
 """Every word of the pages, once in French and once in English."""
 
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from banyan.departments import Phase, Side
@@ -28,6 +28,7 @@ ROLES: dict[str, Text] = {
     "engineer": Text("ingénieur de migration", "migration engineer"),
     "security": Text("responsable sécurité", "security officer"),
     "auditor": Text("auditeur", "auditor"),
+    "commander": Text("commandant", "commanding officer"),
 }
 
 DOMAINS: dict[str, Text] = {
@@ -78,6 +79,17 @@ NOUNS: dict[str, tuple[Text, Text]] = {
     "row": (Text("ligne", "row"), Text("lignes", "rows")),
     "field": (Text("champ", "field"), Text("champs", "fields")),
     "cause": (Text("cause", "cause"), Text("causes", "causes")),
+    "finding": (Text("constat", "finding"), Text("constats", "findings")),
+    "difference": (Text("écart", "difference"), Text("écarts", "differences")),
+    "ruleset": (Text("règle de table", "table rule"), Text("règles de table", "table rules")),
+    "suite": (Text("suite de contrôles", "suite of checks"), Text("suites de contrôles", "suites of checks")),
+    "waiver": (Text("dérogation", "waiver"), Text("dérogations", "waivers")),
+    "line": (Text("ligne de plus", "more line"), Text("lignes de plus", "more lines")),
+    "total": (
+        Text("total sans écart", "total without a difference"),
+        Text("totaux sans écart", "totals without a difference"),
+    ),
+    "day": (Text("jour", "day"), Text("jours", "days")),
     "reason": (Text("raison", "reason"), Text("raisons", "reasons")),
     "check": (Text("contrôle non demandé", "check not asked"), Text("contrôles non demandés", "checks not asked")),
     "plain_column": (Text("colonne", "column"), Text("colonnes", "columns")),
@@ -105,19 +117,14 @@ _MEASURED: dict[str, tuple[tuple[str, ...], Text]] = {
              "{declared} rules declared, {loaded} loaded, {evaluated} evaluated"),
     ),
     "L3": (
-        ("digests", "unexpected"),
-        Text("{digests} empreintes\u202f; inattendues\u202f: {unexpected}",
-             "{digests} digests; unexpected: {unexpected}"),
+        ("buckets", "compared", "foreign"),
+        Text("{compared} paquets de fiches comparés sur {buckets}\u202f; écritures étrangères\u202f: {foreign}",
+             "{compared} of {buckets} buckets of records compared; foreign writes: {foreign}"),
     ),
     "L4": (
         ("rows", "different"),
         Text("{rows} lignes relues et comparées\u202f; différentes\u202f: {different}",
              "{rows} rows re-read and compared; different: {different}"),
-    ),
-    "L5": (
-        ("lines", "different", "explained"),
-        Text("statistiques seulement\u202f: {lines} index et mois comparés; différents\u202f: {different}",
-             "statistics only: {lines} indexes and months compared; different: {different}"),
     ),
     "L6": (
         ("rows", "identical", "without_residue"),
@@ -126,13 +133,40 @@ _MEASURED: dict[str, tuple[tuple[str, ...], Text]] = {
     ),
 }  # fmt: skip
 
+_MEASURED_PARTS: dict[str, tuple[tuple[str, ...], Text]] = {
+    "open_work": (
+        ("open_work_lists", "open_work_different"),
+        Text("travail en cours\u202f: {open_work_lists} listes, noms différents\u202f: {open_work_different}",
+             "open work: {open_work_lists} lists, names that differ: {open_work_different}"),
+    ),
+    "statistics": (
+        ("statistics_lines", "statistics_different"),
+        Text("statistiques\u202f: {statistics_lines} index et mois, différents\u202f: {statistics_different}",
+             "statistics: {statistics_lines} indexes and months, different: {statistics_different}"),
+    ),
+    "sample": (
+        ("sample_read", "sample_population", "sample_different"),
+        Text("papier\u202f: {sample_read} dossiers lus sur {sample_population}, différents\u202f: {sample_different}",
+             "paper: {sample_read} of {sample_population} files read, different: {sample_different}"),
+    ),
+}  # fmt: skip
+"""The parts of L5, each said from its own figures."""
+
 
 def measured(level: LevelResult, language: Language) -> str:
     """Say what a level measured: from its figures when they are the known ones, else its own sentence."""
-    names, sentence = _MEASURED.get(level.level, ((), Text("", "")))
+    parts = [said for each in _MEASURED_PARTS.values() if (said := _from_figures(level, each, language))]
+    if level.level == "L5" and parts:
+        joint = "\u202f; " if language is Language.FR else "; "
+        return joint.join(parts)
+    return _from_figures(level, _MEASURED.get(level.level, ((), Text("", ""))), language) or level.sentence
+
+
+def _from_figures(level: LevelResult, told: tuple[tuple[str, ...], Text], language: Language) -> str:
+    names, sentence = told
     figures = [level.figures.get(name) for name in names]
     if not names or any(type(figure) is not int for figure in figures):
-        return level.sentence
+        return ""
     written = {name: write_number(int(figure or 0), language) for name, figure in zip(names, figures, strict=True)}
     return sentence.say(language).format_map(written)
 
@@ -156,9 +190,13 @@ def count(number: int, noun: str, language: Language) -> str:
 
 def write_day(instant: datetime, zone: str, language: Language) -> str:
     """Write the local day of an instant."""
-    local = instant.astimezone(ZoneInfo(zone))
-    day = "1er" if local.day == 1 and language is Language.FR else str(local.day)
-    return f"{day} {_MONTHS[local.month - 1].say(language)} {local.year}"
+    return write_date(instant.astimezone(ZoneInfo(zone)).date(), language)
+
+
+def write_date(day: date, language: Language) -> str:
+    """Write a day."""
+    number = "1er" if day.day == 1 and language is Language.FR else str(day.day)
+    return f"{number} {_MONTHS[day.month - 1].say(language)} {day.year}"
 
 
 def write_instant(instant: datetime, zone: str, language: Language) -> str:

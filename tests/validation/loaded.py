@@ -5,7 +5,7 @@ from datetime import date
 from pathlib import Path
 
 import polars as pl
-from stores import CLOSURE, ISERE, StorePlace, own
+from stores import CLOSURE, ISERE, ORION_TABLES, StorePlace, only_tables, own
 
 import mappings
 from banyan.departments import Closure
@@ -46,7 +46,7 @@ def load_estate(make_database, store: StorePlace, size: str = "XS") -> Loaded:
     add_department(open_engine(store.url(), pool_size=0), replace(ISERE, closures=(CLOSURE, REFERENCE)))
     own(store, "LEGACY")
     loaded = Loaded(store, port, estate.defects, {}, {})
-    _carry(loaded, load_rulebook(RULES))
+    _carry(loaded, only_tables(load_rulebook(RULES), ORION_TABLES))
     store.run("analyze")
     return loaded
 

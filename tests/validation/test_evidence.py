@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -19,7 +20,7 @@ from banyan.canonical.model import Sensitivity
 from banyan.errors import UsageError
 from banyan.findings import Finding, FindingKind, LevelResult, LevelState, Severity
 from validation import canonical_json
-from validation.evidence import ProblemKind, verify_bundle, verify_chain, write_bundle
+from validation.evidence import ProblemKind, verify_bundle, verify_chain, walk_chain, write_bundle
 from validation.facts import EvidenceFacts, FindingLine, pseudonymous
 from validation.masking import mask, mask_bytes, pseudonym, show
 from validation.visible import csv_cell, visible
@@ -38,7 +39,7 @@ def test_the_identifier_is_what_sha256sum_prints_for_the_list_of_files(tmp_path:
     printed = subprocess.run(["sha256sum", "FILES.sha256"], cwd=bundle.folder, capture_output=True, text=True)
 
     assert checked.returncode == 0
-    assert checked.stdout.count(": OK\n") == 7
+    assert checked.stdout.count(": OK\n") == 8
     assert printed.stdout == f"{bundle.evidence_id}  FILES.sha256\n"
 
 
@@ -50,7 +51,7 @@ def test_the_same_facts_measured_again_give_the_same_identifier(tmp_path: Path) 
     assert first.evidence_id == second.evidence_id
     assert {p.name for p in first.folder.iterdir() if p.name != "run.json"} == {
         "FILES.sha256", "columns.csv", "conservation.csv", "findings.csv", "levels.json", "lists.csv",
-        "manifest.json", "totals.csv",
+        "manifest.json", "totals.csv", "waivers.csv",
     }  # fmt: skip
 
 
@@ -320,3 +321,29 @@ def rename_run(folder: Path) -> None:
     run = json.loads((folder / "run.json").read_text())
     run["evidence_id"] = sha256((folder / "FILES.sha256").read_bytes()).hexdigest()
     (folder / "run.json").write_text(json.dumps(run))
+
+
+def test_a_chain_is_walked_back_to_its_first_and_a_missing_or_changed_bundle_is_found(tmp_path: Path) -> None:
+    one = write_bundle(good_facts(), tmp_path / "1", previous_id=None)
+    (tmp_path / "1").rename(tmp_path / one.evidence_id)
+    two = write_bundle(good_facts(closure="38.cases"), tmp_path / "2", previous_id=one.evidence_id)
+
+    whole = walk_chain(two.folder)
+    assert [each.evidence_id for each in whole] == [two.evidence_id, one.evidence_id]
+    assert all(each.is_sound for each in whole)
+
+    (tmp_path / one.evidence_id / "totals.csv").write_text("kind\n")
+    assert [each.is_sound for each in walk_chain(two.folder)] == [True, False]
+    (tmp_path / one.evidence_id).rename(tmp_path / "elsewhere")
+    assert [each.is_sound for each in walk_chain(two.folder)] == [True, False]
+
+
+def test_a_bundle_is_verified_without_a_database_or_a_rule_library() -> None:
+    script = (
+        "import sys, validation.evidence\n"
+        "loaded = {'great_expectations', 'psycopg', 'sqlalchemy', 'pandas', 'polars'} & set(sys.modules)\n"
+        "print(sorted(loaded))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from sample_evidence import DIGEST_KEY, FRESHNESS, MEASURED, NOW, failing_facts, good_facts, unsigned
 
-from banyan.findings import FindingKind, LevelResult, LevelState, Severity, VerdictKind
+from banyan.findings import FindingKind, LevelState, Severity, VerdictKind
 from banyan.records import PartCounts, RowCounts
 from validation.facts import ColumnComparison, EvidenceFacts, FindingLine, TableConservation, Tally, Total
 from validation.gate import Judgement, examine, judge
@@ -95,25 +95,90 @@ def test_a_level_that_is_asked_and_absent_was_not_run(name: str) -> None:
 
 
 def test_a_level_that_was_not_asked_but_failed_is_not_ignored() -> None:
-    facts = good_facts()
-    failed = LevelResult("L3", LevelState.FAIL, "2 foreign writes", {})
+    facts = good_facts(profile=PROFILES["rehearsal"])
 
-    assert reasons(replace(facts, levels=(*facts.levels, failed))) == [("FAIL", "L3")]
+    assert reasons(level_set(facts, "L3", LevelState.FAIL)) == [("FAIL", "L3")]
+    assert reasons(level_set(facts, "L3", LevelState.NOT_RUN)) == []
 
 
-def test_the_full_profile_is_no_go_until_every_level_exists() -> None:
+def test_the_full_profile_is_no_go_until_every_part_of_it_exists() -> None:
     facts = good_facts(profile=PROFILES["full"])
 
-    assert reasons(facts) == [("NOT RUN", "L3"), ("NOT RUN", "L5")]
+    assert [reason.sentence.en for reason in examine(facts.profile, facts)] == [
+        "L5, sample compared to the paper: asked and was not run.",
+        "L5, query replay: asked and was not run.",
+    ]
+    assert reasons(facts) == [("NOT RUN", "L5"), ("NOT RUN", "L5")]
     assert judged(facts).kind is VerdictKind.NO_GO
 
 
-def test_the_switch_profile_names_what_it_does_not_ask() -> None:
-    assert SWITCH.unasked == ("L3", "L5")
-    assert {check.en[:2] for check in SWITCH.unasked_checks} == {"L3", "L5"}
+def test_a_part_that_is_asked_counts_only_when_the_level_answered_it() -> None:
+    facts = good_facts()
+    without = tuple(
+        replace(each, figures={"parts": "statistics"}) if each.level == "L5" else each for each in facts.levels
+    )
+
+    assert [reason.sentence.en for reason in examine(SWITCH, replace(facts, levels=without))] == [
+        "L5, open-work parity, name by name: asked and was not run."
+    ]
+
+
+def test_each_profile_names_what_it_does_not_ask() -> None:
+    assert SWITCH.unasked == ()
+    assert [check.en for check in SWITCH.unasked_checks] == [
+        "L5, sample compared to the paper",
+        "L5, query replay",
+    ]
     assert PROFILES["full"].unasked_checks == ()
-    assert replace(SWITCH, asked=(*SWITCH.asked, "L3")).unasked == ("L5",)
+    assert PROFILES["rehearsal"].unasked == ("L3", "L5", "L6")
+    assert {check.en[:2] for check in PROFILES["rehearsal"].unasked_checks} == {"L3", "L5", "L6"}
     assert set(PROFILES["full"].asked) == set(LEVELS)
+    assert {profile.freshness_hours for profile in PROFILES.values()} == {24, 168}
+
+
+@pytest.mark.parametrize("level", ["L4", "L6"])
+@pytest.mark.parametrize("moving", [3, None, True])
+def test_a_level_that_passes_while_keys_still_move_keeps_the_gate_closed(level: str, moving: object) -> None:
+    facts = good_facts()
+    levels = tuple(
+        replace(each, figures={**each.figures, "moving": moving} if moving is not None else {"incomplete": 0})
+        if each.level == level
+        else each
+        for each in facts.levels
+    )
+
+    judgement = judged(replace(facts, levels=levels))
+
+    assert judgement.kind is VerdictKind.NO_GO
+    assert [(reason.kind, reason.level) for reason in judgement.reasons] == [(ReasonKind.THRESHOLD, level)]
+    if moving == 3 and moving is not True:
+        assert judgement.reasons[0].sentence.en == f"{level}: 3 keys that still move, at most 0."
+
+
+def test_a_tripwire_with_nothing_to_compare_with_needs_a_complete_pass() -> None:
+    facts = good_facts(profile=PROFILES["shadow"])
+    first = tuple(
+        replace(each, figures={**each.figures, "first_fold": True}) if each.level == "L3" else each
+        for each in facts.levels
+    )
+    partial = tuple(
+        replace(each, figures={**each.figures, "incomplete": 1}) if each.level == "L4" else each for each in first
+    )
+
+    assert reasons(replace(facts, levels=first)) == []
+    assert reasons(replace(facts, levels=partial)) == [("EMPTY", "L3")]
+
+
+def test_no_switch_rests_on_a_pass_that_is_not_complete() -> None:
+    facts = good_facts()
+    levels = tuple(
+        replace(each, figures={**each.figures, "incomplete": 1}) if each.level == "L4" else each
+        for each in facts.levels
+    )
+    partial = replace(facts, levels=levels)
+
+    assert reasons(partial) == [("THRESHOLD", "L4")]
+    assert reasons(replace(partial, profile=PROFILES["shadow"])) == []
 
 
 def test_evidence_taken_for_a_profile_that_asks_less_does_not_open_the_gate() -> None:

@@ -12,7 +12,8 @@ from banyan.findings import FindingKind, LevelState
 from store.runs import RunKind
 from validation.differences import compare_part
 from validation.identifiers import IdBuckets
-from validation.reconcile import EXPLAINED, reconcile
+from validation.reconcile import reconcile
+from validation.reconciliation import EXPLAINED
 
 pytestmark = pytest.mark.server
 __all__ = ["judged", "loaded", "make_store", "store_template", "world"]

@@ -1,0 +1,116 @@
+"""Each fault that hurt real migrations is found, and the record named, by the level that should find it."""
+
+from dataclasses import replace
+from shutil import copytree
+
+import polars as pl
+import pytest
+from judged import judged, subject_of, watermark_of
+from stores import make_store, store_template
+from test_open_work import parity
+from test_tripwire import fold, wire
+from worlds import DOMAINS, RULES
+
+from banyan.findings import FindingKind, LevelState
+from estate.faults import CODES, LEVEL, Fault, FaultKind, exchange_codes, seed_fault, undo_fault
+from mappings.ruleset import load_rulebook
+from store.postgres import transaction
+from validation.open_work import CANONICAL_ONLY, LEGACY_ONLY, open_work_level
+from validation.reconcile import reconcile
+
+__all__ = ["judged", "make_store", "store_template"]
+
+pytestmark = pytest.mark.server
+BY_L4 = [kind for kind, level in LEVEL.items() if level == "L4"]
+CAUSE = {
+    FaultKind.LOST_ROW: ("MISSING_IN_CANONICAL", None, "no record in canonical"),
+    FaultKind.DOUBLED_ROW: ("MISSING_IN_LEGACY", None, "no legacy row is known"),
+    FaultKind.SWAPPED_COLUMN: ("DIFFERS", "surname", "other value"),
+    FaultKind.TRUNCATED_TEXT: ("DIFFERS", "street_name", "cut"),
+    FaultKind.SHIFTED_ZONE: ("DIFFERS", "occurred_from", "instant differs"),
+}
+
+
+@pytest.fixture(scope="module")
+def folded(judged):
+    fold(judged)
+    return judged
+
+
+@pytest.fixture
+def seeded(folded):
+    """Seed a fault as the forward applier's account, and put it right afterwards."""
+    seeds: list[Fault] = []
+    engine = folded.place.engine("banyan_forward")
+
+    def seed(kind: FaultKind) -> Fault:
+        with transaction(engine) as connection:
+            fault = seed_fault(connection, kind, "38")
+        assert fault is not None
+        seeds.append(fault)
+        return fault
+
+    yield seed
+    for fault in seeds:
+        with transaction(engine) as connection:
+            undo_fault(connection, Fault.from_text(fault.as_text()))
+
+
+def found_by_l4(world):
+    return reconcile(subject_of(world), watermark=watermark_of(world))
+
+
+@pytest.mark.parametrize("kind", BY_L4, ids=str)
+def test_l4_names_the_record_the_column_and_the_cause(folded, seeded, kind):
+    fault = seeded(kind)
+
+    found = found_by_l4(folded)
+
+    named = found.differences.filter(pl.col("id").bin.encode("hex").is_in([i.replace("-", "") for i in fault.ids]))
+    expected_kind, column, cause = CAUSE[kind]
+    assert found.level.state is LevelState.FAIL
+    assert named["canonical_table"].unique().to_list() == [fault.table]
+    assert (expected_kind, column, cause) in named.select("kind", "column", "cause").rows()
+    assert named["id"].n_unique() == len(fault.ids)
+    assert found.differences["id"].n_unique() == len(fault.ids), "and nothing else"
+
+
+def test_a_record_changed_behind_our_back_is_named_by_l3(folded, seeded):
+    fault = seeded(FaultKind.ROGUE_UPDATE)
+
+    found = wire(folded)
+
+    assert found.level.state is LevelState.FAIL
+    assert [(each.kind, each.table, each.key) for each in found.level.findings] == [
+        (FindingKind.FOREIGN_WRITE, "person_identity", fault.ids[0].replace("-", ""))
+    ]
+
+
+def test_a_code_map_that_is_wrong_twice_in_the_same_way_passes_l4_and_is_named_by_l5(folded, seeded, tmp_path):
+    fault = seeded(FaultKind.WRONG_CODE_MAP)
+    copytree(RULES, tmp_path / "rules")
+    assert exchange_codes(tmp_path / "rules" / "code_maps.yaml")
+    wrong = replace(folded, book=load_rulebook(tmp_path / "rules"))
+
+    same_rules_twice = found_by_l4(wrong)
+    behaviour = open_work_level(parity(folded))
+
+    assert same_rules_twice.level.state is LevelState.PASS, "the same code maps both times"
+    assert behaviour.state is LevelState.FAIL
+    assert {each.cause for each in behaviour.findings} == {
+        f"open cases: {LEGACY_ONLY}", f"open cases: {CANONICAL_ONLY}"
+    }  # fmt: skip
+    on_canonical_only = {each.key for each in behaviour.findings if each.cause.endswith(CANONICAL_ONLY)}
+    assert on_canonical_only <= set(fault.ids)
+
+
+def test_what_is_put_right_is_found_no_more(folded):
+    assert found_by_l4(folded).level.state is LevelState.PASS
+    assert wire(folded).level.state is LevelState.PASS
+    assert open_work_level(parity(folded)).state is LevelState.PASS
+
+
+def test_every_fault_has_the_level_that_should_find_it_and_the_codes_are_those_of_the_rules():
+    assert set(LEVEL) == set(FaultKind)
+    assert CODES[0] in (RULES / "code_maps.yaml").read_text(encoding="utf-8")
+    assert DOMAINS == ("cases", "vehicles")

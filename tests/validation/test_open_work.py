@@ -1,0 +1,118 @@
+"""Open-work parity on a real load: every list equal by name, and each way it can break is named."""
+
+import pandas as pd
+import pytest
+from judged import edited, judged, removed, subject_of
+from stores import make_store, store_template
+
+from banyan.findings import FindingKind, LevelState
+from store.postgres import transaction
+from validation.open_work import (
+    CANONICAL_ONLY,
+    LEGACY_ONLY,
+    LISTS,
+    compare_list,
+    concerned,
+    open_work_level,
+    read_tables,
+)
+
+__all__ = ["judged", "make_store", "store_template"]
+
+pytestmark = pytest.mark.server
+
+
+def filtered(world):
+    rows = world.place.run(
+        "select t.table_name, f.source_key from mig.filtered_row f join mig.source_table t using (source_table_no)"
+    )
+    found: dict[str, list[str]] = {}
+    for table, key in rows:
+        found.setdefault(table, []).append(key)
+    return found
+
+
+def parity(world):
+    lists = concerned(subject_of(world).tables)
+    tables = read_tables(world.port, {table for each in lists for table in each.tables})
+    with transaction(world.place.engine("banyan_judge")) as connection:
+        return [compare_list(each, tables, filtered(world), connection, "38") for each in lists]
+
+
+def test_every_list_of_live_work_is_equal_by_name(judged):
+    lists = parity(judged)
+    level = open_work_level(lists)
+
+    assert {each.name for each in lists} >= {"open_cases", "missing_persons", "stolen_vehicles", "stolen_items"}
+    assert level.state is LevelState.PASS, level.sentence
+    assert level.figures["open_cases_canonical"] > 0
+    assert level.figures["stolen_vehicles_canonical"] > 0
+    assert level.figures["stolen_items_canonical"] > 0
+    assert level.figures["missing_persons_canonical"] > 0
+    for each in lists:
+        assert each.canonical == each.legacy - each.filtered
+
+
+def test_an_open_case_that_the_new_system_lost_is_named_by_its_legacy_key(judged):
+    key, row = judged.place.run(
+        "select c.source_key, c.id::text from mig.crosswalk c join justice.case_file f on f.id = c.id"
+        " where f.case_status_code = 'OPEN' order by 1 limit 1"
+    )[0]
+    with removed(judged, "case_file", row):
+        found = open_work_level(parity(judged))
+
+    assert found.state is LevelState.FAIL
+    named = [each for each in found.findings if each.cause == f"open cases: {LEGACY_ONLY}"]
+    assert [(each.kind, each.table, each.key) for each in named] == [(FindingKind.OPEN_WORK_DIFFERS, "case_file", key)]
+
+
+def test_a_closed_case_that_the_new_system_holds_open_is_named(judged):
+    row = judged.place.run("select id::text from justice.case_file where case_status_code = 'CLOSED' limit 1")[0][0]
+    with edited(judged, "case_file", row, "case_status_code", "OPEN"):
+        found = open_work_level(parity(judged))
+
+    assert [(each.key, each.cause) for each in found.findings] == [(row, f"open cases: {CANONICAL_ONLY}")]
+
+
+def test_two_cases_of_one_number_are_two_cases():
+    each = LISTS[0]
+    rows = pd.DataFrame(
+        {"id_proc": ["1", "2"], "num_proc": ["7/2020", "7/2020"], "statut": ["E", "E"], "top_supp": ["N", "N"]}
+    )
+
+    assert each.legacy({"t_proc": rows})["name"].tolist() == ["7/2020", "7/2020"]
+
+
+def test_a_closure_without_the_tables_of_a_list_is_not_concerned():
+    assert concerned(["t_unite", "t_agent"]) == ()
+    assert [each.name for each in concerned(["t_proc"])] == ["open_cases"]
+    assert {each.name for each in concerned(["t_proc", "t_scelle", "t_gav", "t_implic"])} >= {
+        "in_custody",
+        "live_seals",
+    }
+
+
+def test_a_person_in_custody_and_a_seal_that_is_kept_are_read_from_raw_text():
+    tables = {
+        "t_proc": pd.DataFrame({"id_proc": ["1"], "num_proc": ["7/2020"], "statut": ["C"], "top_supp": ["N"]}),
+        "t_implic": pd.DataFrame(
+            {"id_implic": ["5"], "id_proc": ["1"], "qualite": ["MEC"], "no_ordre": ["2"], "top_supp": ["N"]}
+        ),
+        "t_gav": pd.DataFrame(
+            {
+                "id_gav": ["8", "9"],
+                "id_implic": ["5", "5"],
+                "dt_deb": ["20200101", "20200201"],
+                "dt_fin": ["20200102", "0"],
+                "top_supp": ["N", "N"],
+            }
+        ),
+        "t_scelle": pd.DataFrame(
+            {"id_scelle": ["3", "4"], "id_proc": ["1", "1"], "no_scelle": ["1", "2"], "destin": ["", "DES"],
+             "top_supp": ["N", "N"]}
+        ),
+    }  # fmt: skip
+    by_name = {each.name: each for each in LISTS}
+
+    assert by_name["in_custody"].legacy(tables).values.tolist() == [["9", "7/2020 · 2"]]
+    assert by_name["live_seals"].legacy(tables).values.tolist() == [["3", "7/2020 · 1"]]

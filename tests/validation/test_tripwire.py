@@ -1,0 +1,137 @@
+"""L3 on a real load: who wrote is known, or the record is named; a fold is only what was judged."""
+
+import pytest
+from judged import edited, judged, live_row, removed, subject_of
+from stores import make_store, store_template
+from worlds import loaded, world
+
+from banyan.findings import FindingKind, LevelState
+from store.buckets import buckets_of
+from store.postgres import transaction
+from validation.anchors import Anchor
+from validation.tripwire import CUT, REMOVED, WRITTEN, check_tripwire, remember
+
+__all__ = ["judged", "loaded", "make_store", "store_template", "world"]
+
+pytestmark = pytest.mark.server
+RULES = "r" * 64
+
+
+def wire(world, **more):
+    return check_tripwire(subject_of(world, role="banyan_judge"), **{"rules_digest": RULES, **more})
+
+
+def fold(world):
+    """Fold what is there now, as the judge does once L4 has passed."""
+    subject = subject_of(world, role="banyan_judge")
+    found = check_tripwire(subject, rules_digest=RULES)
+    with transaction(subject.engine) as connection:
+        remember(connection, subject, found.fold, rules_digest=RULES)
+    return found
+
+
+@pytest.fixture(scope="module")
+def folded(judged):
+    """A world whose buckets are folded."""
+    first = fold(judged)
+    assert first.level.state is LevelState.PASS
+    assert first.level.figures["first_fold"] is True
+    return judged
+
+
+def test_nothing_written_is_nothing_found(folded):
+    found = wire(folded)
+
+    assert found.level.state is LevelState.PASS
+    assert found.level.figures["first_fold"] is False
+    assert (
+        found.level.figures["compared"]
+        == found.level.figures["buckets"]
+        == 256 * len(subject_of(folded).canonical_tables)
+    )
+    records = folded.place.run("select count(*) from justice.person_identity")[0][0]
+    assert 0 < records <= found.level.figures["records"]
+
+
+def test_one_record_updated_by_nobody_known_is_named(folded):
+    row = live_row(folded, "t_personne")[1]
+    with edited(folded, "person_identity", row, "surname", "AUTRE"):
+        found = wire(folded)
+
+    assert found.level.state is LevelState.FAIL
+    (finding,) = found.level.findings
+    assert (finding.kind, finding.table, finding.cause) == (FindingKind.FOREIGN_WRITE, "person_identity", WRITTEN)
+    assert finding.key == row.replace("-", "")
+    assert wire(folded).level.state is LevelState.PASS, "what was put back exactly is no fault any more"
+
+
+def test_a_record_removed_by_nobody_known_is_told_by_its_bucket(folded):
+    row = live_row(folded, "t_proc")[1]
+    bucket = int(row[-2:], 16)
+    with removed(folded, "case_file", row):
+        found = wire(folded)
+
+    assert [(each.table, each.key, each.cause) for each in found.level.findings] == [
+        ("case_file", f"bucket {bucket}", REMOVED)
+    ]
+
+
+def test_only_the_buckets_asked_for_are_read(folded):
+    row = live_row(folded, "t_personne")[1]
+    bucket = int(row[-2:], 16)
+    with edited(folded, "person_identity", row, "surname", "AUTRE"):
+        elsewhere = wire(folded, buckets=[(bucket + 1) % 256])
+        there = wire(folded, buckets=[bucket])
+
+    assert elsewhere.level.state is LevelState.PASS
+    assert there.level.state is LevelState.FAIL
+
+
+def test_evidence_that_only_the_landing_zone_remembers_is_a_restored_backup(folded):
+    found = wire(folded, forgotten=[Anchor(2, "ab" * 32, None)])
+
+    assert found.level.state is LevelState.FAIL
+    assert [(each.kind, each.key, each.cause) for each in found.level.findings] == [
+        (FindingKind.FORGOTTEN, "ab" * 32, CUT)
+    ]
+
+
+def test_a_fold_of_another_incarnation_or_algorithm_compares_nothing(folded):
+    row = live_row(folded, "t_personne")[1]
+    for column in ("incarnation", "algorithm"):
+        folded.place.run(f"update mig.bucket set {column} = 'another'", role="banyan_judge")
+        with edited(folded, "person_identity", row, "surname", "AUTRE"):
+            found = wire(folded)
+        fold(folded)
+
+        assert (found.level.state, found.level.figures["first_fold"]) == (LevelState.PASS, True)
+    assert wire(folded).level.figures["first_fold"] is False
+
+
+def test_other_rules_demand_a_new_fold_and_compare_nothing(folded):
+    assert wire(folded, rules_digest="s" * 64).level.figures["first_fold"] is True
+
+
+def test_the_applier_marks_what_it_writes_and_people_leave_the_outbox(loaded):
+    fold(loaded)
+    row = live_row(loaded, "t_personne")
+    loaded.on_legacy("update orion.t_personne set profession = 'MACON' where id_pers = %s", (row[0],))
+    lane = loaded.forward()
+    assert loaded.forward_engine().advance(lane) is not None
+
+    marks = loaded.place.run("select canonical_table, buckets from mig.bucket_mark order by mark_no desc limit 1")
+    assert marks == [("person_identity", [int(row[1][-2:], 16)])]
+    assert wire(loaded).level.state is LevelState.PASS
+
+    fold(loaded)
+    loaded.switch_by_hand()
+    loaded.as_app("update justice.person_identity set occupation_text = 'PLOMBIER' where id = %s", (row[1],))
+    assert wire(loaded).level.state is LevelState.PASS
+
+
+def test_a_bucket_is_the_last_byte_of_an_identifier(judged):
+    row = live_row(judged, "t_fait")[1]
+    import polars as pl
+
+    assert buckets_of(pl.Series([bytes.fromhex(row.replace("-", ""))], dtype=pl.Binary)) == [int(row[-2:], 16)]
+    assert judged.place.run("select mig.bucket_of(%s::uuid)", (row,)) == [(int(row[-2:], 16),)]
