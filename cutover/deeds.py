@@ -18,12 +18,12 @@ from banyan.departments import Actor, Closure, Side
 from banyan.errors import BanyanError, LeaseLost, StoreUnavailable, SwitchRefused
 from banyan.ports import FenceAnswer, FenceMode
 from banyan.records import Origin, Position
-from connectors.postgresql_fence import PostgreSQLFence
+from connectors.database import DatabaseFence
 from cutover.control import Control, Writing, committed, held, next_nonce, write_move
 from cutover.door import Answer, Effect
 from cutover.journal import Account, read_account
 from cutover.protocol import EFFECTS, ControlRow, Refusal, Step, commit
-from cutover.verify import Compared, compare_carried_back, compare_changed
+from cutover.verify import Compared, compare_ahead, compare_carried_back, compare_changed
 from store.postgres import transaction
 from store.runs import RunKind
 from store.tables import EVIDENCE, WATERMARK
@@ -67,11 +67,21 @@ class Deeds:
     actor: Actor
     limits: Limits
     is_over: Callable[[], bool]
-    fence: PostgreSQLFence = field(repr=False)
+    fence: DatabaseFence = field(repr=False)
     drain_position: Position | None = field(default=None, repr=False)
     closed_at: datetime | None = None
     opened_at: datetime | None = None
     compared: Compared | None = None
+    equal_until: Position | None = field(default=None, repr=False)  # compared ahead, by this very controller
+
+    def warm(self) -> None:
+        """Open both connections to the fence and look up what a probe needs, before it counts; changes nothing."""
+        self.fence.read()
+        self.fence.find_open(self.closure.tables)
+
+    def compare_ahead(self, since: Position) -> None:
+        """Compare while people work, so that only what moves later is left for the fence; forgotten at its death."""
+        self.equal_until = compare_ahead(self.rig, self.closure, since=since)
 
     def effect(self, step: Step) -> Answer:
         """Ask the legacy fence for the effect of a step, with the token and nonce of the row it was taken from."""
@@ -102,9 +112,10 @@ class Deeds:
 
     def read_drain_position(self) -> Answer:
         """Prove the fence on every table, wait for transactions in flight, and only then read the position."""
-        for table in self.closure.tables:
-            if not self.fence.probe(table):
-                raise DeedFailed(f"the closed fence does not refuse a write on {table}", table=table)
+        unfenced = self.fence.find_open(self.closure.tables)
+        if unfenced:
+            told = f"the closed fence does not refuse a write on {', '.join(unfenced)}"
+            raise DeedFailed(told, table=unfenced[0])
         if not self.fence.wait_in_flight(self.limits.in_flight_seconds):
             raise DeedFailed("a transaction of the old system has not ended in time")
         self.drain_position = self.rig.port.head()
@@ -178,6 +189,7 @@ class Deeds:
             since = connection.scalar(
                 sa.select(EVIDENCE.c.legacy_position).where(EVIDENCE.c.evidence_id == control.row.evidence_id)
             )
+        since = self.equal_until or since
         if not since:
             raise DeedFailed("the evidence does not say from which position to compare")
         # up to the present, not up to the drain position: a position taken too early must be found out here

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from banyan.clock import monotonic, now
 from banyan.departments import Actor, Closure, Phase
 from banyan.errors import BanyanError, SourceUnavailable, SwitchUncertain
+from banyan.records import Position
 from cutover import protocol
 from cutover.control import Control, Writing, held, move, next_nonce, read_control
 from cutover.deeds import LIMITS, DeedFailed, Deeds, Limits
@@ -121,6 +122,14 @@ class Controller:
     def disconnect(self) -> None:
         """Close the connections to the legacy fence; nothing else changes."""
         self._deeds.fence.disconnect()
+
+    def warm(self) -> None:
+        """Open what will be needed while nobody can write; changes nothing."""
+        self._deeds.warm()
+
+    def compare_ahead(self, since: Position) -> None:
+        """Compare while people work what would have to be compared in the fence."""
+        self._deeds.compare_ahead(since)
 
     def read(self) -> Control:
         """Read the control row."""

@@ -2,6 +2,7 @@
 
 It is a process of its own and no task of an orchestrator: what orchestrates may be what has failed. It gives up what
 is late, finishes what somebody began to open, and never begins anything. Any doubt is said, and is exit code 5.
+Deadlines are kept at each pass, the old side is looked at every half minute; a heartbeat in the store says it is alive.
 """
 
 import time
@@ -10,23 +11,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from banyan.clock import monotonic
 from banyan.clock import now as present
 from banyan.departments import Actor, Closure, Phase, Side
 from banyan.errors import BanyanError, LeaseLost, SourceUnavailable, SwitchUncertain
-from banyan.ports import FenceMode, FenceState
-from cutover import protocol
-from cutover.control import Control, Writing, committed, held, move, next_nonce, read_control
+from cutover.alive import Heart
+from cutover.arming import arm_or_halt, halt_restored
+from cutover.control import Control, read_control
 from cutover.execute import Controller, Order, give_up
-from cutover.journal import Word, read_account
-from cutover.protocol import ABORT, CANCEL_ROLLBACK, OPENED, Comparison, Refusal
+from cutover.protocol import ABORT, CANCEL_ROLLBACK, OPENED
 from cutover.settle import find_settleable, settle_rows
-from store.journal import verify_journal
-from store.postgres import transaction
-from store.slices import arm
+from cutover.watching import keep_open, keep_shut, look, remember_writers, renew
 from sync.assembly import Rig
 
 GUARD: Final = Actor("guard", "guard", "service")
 PERIOD_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 30.0
 _OPENED: Final = {"ABORTING": "finished an abort", "R_OPENING": "finished the opening of the old side"}
 
 
@@ -48,27 +48,45 @@ class GuardReport:
 
 
 def guard_once(rig: Rig, closure: Closure, *, now: datetime, actor: Actor = GUARD) -> GuardReport:
-    """Look at one closure once: arm or halt, give up what is late, finish what is half open, look at the seal."""
-    control = read_control(rig.workspace.engine("banyan_guard"), closure.name)
+    """Take care of one closure once and look at its old side: arm or halt, give up what is late, finish openings."""
+    return _pass(rig, closure, now, actor, is_looking=True)
+
+
+def keep_time(rig: Rig, closure: Closure, *, now: datetime, actor: Actor = GUARD) -> GuardReport:
+    """Take care of one closure once without looking at an old side that is at rest."""
+    return _pass(rig, closure, now, actor, is_looking=False)
+
+
+def _pass(rig: Rig, closure: Closure, now: datetime, actor: Actor, *, is_looking: bool) -> GuardReport:
+    control = _read(rig, closure)
     deeds: list[str] = []
     doubts: list[str] = []
     try:
         if not control.row.is_armed and control.phase is not Phase.HALT:
-            deeds.append(_arm_or_halt(rig, closure, control, actor))
-            control = read_control(rig.workspace.engine("banyan_guard"), closure.name)
-        deeds += _keep_deadline(rig, closure, control, now, actor)
-        control = read_control(rig.workspace.engine("banyan_guard"), closure.name)
-        doubts += _look(rig, closure, control)
+            deeds.append(arm_or_halt(rig, closure, control, actor))
+        if halt_restored(rig, closure, control, actor):
+            deeds.append("stopped a way back to an old side that had come back from a backup")
+        deeds += _keep_deadline(rig, closure, _read(rig, closure), now, actor)
+        control = _read(rig, closure)
+        if is_looking:
+            deeds += keep_shut(rig, closure, control)
+            deeds += keep_open(rig, closure, control)
+            deeds += renew(rig, closure, control, now=now, actor=actor)
+            doubts += look(rig, closure, _read(rig, closure))
     except SwitchUncertain as error:
         doubts.append(error.message)
     except SourceUnavailable as error:
         if control.phase in (Phase.ABORTING, Phase.R_OPENING):
             doubts.append(f"the old side cannot be opened: {error.message}")
+            doubts.append(f"by telephone: banyan switch code {closure.name}")
         else:
             doubts.append(f"the old side cannot be looked at: {error.message}")
-    control = read_control(rig.workspace.engine("banyan_guard"), closure.name)
-    row = control.row
+    row = _read(rig, closure).row
     return GuardReport(closure.name, row.phase, row.owner, row.epoch, tuple(deeds), tuple(doubts))
+
+
+def _read(rig: Rig, closure: Closure) -> Control:
+    return read_control(rig.workspace.engine("banyan_guard"), closure.name)
 
 
 def run_guard(
@@ -77,24 +95,50 @@ def run_guard(
     report: Callable[[GuardReport], None],
     is_stopped: Callable[[], bool],
     period_seconds: float = PERIOD_SECONDS,
+    look_seconds: float = LOOK_SECONDS,
 ) -> bool:
-    """Look at every closure again and again until stopped; tells whether nothing was ever in doubt.
+    """Watch every closure until stopped, with a heartbeat; tells whether nothing was ever in doubt.
 
     One closure in trouble never keeps the others from being looked at.
     """
     closures = tuple(watched)
-    is_sure = True
+    heart = Heart(period_seconds)
+    last: dict[str, GuardReport] = {}
+    looked_at: float | None = None
+    was_sure = True
     while not is_stopped():
+        is_looking = looked_at is None or monotonic() - looked_at >= look_seconds
+        if is_looking:
+            looked_at = monotonic()
+            _remember_writers({id(rig): rig for rig, _ in closures}.values())
         for rig, closure in closures:
-            try:
-                found = guard_once(rig, closure, now=present())
-            except BanyanError as error:
-                doubt = f"it could not be looked at: {error.message}"
-                found = GuardReport(closure.name, Phase.HALT, Side.LEGACY, 0, (), (doubt,))
-            is_sure = is_sure and found.is_sure
+            found = _guarded(rig, closure, is_looking=is_looking)
+            before = last.get(closure.name)
+            if not is_looking and before is not None and found.is_sure and not found.deeds:
+                continue  # nothing new: what the last look said still stands
+            last[closure.name] = found
+            was_sure = was_sure and found.is_sure
             report(found)
+        if closures:
+            heart.beat(closures[0][0].workspace, is_sure=all(found.is_sure for found in last.values()))
         _wait(period_seconds, is_stopped)
-    return is_sure
+    return was_sure
+
+
+def _guarded(rig: Rig, closure: Closure, *, is_looking: bool) -> GuardReport:
+    try:
+        return _pass(rig, closure, present(), GUARD, is_looking=is_looking)
+    except BanyanError as error:
+        doubt = f"it could not be looked at: {error.message}"
+        return GuardReport(closure.name, Phase.HALT, Side.LEGACY, 0, (), (doubt,))
+
+
+def _remember_writers(rigs: Iterable[Rig]) -> None:
+    for rig in rigs:
+        try:
+            remember_writers(rig)
+        except BanyanError:  # the store or the old side does not answer: the pass over its closures says so
+            continue
 
 
 def _wait(seconds: float, is_stopped: Callable[[], bool]) -> None:
@@ -112,11 +156,11 @@ def _keep_deadline(rig: Rig, closure: Closure, control: Control, now: datetime, 
     if phase in ABORT.sources | CANCEL_ROLLBACK.sources and is_late:
         give_up(rig, control, actor, reason="its time was over; the guard gave it up")
         yield f"gave up {control.phase.value}: its time was over"
-        control = read_control(rig.workspace.engine("banyan_guard"), closure.name)
+        control = _read(rig, closure)
     if control.numbers.phase in OPENED.sources and (is_late or phase in ABORT.sources):
         _drive(rig, closure, actor)
         yield _OPENED[control.phase.name]
-        control = read_control(rig.workspace.engine("banyan_guard"), closure.name)
+        control = _read(rig, closure)
     if control.phase in (Phase.SYNCING, Phase.READY) and find_settleable(rig, closure):
         try:
             yield f"read {settle_rows(rig, closure, actor=actor)} listed rows again"
@@ -130,99 +174,3 @@ def _drive(rig: Rig, closure: Closure, actor: Actor) -> None:
         controller.drive()
     finally:
         controller.disconnect()
-
-
-def _arm_or_halt(rig: Rig, closure: Closure, control: Control, actor: Actor) -> str:
-    """Compare a store that has started with the journal and the old side; arm it, or stop it until people decide."""
-    engine = rig.workspace.engine("banyan_guard")
-    fence = _read_fence(rig, closure)
-    with transaction(engine) as connection:
-        witness = read_account(connection, closure.name).highest_epoch
-        is_whole = verify_journal(connection).is_whole
-    seen = Comparison(
-        witness_epoch=witness,
-        outbox_ahead=int(not is_whole),
-        legacy_reached=int(fence is not None),
-        legacy_token=fence.token if fence else 0,
-        reverse_ahead=int(fence is not None and not _is_way_back_known(rig, closure)),
-        legacy_nonce=_recognised(control, fence) if fence else 0,
-    )
-    found = protocol.arm(control.numbers, seen)
-    if isinstance(found, Refusal):
-        floor = max(seen.witness_epoch, seen.legacy_token)
-        reason = found.name.lower().replace("_", " ")
-        move(
-            engine,
-            closure.name,
-            lambda row: protocol.halt(row, floor=floor),
-            actor=actor,
-            writing=Writing(deadline=None, words=lambda _: {Word.GUARD: {"halted": reason}}),
-        )
-        raise SwitchUncertain(
-            f"{closure.name} is stopped: the store has started and does not fit the old side ({reason}). "
-            "Nobody can write in the new system until two people have decided",
-            hint=f"banyan switch status {closure.name}",
-        )
-    with (
-        committed(f"the arming of {closure.name}"),
-        transaction(engine) as connection,
-        held(connection, closure.name) as same,
-    ):
-        if same.numbers != control.numbers:
-            raise LeaseLost(f"{closure.name} moved while it was compared; it was not armed", hint="banyan guard")
-        arm(connection, closure.name, actor=actor)
-    return "armed the store after its start: it fits the journal and the old side"
-
-
-def _read_fence(rig: Rig, closure: Closure) -> FenceState | None:
-    fence = rig.fence(closure.name)
-    try:
-        return fence.read()
-    except SourceUnavailable:
-        return None
-    finally:
-        fence.disconnect()
-
-
-def _recognised(control: Control, fence: FenceState) -> int:
-    """Give the nonce as the row knows it when the fence has the one that a move under way leaves there."""
-    turning = control.numbers.phase in ABORT.sources | OPENED.sources
-    return control.row.nonce.int if turning and fence.nonce == next_nonce(control.row.nonce) else fence.nonce.int
-
-
-def _is_way_back_known(rig: Rig, closure: Closure) -> bool:
-    """Tell whether the place the way back has reached belongs to this store's history."""
-    try:
-        rig.reverse(closure.name).queue()
-    except SwitchUncertain:
-        return False
-    return True
-
-
-def _look(rig: Rig, closure: Closure, control: Control) -> Iterator[str]:
-    """Look at the old side: in LIVE sealed with our token and nonce on every table, at rest open and known."""
-    row = control.row
-    if control.phase is Phase.HALT:
-        yield f"{closure.name} is stopped until two people have decided"
-        return
-    if control.phase not in (Phase.SYNCING, Phase.READY, Phase.LIVE):
-        return
-    fence = rig.fence(closure.name)
-    try:
-        state = fence.read()
-        if state.nonce != row.nonce:
-            yield "the old side is not the one banyan knows: restored from a backup, or worked by another hand"
-            return
-        if state.token > row.epoch:
-            yield f"the old side holds token {state.token}, later than epoch {row.epoch}"
-        for defect in fence.check_installed(closure.tables):
-            yield f"the fence of the old side is not sound: {defect.table} {defect.problem}".replace("  ", " ")
-        if control.phase is not Phase.LIVE:
-            return
-        if state.mode is not FenceMode.SEALED:
-            yield f"the old side is {state.mode.value} while the new system owns: both could write"
-        for table in closure.tables:
-            if not fence.probe(table):
-                yield f"the old side lets people write in {table} while the new system owns"
-    finally:
-        fence.disconnect()

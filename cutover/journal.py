@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.engine import Connection
 
 from banyan.departments import Actor, Phase, Side
 from banyan.records import Position
-from store.journal import JournalEntry, append_journal, read_journal
+from store.journal import JournalEntry, append_journal
 from store.slices import SliceRow
+from store.tables import JOURNAL
 
 Facts = Mapping[str, str | int | bool | None]
+_NEWEST = 100
 
 
 class Word(StrEnum):
@@ -30,6 +34,11 @@ class Word(StrEnum):
     UNCERTAIN = "UNCERTAIN"  # we do not know whether an effect took place
     SETTLED = "SETTLED"  # rows on the list of degraded write-backs were read forward again
     GUARD = "GUARD"  # the watchdog did something
+    REHEARSED = "REHEARSED"  # a switch and a way back on a copy: edits, losses, outages
+    DECIDED = "DECIDED"  # one of two persons decided something that cannot be undone: what, about which state
+    RECONCILED = "RECONCILED"  # two persons let a stopped or restored closure go on: kept side, rows written again
+    SWITCHED_OFF = "SWITCHED_OFF"  # the way back was given up: outbox position up to which the old system holds all
+    PHONED = "PHONED"  # a code that opens the old side was given to a person: token, never the code
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,7 @@ class PastSwitch:
     epoch: int
     outage_ms: int
     step_ms: Mapping[str, int]
+    is_rehearsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,28 @@ class Flip:
 
     legacy_position: Position
     canonical_position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """A switch and a way back that were tried on a copy of both sides."""
+
+    at: datetime
+    outage_ms: int
+    back_ms: int
+    edits: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One person's decision, and the state it is about."""
+
+    at: datetime
+    actor: str
+    role: str
+    what: str
+    about: str
 
 
 def note(connection: Connection, word: Word, row: SliceRow, *, actor: Actor, facts: Facts) -> int:
@@ -78,14 +110,51 @@ class Account:
         return Flip(Position(str(found["drain_position"])), Position(str(found["outbox_position"]))) if found else None
 
     def find_past(self, to: Side) -> PastSwitch | None:
-        """Give the last change of owner to a side that was done."""
+        """Give the last change of owner to a side that was done, or rehearsed on a copy, whichever is younger."""
+        prefix = "there_" if to is Side.CANONICAL else "back_"
         for entry in reversed(self.entries):
-            facts = _facts(entry)
+            facts, epoch = _facts(entry), int(str(entry["epoch"] or 0))
             if entry["kind"] == Word.SWITCHED and facts["to"] == to.value:
                 steps = {name.removesuffix("_ms"): int(str(ms)) for name, ms in facts.items() if name.endswith("_ms")}
                 outage = steps.pop("outage")
-                return PastSwitch(to, int(str(entry["epoch"])), outage, steps)
+                return PastSwitch(to, epoch, outage, steps)
+            if entry["kind"] == Word.REHEARSED:
+                steps = {n.removeprefix(prefix): int(str(ms)) for n, ms in facts.items() if n.startswith(prefix)}
+                outage = int(str(facts["outage_ms" if to is Side.CANONICAL else "back_ms"]))
+                return PastSwitch(to, epoch, outage, {n: ms for n, ms in steps.items() if n != "ms"}, is_rehearsed=True)
         return None
+
+    def find_flipped_at(self) -> datetime | None:
+        """Give when CANONICAL last became the owner."""
+        return next((_at(entry) for entry in reversed(self.entries) if entry["kind"] == Word.FLIPPED), None)
+
+    def last_move(self) -> tuple[str, str] | None:
+        """Give the phases of the last transition: from, to."""
+        for entry in reversed(self.entries):
+            if entry["kind"] == "TRANSITION":
+                return str(entry["from_phase"]), str(entry["to_phase"])
+        return None
+
+    def find_rehearsal(self) -> Rehearsal | None:
+        """Give the last rehearsal."""
+        for entry in reversed(self.entries):
+            if entry["kind"] == Word.REHEARSED:
+                facts = _facts(entry)
+                figures = [int(str(facts[name])) for name in ("outage_ms", "back_ms", "edits", "lost")]
+                return Rehearsal(_at(entry), *figures)
+        return None
+
+    def find_decisions(self) -> tuple[Decision, ...]:
+        """Give what persons decided since the closure last moved."""
+        found: list[Decision] = []
+        for entry in reversed(self.entries):
+            if entry["kind"] == "TRANSITION":
+                break
+            if entry["kind"] == Word.DECIDED:
+                facts = _facts(entry)
+                actor, role = str(entry["actor"]), str(entry["role"])
+                found.append(Decision(_at(entry), actor, role, str(facts["what"]), str(facts["about"])))
+        return tuple(found)
 
     def find_reason(self) -> str:
         """Give why the last attempt was given up, when nothing followed it."""
@@ -104,8 +173,21 @@ class Account:
 
 
 def read_account(connection: Connection, closure: str) -> Account:
-    """Read the journal of a closure."""
-    return Account(read_journal(connection, closure=closure))
+    """Read what counts of the journal of a closure: the newest entry of each kind, and the newest of all."""
+    kinds = (JOURNAL.c.kind, JOURNAL.c.to_phase, JOURNAL.c.facts["to"].as_string())
+    mine = sa.select(JOURNAL).where(JOURNAL.c.closure == closure)
+    queries = (
+        mine.ext(distinct_on(*kinds)).order_by(*kinds, JOURNAL.c.sequence.desc()),
+        mine.order_by(JOURNAL.c.sequence.desc()).limit(_NEWEST),
+    )
+    found = {row["sequence"]: dict(row) for query in queries for row in connection.execute(query).mappings()}
+    return Account([found[number] for number in sorted(found)])
+
+
+def _at(entry: Mapping[str, object]) -> datetime:
+    at = entry["at"]
+    assert isinstance(at, datetime)
+    return at
 
 
 def _facts(entry: Mapping[str, object]) -> Mapping[str, object]:

@@ -1,44 +1,44 @@
-"""A closure judged: levels run, evidence written, verdict given; and the signatures it waits for.
+"""A closure judged: levels run, evidence written and anchored, verdict given.
 
-What the levels measure becomes facts, facts become a bundle whose hash people sign, and the store remembers the hash.
-Only the role `banyan_judge` reads here; `banyan_steward` writes signatures.
+What the levels measure becomes facts, facts become a bundle whose hash people sign, the store remembers the hash and
+the landing zone its head. Only the role `banyan_judge` reads here.
 """
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy.engine import Connection
+
 from banyan.clock import now
-from banyan.departments import Actor, Side, SourceRef
-from banyan.errors import GateClosed, UsageError
-from banyan.findings import LevelResult, VerdictKind
+from banyan.departments import Side, SourceRef
+from banyan.errors import UsageError
+from banyan.findings import LevelResult
 from banyan.records import Position
+from cutover.acceptance import check
+from cutover.levels import Announce, Measured, Measuring, measure
 from cutover.listed import (
     conservation_of,
     degraded_of,
+    expired_of,
     filtered_of,
     quarantined_fields_of,
     quarantined_rows_of,
-    statistics_of,
 )
-from store.judgements import (
-    EvidenceEntry,
-    SignatureEntry,
-    find_last_evidence,
-    read_signatures,
-    write_evidence,
-    write_signature,
-)
+from cutover.signatures import read_sign_offs
+from store.buckets import JudgedUpTo, write_judged
+from store.judgements import EvidenceEntry, find_last_evidence, write_evidence
 from store.outbox import head
 from store.postgres import transaction
 from sync.assembly import Rig, open_rig
 from sync.workspace import Workspace
-from validation.conservation import RecordBalance, judge_balances, read_balances
+from validation.anchors import write_anchor
+from validation.conservation import RecordBalance
 from validation.evidence import Bundle, write_bundle
-from validation.extraction import check_extraction
+from validation.examples import find_examples
 from validation.facts import (
     CauseFact,
     ColumnComparison,
@@ -47,22 +47,21 @@ from validation.facts import (
     RulesetDigest,
     Total,
     Transition,
+    digest_rules,
     pseudonymous,
+    rules_digest,
 )
 from validation.gate import Judgement, judge
-from validation.level_two import run_rules
 from validation.profiles import PROFILES
-from validation.reconcile import Reconciliation, reconcile
-from validation.round_trip import RoundTripResult, check_round_trip
+from validation.reconciliation import Reconciliation
+from validation.round_trip import RoundTripResult
 from validation.rules_worker import RuleWorker
-from validation.sign_off import CheckedSignOffs, Decision, Signer, SignOff, check_sign_offs, read_key_file, sign
-from validation.statistics import FACTS_TABLE, StatisticLine, total_by_index
+from validation.statistics import total_by_index
 from validation.subject import Subject
-from validation.suites import load_suites
+from validation.suites import Suite, load_suites
 from validation.text import Text
-
-FRESHNESS = timedelta(hours=24)
-Announce = Callable[[str], None]
+from validation.tripwire import remember
+from validation.waivers import facts_with
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,7 @@ class Judged:
     judgement: Judgement
     reconciliation: Reconciliation = field(repr=False)
     round_trip: RoundTripResult = field(repr=False)
+    measured: Measured = field(repr=False)
 
     def level(self, name: str) -> LevelResult | None:
         """Give the result of one level."""
@@ -97,6 +97,15 @@ def subject_of(rig: Rig, name: str) -> Subject:
     )
 
 
+def rules_of(rig: Rig, name: str) -> str:
+    """Digest the rulesets and suites a closure is judged by."""
+    return digest_rules(_rulesets(rig), _suites(_suites_of(subject_of(rig, name))))
+
+
+def _suites_of(subject: Subject) -> Sequence[Suite]:
+    return [suite for suite in load_suites() if suite.table in subject.canonical_tables]
+
+
 def judge_closure(
     rig: Rig,
     name: str,
@@ -104,77 +113,28 @@ def judge_closure(
     profile: str = "switch",
     announce: Announce = lambda _: None,
     worker: RuleWorker | None = None,
+    is_incremental: bool = False,
 ) -> Judged:
     """Run the levels of a closure, write its evidence, and give the gate's answer; changes no record."""
     if profile not in PROFILES:
         raise UsageError(f"there is no profile {profile}; there are: {', '.join(PROFILES)}")
     found = rig.closure(name)
     subject = subject_of(rig, found.name)
+    suites = _suites_of(subject)
     legacy_position = rig.port.head()
-    watermark = rig.forward().watermark()
-    announce("L0 extraction")
-    levels = [check_extraction(subject, rig.workspace.landing)]
-    announce("L1 conservation")
-    balances = read_balances(subject)
-    levels.append(judge_balances(balances))
-    announce("L2 rules")
-    url = rig.workspace.store_url("banyan_judge")
-    suites = [suite for suite in load_suites() if suite.table in subject.canonical_tables]
-    levels.append(run_rules(url, found.department_code, suites, worker=worker).level)
-    announce("L4 reconciliation")
-    reconciliation = reconcile(subject, watermark=watermark)
-    levels.append(reconciliation.level)
-    lines: tuple[StatisticLine, ...] = ()
-    if FACTS_TABLE in subject.tables:
-        announce("L5 statistics")
-        with transaction(subject.engine) as connection:
-            statistics, lines = statistics_of(connection, subject)
-        levels.append(statistics)
-    announce("L6 round trip")
-    round_trip = check_round_trip(subject)
-    levels.append(round_trip.level)
-    clean, findings = pseudonymous(levels, subject.digest_key)
+    rules = digest_rules(_rulesets(rig), _suites(suites))
+    how = Measuring(suites, rules, worker=worker, is_incremental=is_incremental, announce=announce)
+    measured = measure(rig, subject, found.name, how)
     with transaction(subject.engine) as connection:
-        facts = EvidenceFacts(
-            department=subject.department,
-            closure=found.name,
-            system=rig.source.system_code,
-            transition=Transition.SWITCH,
-            profile=PROFILES[profile],
-            rulesets=tuple(RulesetDigest(r.rule_id, r.digest) for r in rig.book.rulesets.values()),
-            positions=Positions(legacy_position, head(connection)),
-            conservation=conservation_of(balances),
-            levels=clean,
-            measured_at=now(),
-            filtered=tuple(filtered_of(connection, subject)),
-            quarantined_rows=tuple(quarantined_rows_of(connection, subject)),
-            quarantined_fields=tuple(quarantined_fields_of(connection, subject)),
-            round_trip=round_trip.figures,
-            columns=tuple(
-                ColumnComparison(c.table, c.column, c.rule, c.compared, c.equal, c.different)
-                for c in reconciliation.columns
-            ),
-            causes=tuple(
-                CauseFact(f"C-{number:02d}", c.table, c.column or "", Text.same(c.cause), c.records)
-                for number, c in enumerate(reconciliation.causes, 1)
-            ),
-            control_totals=tuple(
-                Total(
-                    Text.same(record.table),
-                    legacy=record.claimed,
-                    canonical=record.records,
-                    explanation=_without_place(record),
-                )
-                for record in balances.records
-            ),
-            statistics=total_by_index(lines),
-            degraded=tuple(degraded_of(connection, subject)),
-            findings=findings,
-            is_synthetic=rig.workspace.source_config(rig.source).url.startswith("embedded:"),
-        )
+        facts = _facts(rig, subject, connection, measured=measured, asked=(found.name, profile, legacy_position))
         previous = find_last_evidence(connection, found.name)
+    shown = find_examples(subject, measured.reconciliation, facts.causes)
+    facts = replace(facts, suites=_suites(suites), examples=shown)
+    facts = facts_with(facts, check(rig, facts, at=now()))
     bundle = _write(rig, facts, previous)
-    judgement = judge(facts.profile, facts, read_sign_offs(rig, bundle.evidence_id), now=now(), freshness=FRESHNESS)
+    judgement = judge(facts.profile, facts, read_sign_offs(rig, bundle.evidence_id), now=now())
+    if measured.is_remembered:
+        write_anchor(rig.workspace.landing, found.name, evidence_id=bundle.evidence_id, previous_id=bundle.previous_id)
     with transaction(subject.engine) as connection:
         write_evidence(
             connection,
@@ -191,7 +151,87 @@ def judge_closure(
                 expires_at=judgement.valid_until,
             ),
         )
-    return Judged(facts, bundle, judgement, reconciliation, round_trip)
+        _remember(connection, subject, measured, facts, bundle.evidence_id)
+    return Judged(facts, bundle, judgement, measured.reconciliation, measured.round_trip, measured)
+
+
+def _remember(
+    connection: Connection, subject: Subject, measured: Measured, facts: EvidenceFacts, evidence_id: str
+) -> None:
+    """Fold the buckets whose records were all judged and found right; anything less leaves the last fold as it is."""
+    if not measured.is_sound or measured.watermark is None:
+        return
+    rules = rules_digest(facts)
+    moment = measured.tripwire.fold.moment
+    before = measured.judged_before
+    complete = before.complete_evidence_id if measured.again and before else evidence_id
+    remember(connection, subject, measured.tripwire.fold, rules_digest=rules)
+    write_judged(
+        connection,
+        JudgedUpTo(
+            subject.department.code,
+            facts.closure,
+            legacy_position=measured.watermark,
+            snapshot=moment.snapshot,
+            incarnation=moment.incarnation,
+            rules_digest=rules,
+            evidence_id=evidence_id,
+            complete_evidence_id=complete,
+        ),
+    )
+
+
+def _rulesets(rig: Rig) -> tuple[RulesetDigest, ...]:
+    return tuple(RulesetDigest(ruleset.rule_id, ruleset.digest) for ruleset in rig.book.rulesets.values())
+
+
+def _suites(suites: Sequence[Suite]) -> tuple[RulesetDigest, ...]:
+    return tuple(RulesetDigest(suite.name, suite.digest) for suite in suites)
+
+
+def _facts(
+    rig: Rig, subject: Subject, connection: Connection, *, measured: Measured, asked: tuple[str, str, Position]
+) -> EvidenceFacts:
+    closure, profile, legacy_position = asked
+    clean, findings = pseudonymous(measured.levels, subject.digest_key)
+    return EvidenceFacts(
+        department=subject.department,
+        closure=closure,
+        system=rig.source.system_code,
+        transition=Transition.ROLLBACK if profile == "rollback" else Transition.SWITCH,
+        profile=PROFILES[profile],
+        rulesets=_rulesets(rig),
+        positions=Positions(legacy_position, head(connection)),
+        conservation=conservation_of(measured.balances),
+        levels=clean,
+        measured_at=now(),
+        filtered=tuple(filtered_of(connection, subject)),
+        quarantined_rows=tuple(quarantined_rows_of(connection, subject)),
+        quarantined_fields=tuple(quarantined_fields_of(connection, subject)),
+        round_trip=measured.round_trip.figures,
+        columns=tuple(
+            ColumnComparison(c.table, c.column, c.rule, c.compared, c.equal, c.different)
+            for c in measured.reconciliation.columns
+        ),
+        causes=tuple(
+            CauseFact(f"C-{number:02d}", c.table, c.column or "", Text.same(c.cause), c.records)
+            for number, c in enumerate(measured.reconciliation.causes, 1)
+        ),
+        control_totals=tuple(
+            Total(
+                Text.same(record.table),
+                legacy=record.claimed,
+                canonical=record.records,
+                explanation=_without_place(record),
+            )
+            for record in measured.balances.records
+        )
+        + expired_of(connection, subject),
+        statistics=total_by_index(measured.lines),
+        degraded=tuple(degraded_of(connection, subject)),
+        findings=findings,
+        is_synthetic=rig.workspace.source_config(rig.source).url.startswith("embedded:"),
+    )
 
 
 def judge_department(workspace: Workspace, source: SourceRef, profile: str) -> str:
@@ -225,7 +265,7 @@ def _write(rig: Rig, facts: EvidenceFacts, previous: EvidenceEntry | None) -> Bu
     """Write the bundle under its own identifier; the same facts after the same evidence are the same bundle."""
     root = rig.workspace.project.folder / "evidence"
     root.mkdir(exist_ok=True)
-    previous_id = previous.evidence_id if previous else None
+    previous_id = _predecessor(facts, root, previous)
     with tempfile.TemporaryDirectory(prefix=".evidence-", dir=root) as place:
         bundle = write_bundle(facts, Path(place) / "bundle", previous_id=previous_id)
         folder = root / bundle.evidence_id
@@ -234,58 +274,16 @@ def _write(rig: Rig, facts: EvidenceFacts, previous: EvidenceEntry | None) -> Bu
     return Bundle(bundle.evidence_id, folder, previous_id)
 
 
-def sign_evidence(rig: Rig, name: str, *, actor: Actor, key_file: Path, accept: bool = True) -> SignatureEntry:
-    """Sign the newest evidence of a closure; refuses when the gate's facts say NO-GO."""
-    found = rig.closure(name)
-    with transaction(rig.workspace.engine("banyan_steward")) as connection:
-        evidence = find_last_evidence(connection, found.name)
-    if evidence is None:
-        raise UsageError(
-            f"{found.name} has no evidence yet; nothing was signed", hint=f"banyan validate run {found.name}"
-        )
-    if evidence.verdict.kind is VerdictKind.NO_GO and accept:
-        raise GateClosed(
-            f"the evidence {evidence.evidence_id[:8]}… of {found.name} says NO-GO; nothing was signed",
-            hint=f"banyan validate report {found.name}",
-            reasons=evidence.verdict.reasons,
-        )
-    decision = Decision.ACCEPT if accept else Decision.REFUSE
-    signed = sign(read_key_file(key_file), evidence.evidence_id, actor=actor, decision=decision, signed_at=now())
-    entry = SignatureEntry(evidence.evidence_id, actor, accept, signed.signature, signed.signed_at)
-    with transaction(rig.workspace.engine("banyan_steward")) as connection:
-        if not write_signature(connection, entry):
-            raise UsageError(f"{actor.name} has already signed the evidence {evidence.evidence_id[:8]}…; it stands")
-    return entry
-
-
-def read_sign_offs(rig: Rig, evidence_id: str) -> CheckedSignOffs:
-    """Read and check the signatures on an evidence hash against the people the project trusts."""
-    with transaction(rig.workspace.engine("banyan_steward")) as connection:
-        entries = read_signatures(connection, evidence_id)
-    sign_offs = [
-        SignOff(
-            evidence_id=entry.evidence_id,
-            actor=entry.actor.name,
-            role=entry.actor.role,
-            decision=Decision.ACCEPT if entry.accepted else Decision.REFUSE,
-            signed_at=entry.signed_at,
-            signature=entry.signature,
-        )
-        for entry in entries
-    ]
-    return check_sign_offs(sign_offs, evidence_id=evidence_id, signers=read_signers(rig))
-
-
-def read_signers(rig: Rig) -> Sequence[Signer]:
-    """Give whom the project trusts to sign: `people` of banyan.yaml with a public key in `keys/NAME.pub`."""
-    folder = rig.workspace.project.folder / "keys"
-    return [
-        Signer(name, (folder / f"{name}.pub").read_text(encoding="ascii").strip(), tuple(roles))
-        for name, roles in rig.workspace.project.people.items()
-        if (folder / f"{name}.pub").exists()
-    ]
+def _predecessor(facts: EvidenceFacts, root: Path, previous: EvidenceEntry | None) -> str | None:
+    """Give the evidence before this one; the same facts measured again while it is fresh are that same evidence."""
+    if previous is None:
+        return None
+    with tempfile.TemporaryDirectory(prefix=".evidence-", dir=root) as place:
+        again = write_bundle(facts, Path(place) / "bundle", previous_id=previous.previous_id)
+    is_fresh = previous.expires_at is not None and previous.expires_at > now()
+    return previous.previous_id if again.evidence_id == previous.evidence_id and is_fresh else previous.evidence_id
 
 
 def current_judgement(rig: Rig, facts: EvidenceFacts, evidence_id: str, *, at: datetime) -> Judgement:
     """Give what the gate answers now to facts already measured, with the signatures given since."""
-    return judge(facts.profile, facts, read_sign_offs(rig, evidence_id), now=at, freshness=FRESHNESS)
+    return judge(facts.profile, facts, read_sign_offs(rig, evidence_id), now=at)

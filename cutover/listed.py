@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 
 from banyan.findings import LevelResult
 from banyan.records import PartCounts
-from store.row_tables import DEGRADED_WRITE_BACK, FILTERED_ROW, QUARANTINE
+from store.row_tables import CROSSWALK, DEGRADED_WRITE_BACK, FILTERED_ROW, QUARANTINE, RETENTION_TERM
 from validation.conservation import Balances
 from validation.facts import (
     DegradedWriteBack,
@@ -15,10 +15,32 @@ from validation.facts import (
     QuarantinedFields,
     QuarantinedRows,
     TableConservation,
+    Total,
 )
+from validation.open_work import compare_list, concerned, open_work_level, read_tables
+from validation.retention_total import expired_total
 from validation.statistics import FACTS_TABLE, StatisticLine, count_canonical, read_facts, statistics_level
 from validation.subject import Subject
 from validation.text import Text
+
+
+def open_work_of(connection: Connection, subject: Subject) -> LevelResult:
+    """Compare the lists of live work of both sides by name, in pandas, from raw rows and records."""
+    lists = concerned(subject.tables)
+    tables = sorted({table for each in lists for table in each.tables})
+    numbers = {subject.table_numbers[table]: table for table in tables}
+    filtered: dict[str, set[str]] = {}
+    rows = connection.execute(
+        sa.select(FILTERED_ROW.c.source_table_no, FILTERED_ROW.c.source_key).where(
+            FILTERED_ROW.c.department_code == subject.department.code, FILTERED_ROW.c.source_table_no.in_(numbers)
+        )
+    )
+    for number, key in rows:
+        filtered.setdefault(numbers[number], set()).add(key)
+    legacy = read_tables(subject.port, tables)
+    return open_work_level(
+        [compare_list(each, legacy, filtered, connection, subject.department.code) for each in lists]
+    )
 
 
 def statistics_of(connection: Connection, subject: Subject) -> tuple[LevelResult, tuple[StatisticLine, ...]]:
@@ -100,7 +122,8 @@ def quarantined_rows_of(connection: Connection, subject: Subject) -> Iterator[Qu
         .order_by(QUARANTINE.c.source_table_no, QUARANTINE.c.cause)
     )
     for number, cause, count in rows:
-        yield QuarantinedRows(names[number], Text.same(cause), count, "banyan quarantine top 38")
+        command = f"banyan quarantine top {subject.department.code}"
+        yield QuarantinedRows(names[number], Text.same(cause), count, command)
 
 
 def quarantined_fields_of(connection: Connection, subject: Subject) -> Iterator[QuarantinedFields]:
@@ -131,3 +154,19 @@ def degraded_of(connection: Connection, subject: Subject) -> Iterator[DegradedWr
     )
     for kind, table, column, count in rows:
         yield DegradedWriteBack(Text.same(kind), table, column or "", count)
+
+
+def expired_of(connection: Connection, subject: Subject) -> tuple[Total, ...]:
+    """Count the rows past their term at the last review that are loaded all the same; nothing when none was judged."""
+    term, live = RETENTION_TERM.c, CROSSWALK.c
+    mine = (term.department_code == subject.department.code, term.source_table_no.in_(_names(subject)))
+    if not connection.scalar(sa.select(sa.exists().where(*mine))):
+        return ()
+    same = (
+        live.department_code == term.department_code,
+        live.source_table_no == term.source_table_no,
+        live.source_key == term.source_key,
+        live.deleted_at.is_(None),
+    )
+    loaded = connection.scalar(sa.select(sa.func.count()).where(*mine, term.is_expired, sa.exists().where(*same)))
+    return (expired_total(int(loaded or 0)),)

@@ -7,13 +7,14 @@ rules, fenced tables and steps; not what is only expected.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Protocol
 
 from banyan.departments import Closure, Side
 from cutover.journal import PastSwitch
 from cutover.preconditions.condition import Obstacle
+from cutover.preconditions.outage import fits
 from store.slices import SliceRow
 
 BUDGET_SECONDS: Final = 10.0
@@ -90,12 +91,12 @@ class Plan:
     changed_rows: int | None
     budget_seconds: float
     obstacles: tuple[Obstacle, ...]
+    remarks: tuple[str, ...] = ()  # what a person should know and what stops nothing
 
     @property
     def expected_outage_ms(self) -> int:
         """Give how long nobody is expected to be able to write."""
-        way_back = (StepName.OPEN,) if self.to is Side.LEGACY else ()
-        return sum(step.expected_ms for step in self.steps if step.name in (*_WHEN_CLOSED, *way_back))
+        return sum(step.expected_ms for step in self.steps if step.name in _when_closed(self.to))
 
     @property
     def is_possible(self) -> bool:
@@ -146,6 +147,25 @@ class SwitchReader(Protocol):
         """Say what stands in the way."""
         ...
 
+    def remarks(self, to: Side) -> tuple[str, ...]:
+        """Say what a person should know before, and what stops nothing."""
+        ...
+
+
+def _when_closed(to: Side) -> tuple[StepName, ...]:
+    """Give the steps during which nobody can write; the way back ends with the opening of the old side."""
+    return (*_WHEN_CLOSED, StepName.OPEN) if to is Side.LEGACY else _WHEN_CLOSED
+
+
+def expected_outage_ms(to: Side, past: PastSwitch | None) -> int:
+    """Give how long nobody is expected to be able to write, from the last time or from what is usual."""
+    usual = _USUAL_MS[to]
+    return sum(
+        past.step_ms.get(name.value, usual[name]) if past else usual[name]
+        for name in _STEPS[to]
+        if name in _when_closed(to)
+    )
+
 
 def steps_to(to: Side) -> tuple[StepName, ...]:
     """Give the steps of a change of owner, in order."""
@@ -161,7 +181,7 @@ def plan_switch(closure: Closure, to: Side, reader: SwitchReader, *, budget_seco
         PlannedStep(number, name, to, past.step_ms.get(name.value, usual[name]) if past else usual[name])
         for number, name in enumerate(_STEPS[to], 1)
     )
-    return Plan(
+    planned = Plan(
         closure=closure.name,
         to=to,
         domains=closure.domains,
@@ -174,4 +194,7 @@ def plan_switch(closure: Closure, to: Side, reader: SwitchReader, *, budget_seco
         changed_rows=reader.count_changed(to),
         budget_seconds=budget_seconds,
         obstacles=reader.obstacles(to),
+        remarks=reader.remarks(to),
     )
+    too_long = fits(planned.expected_outage_ms, budget_seconds, closure=closure.name)
+    return planned if too_long is None else replace(planned, obstacles=(*planned.obstacles, too_long))

@@ -240,6 +240,19 @@ def halt(control: ControlRow, *, floor: int = 0) -> ControlRow | Refusal:
     return control._replace(phase=HALT.target, epoch=max(control.epoch, floor) + HALT.epoch_step, armed=0)
 
 
+def resume(control: ControlRow, epoch: int, *, keep: int, nonce: int) -> ControlRow | Refusal:
+    """Leave HALT as two people decided: the copy they keep owns; `nonce` is the one just read at the legacy fence.
+
+    CANONICAL opens at once: the legacy side was sealed and written before. LEGACY is loaded again before it is SYNCING.
+    """
+    if control.phase != PhaseNumber.HALT:
+        return Refusal.PHASE_MOVED
+    if control.epoch != epoch:
+        return Refusal.EPOCH_MOVED
+    phase = PhaseNumber.LIVE if keep == OwnerNumber.CANONICAL else PhaseNumber.LOADING
+    return ControlRow(phase, keep, control.epoch + 1, 0, nonce, 1)
+
+
 def phone_token(control: ControlRow) -> int | Refusal:
     """Give the token of the code that opens the legacy fence by telephone, once an abort or flip back is committed."""
     if control.phase not in OPENED.sources:

@@ -4,9 +4,13 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
+from banyan.clock import now
 from banyan.departments import Closure, Side
 from banyan.errors import BanyanError
+from cutover.alive import read_sign_of_life
 from cutover.control import control_of
+from cutover.declared import ROLLOUT_FILE, read_declarations
+from cutover.gauge import REHEARSED_WITHIN, read_way_back
 from cutover.journal import Account, PastSwitch, read_account
 from cutover.preconditions.condition import Moment, Obstacle, Scene
 from cutover.preconditions.registered import find_obstacles
@@ -79,6 +83,24 @@ class RigReader:
         finally:
             fence.disconnect()
         return Scene(self.rig, self.closure, self.row(), state, evidence, signed)
+
+    def remarks(self, to: Side) -> tuple[str, ...]:
+        """Say what a person should know before a change of owner, and what stops nothing."""
+        found: list[str] = []
+        sign = read_sign_of_life(self.rig.workspace.engine("banyan_guard"))
+        if not sign.is_alive:
+            found.append(f"{sign.sentence}: what is late is given up by nobody")
+        if to is Side.CANONICAL:
+            if not read_declarations(self.rig.workspace.project.folder).knows_writers_of(self.rig.source):
+                found.append(f"not asked: who else writes in the old system ({ROLLOUT_FILE} declares no writers)")
+            rehearsal = self.account().find_rehearsal()
+            if rehearsal is None or now() - rehearsal.at > REHEARSED_WITHIN:
+                found.append("going there and back was not rehearsed within the last 14 days")
+        else:
+            gauge = read_way_back(self.rig, self.closure)
+            if gauge.listed:
+                found.append(f"{gauge.listed} values the old system cannot say stay on the list")
+        return tuple(found)
 
     def obstacles(self, to: Side) -> tuple[Obstacle, ...]:
         """Say what stands in the way of moving the closure to a side."""

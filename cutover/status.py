@@ -3,15 +3,23 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
+from uuid import UUID
 
 from banyan.clock import now
 from banyan.departments import Closure, Phase, Side
 from banyan.errors import SourceUnavailable
 from banyan.ports import FenceState
+from cutover.alive import read_sign_of_life
 from cutover.control import Control, next_nonce, read_control
+from cutover.gauge import WayBackGauge, find_alarm, read_way_back, say_gauge, say_rehearsal
 from cutover.journal import PastSwitch
 from cutover.reading import RigReader
 from sync.assembly import Rig
+
+_NOT_WATCHED: Final = (
+    *(Phase.REGISTERED, Phase.ASSESSED, Phase.MAPPED, Phase.LOADING, Phase.SYNCING, Phase.READY, Phase.RETIRED),
+)
 
 
 class Writer(StrEnum):
@@ -37,8 +45,13 @@ class SwitchStatus:
     seconds_left: float | None
     reason: str
     past: PastSwitch | None
+    way_back: str
+    rehearsed: str
+    guard: str
+    alarms: tuple[str, ...]
     doubts: tuple[str, ...]
     next_command: str
+    gauge: WayBackGauge
 
 
 def read_status(rig: Rig, closure: Closure) -> SwitchStatus:
@@ -49,6 +62,12 @@ def read_status(rig: Rig, closure: Closure) -> SwitchStatus:
     account = reader.account()
     row = control.row
     doubts = tuple(_doubts(control, fence))
+    gauge = read_way_back(rig, closure)
+    sign = read_sign_of_life(rig.workspace.engine("banyan_guard"))
+    alarms = [find_alarm(gauge)]
+    has_died = not sign.is_alive and sign.age_seconds is not None
+    if has_died and control.phase not in _NOT_WATCHED:
+        alarms.append(f"{sign.sentence}; what is late is given up by nobody")
     return SwitchStatus(
         closure=closure.name,
         phase=row.phase,
@@ -60,8 +79,13 @@ def read_status(rig: Rig, closure: Closure) -> SwitchStatus:
         seconds_left=(row.deadline - now()).total_seconds() if row.deadline else None,
         reason=account.find_reason(),
         past=account.find_past(row.owner),
+        way_back=say_gauge(gauge),
+        rehearsed=say_rehearsal(gauge),
+        guard=sign.sentence,
+        alarms=tuple(filter(None, alarms)),
         doubts=doubts,
-        next_command=_next(control),
+        next_command=_next(control, is_known=fence is None or fence.nonce in _known(control)),
+        gauge=gauge,
     )
 
 
@@ -92,13 +116,17 @@ def _doubts(control: Control, fence: FenceState | None) -> list[str]:
     if fence is None:
         return ["the old system does not answer: whether it is closed is not known"]
     found = []
-    if fence.nonce not in (row.nonce, next_nonce(row.nonce)):
+    if fence.nonce not in _known(control):
         found.append("the old system is not the one banyan knows: restored, or worked by another hand")
     if fence.token > row.epoch:
         found.append(f"the old system has seen token {fence.token}, later than epoch {row.epoch}")
     if row.owner is Side.CANONICAL and not fence.is_shut:
         found.append("the old system is open while the new one owns: both could write")
     return found
+
+
+def _known(control: Control) -> tuple[UUID, UUID]:
+    return control.row.nonce, next_nonce(control.row.nonce)
 
 
 def _say(fence: FenceState | None) -> str:
@@ -108,9 +136,13 @@ def _say(fence: FenceState | None) -> str:
     return f"{fence.mode.value}{left}, token {fence.token}"
 
 
-def _next(control: Control) -> str:
+def _next(control: Control, *, is_known: bool) -> str:
     row = control.row
     deadline, name = row.deadline, row.closure
+    if control.phase is Phase.HALT:
+        return f"banyan switch reconcile {name} --keep canonical --as lead    (or --keep legacy; then a steward)"
+    if row.is_armed and not is_known and control.phase in (Phase.SYNCING, Phase.READY, Phase.LIVE):
+        return f"banyan switch reconcile {name} --keep {row.owner.value.lower()} --as lead    (and a steward)"
     if not row.is_armed:
         return "banyan guard --once"
     match control.phase:
@@ -125,7 +157,7 @@ def _next(control: Control) -> str:
             return f"banyan switch rollback {name}"
         case Phase.ABORTING | Phase.R_OPENING:
             return "banyan guard --once"
-        case Phase.HALT:
-            return "two people compare both sides; no command does it"
+        case Phase.COMPLETING:
+            return f"banyan switch complete {name} --as lead"
         case _:
             return f"banyan sync status {row.department_code}"

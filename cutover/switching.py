@@ -21,7 +21,6 @@ from cutover.protocol import ABORT, CANCEL_ROLLBACK, ROLL_BACK, ControlRow, Refu
 from cutover.reading import RigReader
 from cutover.settle import settle_rows
 from cutover.steps import probe_new_side
-from cutover.verify import compare_changed
 from store.postgres import transaction
 from store.runs import RunKind
 from store.slices import read_closure
@@ -147,13 +146,16 @@ def _start(controller: Controller, order: Order) -> Plan:
     plan = plan_switch(closure, Side.CANONICAL, RigReader(rig, closure), budget_seconds=budget)
     if not plan.is_possible:
         raise _refusal(plan)
-    _compare_ahead(rig, closure)
+    evidence = RigReader(rig, closure).evidence()
+    if evidence is not None:
+        controller.compare_ahead(evidence.legacy_position)
     _carry_ahead(rig)
     fence = rig.fence(closure.name)
     try:
         seen = fence.read()
     finally:
         fence.disconnect()
+    controller.warm()
     if controller.read().phase is Phase.SYNCING:
         ready = Writing(evidence_id=plan.evidence_id)
         _moved(controller, lambda row: protocol.change(row, protocol.READY, epoch=plan.epoch), ready)
@@ -211,16 +213,6 @@ def _carry_ahead(rig: Rig) -> None:
             return
         if carried is None or carried.total.rows.read < _FEW_ROWS:
             return
-
-
-def _compare_ahead(rig: Rig, closure: Closure) -> None:
-    """Compare once while people work: rules are compiled and connections open when it counts.
-
-    What is found now may be moving, and is judged inside the fence only.
-    """
-    evidence = RigReader(rig, closure).evidence()
-    if evidence is not None:
-        compare_changed(rig, closure, since=evidence.legacy_position, until=rig.port.head())
 
 
 def _carry_back_ahead(rig: Rig, closure: Closure) -> None:

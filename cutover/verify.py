@@ -41,6 +41,18 @@ def compare_changed(rig: Rig, closure: Closure, *, since: Position, until: Posit
     return _compare(rig, closure, _keys(closure, rig.port.changes(since, until)))
 
 
+def compare_ahead(rig: Rig, closure: Closure, *, since: Position) -> Position | None:
+    """Compare what changed since a Position while people work; gives up to where nothing is left to compare, or None.
+
+    Rows that a person changes meanwhile are moving: they lie behind the Position given, and are compared in the fence.
+    """
+    watermark = rig.forward().watermark()
+    if watermark is None:
+        return None
+    keys = _keys(closure, rig.port.changes(since, rig.port.head()))
+    return watermark if _compare(rig, closure, keys, watermark=watermark).is_equal else None
+
+
 def compare_carried_back(rig: Rig, closure: Closure, *, legacy_since: Position, outbox_since: Position) -> Compared:
     """Compare what changed since the flip, on either side: each record is what its legacy row says, or is listed."""
     keys = _keys(closure, rig.port.changes(legacy_since, rig.port.head()))
@@ -64,10 +76,12 @@ def _keys(closure: Closure, changes: Iterable[ChangedKey]) -> dict[str, list[str
     return found
 
 
-def _compare(rig: Rig, closure: Closure, keys: Mapping[str, list[str]]) -> Compared:
+def _compare(
+    rig: Rig, closure: Closure, keys: Mapping[str, list[str]], *, watermark: Position | None = None
+) -> Compared:
     if not any(keys.values()):
         return Compared(0, 0, 0, ())
-    result = reconcile(subject_of(rig, closure.name), watermark=None, keys_by_table=keys)
+    result = reconcile(subject_of(rig, closure.name), watermark=watermark, keys_by_table=keys)
     differences = int(result.level.figures["differences"])
     if result.level.state is not LevelState.PASS:
         differences = max(differences, 1)  # what did not pass is different, whatever was counted

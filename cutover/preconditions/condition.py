@@ -19,6 +19,7 @@ class Moment(StrEnum):
 
     SWITCH = "switch"  # by the plan, and again right before the old side is closed
     ROLLBACK = "rollback"  # by the plan, and again right before the new side is closed
+    COMPLETE = "complete"  # when the first of two persons gives the way back up, and again for the second
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ Check = Callable[[Scene], Obstacle | None]
 
 @dataclass(frozen=True, slots=True)
 class Precondition:
-    """A question and the moments it is asked."""
+    """A check, the moments it is asked, and its question as a person asks it."""
 
     check: Check
     moments: frozenset[Moment]
+    question: str

@@ -1,5 +1,6 @@
 """Does the copy follow the old system closely enough for a short drain?"""
 
+from banyan.errors import BanyanError
 from banyan.records import Origin
 from cutover.preconditions.condition import Obstacle, Scene
 
@@ -14,7 +15,11 @@ def follows_closely(scene: Scene) -> Obstacle | None:
     watermark = rig.forward().watermark()
     if watermark is None:
         return Obstacle("copied", f"the first copy of {rig.source} is not finished", f"banyan load {department}")
-    changes = rig.port.changes(watermark, rig.port.head())
+    try:
+        changes = rig.port.changes(watermark, rig.port.head())
+    except BanyanError as error:
+        sentence = f"what waits to be carried over cannot be read: {error.message}"
+        return Obstacle("copied", sentence, error.hint or f"banyan sync run {department}")
     waiting = sum(change.origin is Origin.PERSON for change in changes)
     if waiting <= KEYS_WAITING:
         return None

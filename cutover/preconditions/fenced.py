@@ -52,7 +52,8 @@ def can_be_proved(scene: Scene) -> Obstacle | None:
         return None
     fence = scene.rig.fence(scene.closure.name)
     try:
-        refused = [table for table in scene.closure.tables if fence.probe(table)]
+        writable = fence.find_open(scene.closure.tables)
+        refused = [table for table in scene.closure.tables if table not in writable]
     except BanyanError as error:
         return Obstacle("probe", f"the fence cannot be proved: {error.message}", error.hint or _LOOK)
     finally:

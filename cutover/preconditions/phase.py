@@ -34,3 +34,12 @@ def can_go_back(scene: Scene) -> Obstacle | None:
     else:
         sentence = f"{row.closure} is not live in the new system ({row.phase.value}, owner {row.owner.value})"
     return Obstacle("phase", sentence, f"banyan switch status {row.closure}")
+
+
+def can_complete(scene: Scene) -> Obstacle | None:
+    """Refuse to give up the way back of what is not live in the new system."""
+    row = scene.row
+    if row.phase in (Phase.LIVE, Phase.COMPLETING):
+        return None
+    sentence = f"{row.closure} is not live in the new system ({row.phase.value}, owner {row.owner.value})"
+    return Obstacle("phase", sentence, f"banyan switch status {row.closure}")

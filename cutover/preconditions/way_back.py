@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from banyan.departments import Phase
 from banyan.errors import BanyanError
 from cutover.preconditions.condition import Obstacle, Scene
 from store.postgres import transaction
@@ -41,6 +42,21 @@ def is_short(scene: Scene) -> Obstacle | None:
     if waiting <= RECORDS_WAITING:
         return None
     sentence = f"{waiting} records wait to be carried back"
+    return Obstacle("way back", sentence, f"banyan sync run {scene.row.department_code}")
+
+
+def is_walked_to_its_end(scene: Scene) -> Obstacle | None:
+    """Refuse to give the way back up while the old system does not hold all that people did in the new one."""
+    if scene.row.phase is Phase.COMPLETING:  # given up already: nothing is carried back any more
+        return None
+    try:
+        waiting = scene.rig.reverse(scene.closure.name).queue()
+    except BanyanError as error:
+        sentence = f"the way back cannot be read: {error.message}"
+        return Obstacle("way back", sentence, error.hint or "banyan guard --once")
+    if not waiting:
+        return None
+    sentence = f"{waiting} records wait to be carried back: the old system would be archived without them"
     return Obstacle("way back", sentence, f"banyan sync run {scene.row.department_code}")
 
 

@@ -310,12 +310,23 @@ def test_ctrl_c_after_the_seal_still_aborts_and_reopens(world):
 
 
 def test_past_its_deadline_a_controller_gives_up_by_itself(world):
-    late = replace(PATIENT, budget_seconds=0.0)
+    late = doing("after START", lambda: world.ask_store("update mig.slice set deadline = now() - interval '1 second'"))
 
     with pytest.raises(SwitchRefused, match="the time given to it was over"):
-        switch(world.rig, world.closure, order(limits=late))
+        switch(world.rig, world.closure, order(checkpoint=late))
 
     assert (world.phase, world.who_writes()) == (Phase.SYNCING, "LEGACY")
+
+
+def test_a_switch_expected_to_be_given_up_is_not_begun(world):
+    short = replace(PATIENT, budget_seconds=0.001)
+
+    with pytest.raises(SwitchRefused) as refused:
+        switch(world.rig, world.closure, order(limits=short))
+
+    assert refused.value.facts["reasons"][0].startswith("outage     nobody could write for about")
+    assert refused.value.hint == f"banyan switch rehearse {NAME}"
+    assert world.who_writes() == "LEGACY"
 
 
 @pytest.mark.parametrize("point", ["before DRAIN_REVERSE", "before VERIFY_REVERSE"])

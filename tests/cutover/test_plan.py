@@ -1,6 +1,7 @@
 """A plan is a value: it reads through a reader, changes nothing, and its digest covers what a person agrees to."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -45,6 +46,9 @@ class Reader:
 
     def obstacles(self, to):
         return self.missing
+
+    def remarks(self, to):
+        return ()
 
 
 def planned(to=Side.CANONICAL, **said):
@@ -130,7 +134,7 @@ def test_a_refused_phase_is_a_sentence_with_a_next_command(phase):
 
 
 def test_each_direction_has_its_preconditions_and_the_phase_is_asked_first():
-    for moment in Moment:
+    for moment in (Moment.SWITCH, Moment.ROLLBACK):
         asked = [each.check.__module__.rsplit(".", 1)[1] for each in PRECONDITIONS if moment in each.moments]
         assert asked[0] == "phase"
         assert {"armed", "fenced", "way_back"} <= set(asked)
@@ -142,3 +146,20 @@ def test_the_reason_of_an_attempt_is_forgotten_once_another_begins():
 
     assert Account([begun, given_up]).find_reason() == "late"
     assert Account([given_up, begun]).find_reason() == ""
+
+
+def test_every_question_of_a_precondition_stands_on_the_page_for_the_night():
+    page = (Path(__file__).parents[2] / "docs" / "cutover.md").read_text(encoding="utf-8")
+    said = {Moment.SWITCH: "switch", Moment.ROLLBACK: "way back", Moment.COMPLETE: "end"}
+    asked: dict[str, set[Moment]] = {}
+    for each in PRECONDITIONS:
+        asked.setdefault(each.question, set()).update(each.moments)
+
+    for question, moments in asked.items():
+        assert f"| {question} | {', '.join(said[moment] for moment in Moment if moment in moments)} |" in page
+
+
+def test_no_command_has_an_option_that_forces():
+    from cli.reference import render_commands
+
+    assert "--force" not in render_commands()
