@@ -5,10 +5,10 @@ import polars as pl
 
 from estate.cases import LAST_DAY, Cases, deletion_flags, later_days, legacy_keys
 from estate.drawing import Integers, Seed, hours, integers_text, pick, plates, stamps, yyyymmdd
+from estate.places import find_place
 from estate.vocabulary import codes_of, communes
 
 _CLEARING = ["ACQ", "REL", "NLI"]
-_PLACES: list[str | None] = ["LOCAL SCELLES", "COFFRE UNITE", "GREFFE TJ GRENOBLE", "GREFFE TJ VIENNE", "LABORATOIRE"]
 _EVENTS: list[str | None] = [
     "Appel d'un requérant : tapage, calme au passage de la patrouille",
     "Différend de voisinage. Parties entendues, aucune suite",
@@ -36,6 +36,7 @@ def draw_dispositions(
     """Draw what the courts answered; gives it with the involvements that a clearing answer takes off the file."""
     stream = seed.stream("t_suite")
     chosen = np.sort(stream.choice(suspects, min(size, len(suspects)), replace=False))
+    courts = [name for _, name in find_place(seed.department_code).courts]
     case = involvements["_case"].to_numpy()[chosen]
     fact = np.searchsorted(facts[1], case)
     code = pick(stream, ["CSS", "CON", "REQ", *_CLEARING], [38, 42, 8, 3, 6, 3], len(chosen))
@@ -48,9 +49,7 @@ def draw_dispositions(
             "id_fait": facts[0]["id_fait"].gather(fact),
             "code_suite": code,
             "dt_suite": yyyymmdd(np.minimum(decided, LAST_DAY)),
-            "autorite": pick(
-                stream, ["TJ GRENOBLE", "TJ VIENNE", "TJ BOURGOIN-JALLIEU", None], [50, 22, 20, 8], len(chosen)
-            ),
+            "autorite": pick(stream, [*courts, None], [*[50, 22, 20][: len(courts)], 8], len(chosen)),
             "top_supp": pl.Series(np.full(len(chosen), "N")),
             "dt_maj": stamps(later_days(stream, decided, 60), stream),
         }
@@ -97,7 +96,7 @@ def draw_vehicles(seed: Seed, cases: Cases, size: int) -> pl.DataFrame:
         {
             "id_vehic": legacy_keys(stream, size),
             "id_proc": cases.keys.gather(case),
-            "immat": plates(stream, opened),
+            "immat": plates(stream, opened, seed.department_code),
             "pays": pl.Series(np.full(size, "FRA")),
             "vin": vin.set(pl.Series(stream.random(size) < 0.4), None),
             "marque": pick(stream, codes_of("marque"), [20, 18, 13, 8, 7, 5, 4, 4, 4, 4, 6, 4, 2, 1], size),
@@ -171,11 +170,18 @@ def draw_documents(seed: Seed, cases: Cases, size: int) -> pl.DataFrame:
     ).with_columns(no_piece=pl.int_range(1, pl.len() + 1).over("id_proc").cast(pl.String))
 
 
+def _storage(department: str) -> list[str | None]:
+    """Give where seals are kept: the unit, the registries of the courts, a laboratory."""
+    courts = [name for _, name in find_place(department).courts]
+    return ["LOCAL SCELLES", "COFFRE UNITE", f"GREFFE {courts[0]}", f"GREFFE {courts[:2][-1]}", "LABORATOIRE"]
+
+
 def draw_seals(
     seed: Seed, cases: Cases, objects: tuple[pl.DataFrame, Integers], size: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Draw sealed exhibits, one object each, and the chain of custody of each."""
     stream = seed.stream("t_scelle")
+    places = _storage(seed.department_code)
     item = np.sort(stream.choice(objects[0].height, min(size, objects[0].height), replace=False))
     case = objects[1][item]
     sealed = later_days(stream, cases.opened[case], 15)
@@ -186,7 +192,7 @@ def draw_seals(
             "id_objet": objects[0]["id_objet"].gather(item),
             "descr": objects[0]["descr"].gather(item),
             "dt_scelle": yyyymmdd(sealed),
-            "lieu": pick(stream, _PLACES, [5, 2, 2, 1, 1], len(item)),
+            "lieu": pick(stream, places, [5, 2, 2, 1, 1], len(item)),
             "destin": pick(stream, [None, "RES", "DES", "CON"], [5, 3, 3, 1], len(item)),
             "top_supp": deletion_flags(cases.deleted[case]),
             "dt_maj": stamps(later_days(stream, sealed, 60), stream),
@@ -204,8 +210,8 @@ def draw_seals(
             "no_mvt": integers_text(number),
             "dt_mvt": yyyymmdd(moved),
             "h_mvt": hours(stream, len(seal), blank_share=0.1),
-            "lieu_de": pick(stream, _PLACES, [5, 2, 2, 1, 1], len(seal)),
-            "lieu_vers": pick(stream, _PLACES, [3, 3, 2, 2, 1], len(seal)),
+            "lieu_de": pick(stream, places, [5, 2, 2, 1, 1], len(seal)),
+            "lieu_vers": pick(stream, places, [3, 3, 2, 2, 1], len(seal)),
             "id_agent": cases.agent_of(case[seal], stream),
             "top_supp": deletion_flags(cases.deleted[case[seal]]),
             "dt_maj": stamps(moved, stream),
@@ -219,7 +225,8 @@ def draw_logbook(seed: Seed, cases: Cases, size: int) -> pl.DataFrame:
     """Draw the logbook of the units; few entries lead to a case."""
     stream = seed.stream("t_mainc")
     near = np.sort(stream.integers(0, len(cases.keys), size))
-    place = communes()["code"].gather(stream.integers(0, communes().height, size))
+    known = communes(seed.department_code)["code"]
+    place = known.gather(stream.integers(0, len(known), size))
     return pl.DataFrame(
         {
             "id_mainc": legacy_keys(stream, size),

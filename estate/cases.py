@@ -18,6 +18,7 @@ from estate.drawing import (
     stamps,
     yyyymmdd,
 )  # fmt: skip
+from estate.places import find_place
 from estate.vocabulary import codes_of, communes, offences
 
 LAST_DAY = days_of(ESTATE_DAY)
@@ -83,6 +84,7 @@ def draw_cases(seed: Seed, size: int) -> Cases:
     sent = later_days(stream, opened + 5, 240)
     closed = later_days(stream, sent, 900)
     is_sent = pl.Series(state != "E")
+    courts = [code for code, _ in find_place(seed.department_code).courts]
     officer = unit * agents_per_unit + stream.integers(0, agents_per_unit, size)
     last = np.where(state == "C", closed, np.where(state == "T", np.minimum(sent, LAST_DAY), opened))
     frame = pl.DataFrame(
@@ -96,7 +98,7 @@ def draw_cases(seed: Seed, size: int) -> Cases:
             "dt_ouv": yyyymmdd(opened),
             "dt_clo": yyyymmdd(closed).set(pl.Series(state != "C"), "0"),
             "dt_trans": yyyymmdd(np.minimum(sent, LAST_DAY)).set(~is_sent, "0"),
-            "code_tj": pick(stream, codes_of("tj"), [55, 25, 20], size),
+            "code_tj": pick(stream, courts, [55, 25, 20][: len(courts)], size),
             "num_parquet": (
                 yyyymmdd(sent).str.slice(2, 2) + "/" + integers_text(stream.integers(1, 999_999, size)).str.zfill(6)
             ).set(~is_sent, None),
@@ -178,7 +180,7 @@ def _case_numbers(unit: Integers, opened: Integers) -> pl.Series:
 
 def _units(seed: Seed, size: int) -> pl.DataFrame:
     stream = seed.stream("t_unite")
-    seats = communes()
+    seats = communes(seed.department_code)
     seat = np.arange(size) % seats.height
     kind = pick(stream, ["BTA", "COB", "BR", "PSIG", "BT"], [50, 30, 6, 6, 8], size)
     began = np.sort(stream.integers(days_of(date(1985, 1, 1)), days_of(date(1987, 12, 31)), size))

@@ -19,8 +19,23 @@ class DefectSpecification:
     meaning: str
 
 
-class Defect(Enum):
-    """A kind of defect of the ORION estate; the name in lower case is what the ledger says."""
+class DefectKind(Enum):
+    """A kind of defect of one flavour; the name in lower case is what the ledger says."""
+
+    @property
+    def kind(self) -> str:
+        """Give the name the ledger uses."""
+        return self.name.lower()
+
+    @property
+    def specification(self) -> DefectSpecification:
+        """Give where it is planted and how often."""
+        value: DefectSpecification = self.value
+        return value
+
+
+class Defect(DefectKind):
+    """A kind of defect of the ORION estate."""
 
     DUPLICATE_IN_CASE = DefectSpecification(1, "t_personne", "id_pers", 250, "same person twice in one case")
     DUPLICATE_ACROSS_UNITS = DefectSpecification(2, "t_personne", "id_pers", 1800, "same person known to two units")
@@ -73,8 +88,3 @@ class Defect(Enum):
     AMOUNT_BLANK = DefectSpecification(46, "t_objet", "valeur", 100, "blanks in place of nothing")
     NULL_FOR_BLANK = DefectSpecification(47, "t_fait", "tentative", 150, "nothing where everyone else wrote a blank")
     NAME_IN_LOWER_CASE = DefectSpecification(48, "t_personne", "nom", 150, "keyed before the upper-case trigger")
-
-    @property
-    def kind(self) -> str:
-        """Give the name the ledger uses."""
-        return self.name.lower()

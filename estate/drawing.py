@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from estate.places import find_place
+
 Integers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
 
@@ -68,13 +70,13 @@ def hours(stream: np.random.Generator, size: int, *, blank_share: float) -> pl.S
     return text.set(pl.Series(stream.random(size) < blank_share), "    ")
 
 
-def plates(stream: np.random.Generator, opened: Integers) -> pl.Series:
-    """Draw plates: SIV `AB-123-CD` since 2009, FNI `1234 AB 38` before."""
+def plates(stream: np.random.Generator, opened: Integers, department: str) -> pl.Series:
+    """Draw plates: SIV `AB-123-CD` since 2009, FNI `1234 AB 38` before, of the department and its neighbours."""
     size = len(opened)
     letters = pl.DataFrame({str(i): _PLATE_LETTERS[stream.integers(0, 23, size)] for i in range(4)})
     digits = integers_text(stream.integers(1, 1000, size)).str.zfill(3)
     fni_digits = integers_text(stream.integers(10, 10_000, size))
-    county = pick(stream, ["38", "69", "73", "26", "01", "42", "2A", "75"], [70, 9, 6, 5, 4, 3, 1, 2], size)
+    county = pick(stream, [department, *find_place(department).neighbours], [70, 9, 6, 5, 4, 3, 1, 2], size)
     recent = pl.Series(opened >= days_of(date(2009, 4, 15)))
     frame = letters.with_columns(digits.alias("d"), fni_digits.alias("f"), county.alias("c"), recent.alias("siv"))
     return frame.select(

@@ -24,6 +24,7 @@ _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
     Kind.TEXT: sa.Text(),
 }
 _INSERT_EVERY, _DELETE_EVERY, _BEYOND_EVERY = 7, 9, 20
+_DOMAINS = ("cases", "vehicles")  # of the one closure these officers work in
 _DELETABLE = ("contact_means", "disposition")
 
 
@@ -60,7 +61,9 @@ class Application:
         for name, table in self._tables.items():
             with self._engine.connect() as connection:
                 rows = connection.execute(
-                    sa.select(table.c.id).where(table.c.department_code == self._department).order_by(table.c.id)
+                    sa.select(table.c.id)
+                    .where(table.c.department_code == self._department, table.c.domain_code.in_(_DOMAINS))
+                    .order_by(table.c.id)
                 )
                 self._ids[name] = list(rows.scalars())
         turn = 0

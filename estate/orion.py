@@ -18,15 +18,16 @@ from estate.belongings import (
     draw_vehicles,
 )  # fmt: skip
 from estate.cases import draw_cases, draw_facts
+from estate.deviations import plant_local, write_locally
 from estate.drawing import Seed
 from estate.people import draw_people
+from estate.places import Flavour, departments_of, find_place
 from estate.planting import plant_all
-from estate.schema import LegacyColumn, legacy_tables
+from estate.schema import LegacyColumn, key_column, legacy_tables
 from estate.spoiling import Spoiler
 from estate.vocabulary import code_values
 
-DEPARTMENTS = ("38",)
-_CASES_IN_TEN_YEARS = {"38": 318_400}  # 796 000 inhabitants, 40 cases a year per thousand
+DEPARTMENTS = departments_of(Flavour.ORION)
 
 
 class Size(Enum):
@@ -48,8 +49,8 @@ class Estate:
 
     @property
     def row_count(self) -> int:
-        """Give the number of rows of the T_ tables."""
-        return sum(frame.height for name, frame in self.tables.items() if name.startswith("t_"))
+        """Give the number of rows of all tables but code tables."""
+        return sum(frame.height for name, frame in self.tables.items() if not name.startswith("r_"))
 
     def digest(self) -> str:
         """Give a SHA-256 of every value of every table, in order."""
@@ -75,7 +76,7 @@ def generate(size: str, seed: int, department: str = "38") -> Estate:
             f"department {department!r} has no ORION in the synthetic estate; nothing was generated",
             hint=f"use one of {', '.join(DEPARTMENTS)}",
         )
-    count = round(_CASES_IN_TEN_YEARS[department] / parse_size(size).value)
+    count = round(find_place(department).cases_in_ten_years / parse_size(size).value)
     of = Seed(seed, department)
     cases = draw_cases(of, count)
     facts = draw_facts(of, cases, round(count * 1.15))
@@ -103,14 +104,15 @@ def generate(size: str, seed: int, department: str = "38") -> Estate:
         "t_gav": draw_detentions(of, cases, suspects, involved, round(count * 0.08)),
         "t_mainc": draw_logbook(of, cases, round(count * 1.6)),
     }
-    spoiler = Spoiler(of, clean)
+    spoiler = Spoiler(of, clean, key_column)
     plant_all(spoiler, people)
+    plant_local(spoiler, department)
     tables = {
         name: spoiler.tables[name].select(_as_stored(column) for column in columns)
         for name, columns in legacy_tables().items()
         if name.startswith("t_")
     }
-    return Estate(department, tables | _code_tables(), spoiler.ledger())
+    return Estate(department, write_locally(tables | _code_tables(), department), spoiler.ledger())
 
 
 def _as_stored(column: LegacyColumn) -> pl.Expr:

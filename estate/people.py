@@ -43,7 +43,7 @@ def draw_people(seed: Seed, cases: Cases, size: int, addresses: int, telephones:
     stream = seed.stream("t_personne")
     case = spread(stream, len(cases.keys), size)
     opened, deleted = cases.opened[case], cases.deleted[case]
-    identity, age = _identities(stream, opened)
+    identity, age = _identities(stream, opened, seed.department_code)
     source, kind = _duplicates(stream, cases, case, identity["nom"].str.contains(" EP. ", literal=True).to_numpy())
     keys = legacy_keys(stream, size)
     copied = source != np.arange(size)
@@ -53,7 +53,7 @@ def draw_people(seed: Seed, cases: Cases, size: int, addresses: int, telephones:
     persons = identity.select(_COPIED)[source].with_columns(
         keys.alias("id_pers"),
         phones(stream, size).set(pl.Series(stream.random(size) > 0.35), None).alias("tel"),
-        plates(stream, opened).set(pl.Series(stream.random(size) > 0.12), None).alias("immat"),
+        plates(stream, opened, seed.department_code).set(pl.Series(stream.random(size) > 0.12), None).alias("immat"),
         pick(stream, [None, "1", "2", "3"], [970, 10, 10, 10], size).alias("religion"),
         pick(stream, [None, "A", " "], [85, 5, 10], size).alias("flag3"),
         deletion_flags(deleted).alias("top_supp"),
@@ -75,7 +75,7 @@ def draw_people(seed: Seed, cases: Cases, size: int, addresses: int, telephones:
     )  # fmt: skip
 
 
-def _identities(stream: np.random.Generator, opened: Integers) -> tuple[pl.DataFrame, Integers]:
+def _identities(stream: np.random.Generator, opened: Integers, department: str) -> tuple[pl.DataFrame, Integers]:
     size = len(opened)
     age_days = stream.integers(7 * 365, 36 * 365, size) + stream.integers(0, 25 * 365, size) * (
         stream.random(size) < 0.7
@@ -90,7 +90,8 @@ def _identities(stream: np.random.Generator, opened: Integers) -> tuple[pl.DataF
     given = given_names("M").draw(stream, size).zip_with(pl.Series(~woman), given_names("F").draw(stream, size))
     second = given_names("M").draw(stream, size).zip_with(pl.Series(~woman), given_names("F").draw(stream, size))
     given = given.zip_with(pl.Series(stream.random(size) > 0.25), given + " " + second)
-    place = communes()[stream.integers(0, communes().height, size)]
+    known = communes(department)
+    place = known[stream.integers(0, known.height, size)]
     abroad = _ABROAD[stream.integers(0, _ABROAD.height, size)]
     foreign = pl.Series(stream.random(size) < 0.13)
     frame = pl.DataFrame(
@@ -184,7 +185,8 @@ def _addresses(
 ) -> tuple[pl.DataFrame, Integers]:
     stream = seed.stream("t_adresse")
     holder = stream.integers(0, len(keys), size)
-    place = communes()[stream.integers(0, communes().height, size)]
+    known = communes(seed.department_code)
+    place = known[stream.integers(0, known.height, size)]
     way = pick(stream, ["RUE", "AVENUE", "CHEMIN", "PLACE", "ROUTE", "IMPASSE"], [50, 14, 14, 7, 9, 6], size)
     number = integers_text(stream.integers(1, 180, size)) + pick(stream, ["", " BIS", "B"], [92, 5, 3], size)
     written = opened[holder]

@@ -62,9 +62,10 @@ def streets() -> pl.Series:
 
 
 @cache
-def communes() -> pl.DataFrame:
-    """Give inhabited communes of Isère: code, postcode, name in capitals."""
-    return pl.read_csv("\n".join(_lines("communes.csv")).encode(), infer_schema=False)
+def communes(department: str) -> pl.DataFrame:
+    """Give inhabited communes of a department: code, postcode, name in capitals."""
+    every = pl.read_csv("\n".join(_lines("communes.csv")).encode(), infer_schema=False)
+    return every.filter(pl.col("code").str.starts_with(department))
 
 
 @cache

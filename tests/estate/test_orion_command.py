@@ -64,3 +64,29 @@ def test_a_database_is_filled_and_officers_work_in_it(make_database) -> None:
 
     assert done["committed"] == 15
     assert done["refused"] == 0
+
+
+@pytest.mark.parametrize(
+    ("department", "kind"), [("974", "key_reused"), ("48", "key_collision"), ("67", "german_plate")]
+)
+def test_every_department_tells_its_own_defects(department: str, kind: str) -> None:
+    rows = json.loads(call("defects", "-d", department, "--json"))
+
+    assert {row["kind"]: row["rows"] > 0 for row in rows}[kind]
+
+
+def test_a_folder_receives_the_file_of_each_brigade(tmp_path: Path) -> None:
+    told = json.loads(call("generate", "-d", "48", "--out", str(tmp_path / "brigades"), "--json"))
+
+    files = sorted(path.stem for path in (tmp_path / "brigades").glob("*.db"))
+    assert files == sorted({name.split("/")[0] for name in told["tables"]})
+    assert told["rows"] == sum(told["tables"].values())
+
+
+def test_what_a_flavour_cannot_do_is_refused_with_the_way_to_do_it(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a set of files"):
+        call("generate", "sqlite:///x.db", "-d", "48")
+    with pytest.raises(UsageError, match="no officers are played"):
+        call("live", "sqlite:///x.db", "-d", "48", "--count", "1")
+    with pytest.raises(UsageError, match="has no system in the synthetic estate"):
+        call("generate", "-d", "2A", "--out", str(tmp_path / "none"))
