@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MARK = "banyan-demo"
 NOT_DONE = (
-    "network delay, a mainframe, photos and files, a second legacy system, encryption at rest, open-work parity, "
+    "network delay, a mainframe, photos and files, a second legacy system, encryption at rest, "
     "query replay, a real steward."
 )
 

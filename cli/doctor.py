@@ -48,7 +48,8 @@ def examine() -> list[Remark]:
         return [*remarks, Remark(Word.NO, error.message, error.hint)]
     from cli.examination import examine_project
 
-    return [*remarks, examine_disk(project), examine_key(project), *examine_project(project)]
+    keys = (examine_key(project), examine_landing_key(project))
+    return [*remarks, examine_disk(project), *keys, *examine_project(project)]
 
 
 def examine_names() -> Remark:
@@ -101,3 +102,23 @@ def examine_key(project: "Project") -> Remark:
     if rights & 0o077:
         return Remark(Word.NO, f"digest key: others may open it (rights {rights:o})", f"chmod 600 {path}")
     return Remark(Word.OK, f"digest key: rights {rights:o}, outside the store")
+
+
+def examine_landing_key(project: "Project") -> Remark:
+    """Tell whether the key that protects what was received is there, and for its owner alone."""
+    from store.keys import key_file
+
+    try:
+        path = key_file(project.landing, folder=project.folder)
+    except BanyanError as error:
+        return Remark(Word.NO, error.message, error.hint)
+    if path is None:
+        return Remark(Word.OK, "landing key: from the environment, outside the cloud account")
+    if not path.exists():
+        word = Word.NO if project.landing.key else Word.OK
+        restore = f"restore {path} from its escrow" if project.landing.key else ""
+        return Remark(word, "landing key: none yet" if word is Word.OK else "landing key: it is gone", restore)
+    rights = path.stat().st_mode & 0o777
+    if rights & 0o077:
+        return Remark(Word.NO, f"landing key: others may open it (rights {rights:o})", f"chmod 600 {path}")
+    return Remark(Word.OK, f"landing key: rights {rights:o}, outside the cloud account; a copy belongs in escrow")

@@ -6,12 +6,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from banyan.clock import monotonic, now
-from banyan.config import Project
-from banyan.departments import SourceRef
+from banyan.config import DATABASE_MEDIA, Project
+from banyan.departments import Side, SourceRef
 from banyan.errors import BanyanError, ConfigurationError
 from banyan.ports import Incremental
 from cli.words import Remark, Word
 from connectors.postgresql_connection import PostgreSQLConnections
+from cutover.alive import read_sign_of_life
 from store.install import LOGIN_ROLES, OWNER
 from store.postgres import transaction
 from store.slices import read_slices
@@ -30,6 +31,13 @@ _PG_ROLES = sa.table(
 _PG_CLASS = sa.table("pg_class", *map(sa.column, ("oid", "relname", "relnamespace", "relkind")), schema="pg_catalog")
 _PG_NAMESPACE = sa.table("pg_namespace", sa.column("oid"), sa.column("nspname"), schema="pg_catalog")
 _UNFITTED = sa.table("unfitted", sa.column("relation"), sa.column("trigger_name"), schema="mig")
+
+_CAPTURED_BY = {
+    "journal": Incremental.JOURNAL,
+    "log": Incremental.LOG,
+    "row_version": Incremental.WATERMARK,
+    "snapshot": Incremental.SNAPSHOT_DIFF,
+}
 
 
 def examine_project(project: Project) -> Iterator[Remark]:
@@ -86,6 +94,12 @@ def examine_store(workspace: Workspace) -> Iterator[Remark]:
     yield _clock("the store", offset)
     with transaction(workspace.engine("banyan_guard")) as connection:
         asleep = sorted({row.closure for row in read_slices(connection) if not row.is_armed})
+        sign = read_sign_of_life(workspace.engine("banyan_guard"))
+        is_needed = any(row.owner is Side.CANONICAL for row in read_slices(connection))
+    if sign.is_alive:
+        yield Remark(Word.OK, sign.sentence)
+    elif sign.age_seconds is not None or is_needed:
+        yield Remark(Word.NO, f"{sign.sentence}: what is late is given up by nobody", "banyan guard --print-unit")
     if asleep:
         following = arming_command(workspace.project, [name.partition(".")[0] for name in asleep])
         yield Remark(Word.NO, f"store restarted: {', '.join(asleep)} refuse every write until armed", following)
@@ -138,17 +152,10 @@ def examine_source(workspace: Workspace, source: SourceRef) -> Iterator[Remark]:
         told = f"{', '.join(port.tables())}; set {port.incarnation()[:8]}…"
         yield Remark(Word.OK, f"source {source}: files that are written once, whole: {told}")
         return
-    if config.medium != "postgresql":
+    if config.medium not in DATABASE_MEDIA:
         yield Remark(Word.WAIT, f"source {source}: {config.medium} is read file by file", "banyan file check PATH")
         return
-    reader = PostgreSQLConnections(workspace.legacy_urls(source).reader)
-    try:
-        with reader.session("looking at the rights"):
-            writable, powers = _rights(reader.engine, config.schema_name)
-            with reader.engine.connect() as connection:
-                offset = _offset(connection)
-    finally:
-        reader.close()
+    writable, powers, offset = _look(workspace, source)
     grants = f"banyan source grants {source} --level R1"
     if powers:
         yield Remark(Word.NO, f"source {source}: the reading account is {', '.join(powers)}", grants)
@@ -159,6 +166,24 @@ def examine_source(workspace: Workspace, source: SourceRef) -> Iterator[Remark]:
     else:
         yield Remark(Word.OK, f"source {source} is read-only for banyan")
     yield _clock(f"the source {source}", offset)
+
+
+def _look(workspace: Workspace, source: SourceRef) -> tuple[list[str], list[str], float]:
+    """Look at the reading account and the clock of a legacy database."""
+    config, url = workspace.source_config(source), workspace.legacy_urls(source).reader
+    if config.medium == "mariadb":
+        from connectors.mariadb_rights import look_at_reader  # its driver is an extra of the installation
+
+        look = look_at_reader(url, config.schema_name)
+        return list(look.writable), list(look.powers), look.clock_offset_seconds
+    reader = PostgreSQLConnections(url)
+    try:
+        with reader.session("looking at the rights"):
+            writable, powers = _rights(reader.engine, config.schema_name)
+            with reader.engine.connect() as connection:
+                return writable, powers, _offset(connection)
+    finally:
+        reader.close()
 
 
 def _rights(engine: Engine, schema: str) -> tuple[list[str], list[str]]:
@@ -184,7 +209,7 @@ def _rights(engine: Engine, schema: str) -> tuple[list[str], list[str]]:
 def examine_guards(workspace: Workspace, source: SourceRef) -> Iterator[Remark]:
     """Look at the capture and the fences of a legacy system: installed, and as they were installed."""
     config = workspace.source_config(source)
-    if config.medium != "postgresql" and not config.write_once:
+    if config.medium not in DATABASE_MEDIA and not config.write_once:
         return
     code = source.department_code
     try:
@@ -196,7 +221,8 @@ def examine_guards(workspace: Workspace, source: SourceRef) -> Iterator[Remark]:
         yield from _same_files(rig)
         return
     tables = sorted(rig.book.rulesets)
-    loose = [name for name in tables if rig.port.capabilities(name).incremental is not Incremental.JOURNAL]
+    wanted = _CAPTURED_BY[config.capture]
+    loose = [name for name in tables if rig.port.capabilities(name).incremental is not wanted]
     if loose:
         yield Remark(Word.NO, f"capture of {source}: not on {', '.join(loose)}", f"banyan load {code}")
     else:

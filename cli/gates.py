@@ -1,28 +1,30 @@
 """`banyan gate`: what the gate of a closure answers, and the signatures of two people."""
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from banyan.config import OperatingSystemActors
 from banyan.errors import UsageError
+from cli import acceptances
 from cli.judgements import AsJson, Closure, rig_of
+from cli.keys import key_file_of
 from cli.places import current_project
 from cli.tables import print_facts, print_json, print_line, print_next, print_table
 
-if TYPE_CHECKING:
-    from sync.workspace import Workspace
-
 gate_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The gate of a closure and its signatures.")
+gate_app.command("waive", epilog=acceptances.WAIVE_EXAMPLE)(acceptances.waive)
+gate_app.command("request", epilog=acceptances.REQUEST_EXAMPLE)(acceptances.request)
+gate_app.command("accept", epilog=acceptances.ACCEPT_EXAMPLE)(acceptances.accept)
 
 
 @gate_app.command("show", epilog="Example: banyan gate show 38.cases")
 def show(closure: Closure, as_json: AsJson = False) -> None:
     """Show the newest evidence of a closure, what the gate answers now, and who has signed; changes nothing."""
     from banyan.clock import now
-    from cutover.judgement import current_judgement, evidence_folder, read_sign_offs
+    from cutover.judgement import current_judgement, evidence_folder
+    from cutover.signatures import read_sign_offs
     from store.judgements import find_last_evidence
     from store.postgres import transaction
     from sync.workspace import opened
@@ -39,10 +41,17 @@ def show(closure: Closure, as_json: AsJson = False) -> None:
         checked = verify_bundle(evidence_folder(rig, evidence.evidence_id), evidence_id=evidence.evidence_id)
         verdict, reasons = "NO-GO", ["the evidence on disk is not what was written"]
         missing: tuple[str, ...] = ()
+        not_asked: list[str] = []
+        waived: list[tuple[object, ...]] = []
         if checked.facts is not None and checked.is_sound:
             judgement = current_judgement(rig, checked.facts, evidence.evidence_id, at=now())
             verdict, missing = judgement.kind.value, judgement.missing_roles
             reasons = [reason.sentence.en for reason in judgement.reasons]
+            not_asked = [each.en for each in checked.facts.profile.unasked_checks]
+            waived = [
+                (w.number, w.level, w.rule, w.cause, len(w.records), w.until.date().isoformat())
+                for w in checked.facts.waivers
+            ]
     people = [(each.actor, each.role, each.decision.value, each.signed_at.isoformat()) for each in signed.accepted]
     if as_json:
         print_json(
@@ -52,6 +61,11 @@ def show(closure: Closure, as_json: AsJson = False) -> None:
                 "verdict": verdict,
                 "reasons": reasons,
                 "missing_signatures": list(missing),
+                "not_asked": not_asked,
+                "waivers": [
+                    dict(zip(("number", "level", "rule", "cause", "records", "until"), line, strict=True))
+                    for line in waived
+                ],
                 "signatures": [dict(zip(("actor", "role", "decision", "at"), p, strict=True)) for p in people],
             }
         )
@@ -59,6 +73,9 @@ def show(closure: Closure, as_json: AsJson = False) -> None:
     print_line(f"{verdict}  {name} · evidence {evidence.evidence_id[:8]}…{evidence.evidence_id[-4:]}")
     for reason in reasons:
         print_line(f"  {reason}")
+    if waived:
+        print_table("", ("waiver", "level", "rule", "cause", "records", "until"), waived)
+    print_line("not asked in this profile: " + ("; ".join(not_asked) or "nothing"))
     print_table("", ("signed by", "role", "decision", "at"), people)
     if missing:
         print_next(f"banyan gate sign {closure} --as {missing[0]}")
@@ -66,26 +83,36 @@ def show(closure: Closure, as_json: AsJson = False) -> None:
 
 @gate_app.command("sign", epilog="Example: banyan gate sign 38.cases --as steward")
 def sign(
-    closure: Closure,
-    role: Annotated[str, typer.Option("--as", help="Sign in this role: steward, lead.")],
+    closure: Annotated[
+        str, typer.Argument(metavar="DEPT.DOMAIN|REQUEST", help="A closure, or a file made by `gate request`.")
+    ],
+    role: Annotated[str, typer.Option("--as", help="Sign in this role: steward, lead.")] = "",
     key: Annotated[
         Path | None, typer.Option("--key", help="Key file; default .banyan/keys/NAME.json of the project.")
     ] = None,
     refuse: Annotated[bool, typer.Option("--refuse", help="Sign a refusal.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="For a request: the file to write.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Sign the newest evidence of a closure; a switch needs a steward and a lead, two different people.
 
-    The first time, a key is made for you; its public half goes to keys/NAME.pub of the project.
+    The first time, a key is made for you; its public half goes to keys/NAME.pub of the project. A request file is
+    signed with --key on any workstation, without a project; what it writes is taken by `gate accept`.
     """
-    from cutover.judgement import sign_evidence
+    from cutover.signatures import sign_evidence
     from sync.workspace import opened
 
+    if closure.endswith(".json"):
+        acceptances.sign_elsewhere(Path(closure), key, out=out, is_refused=refuse, as_json=as_json)
+        return
+    if not role:
+        raise UsageError("say in which role you sign; nothing was signed", hint="--as steward, or --as lead")
     with opened(current_project()) as workspace:
         actor = OperatingSystemActors(workspace.project.people).current(role)
         path = key or key_file_of(workspace, actor.name)
         rig = rig_of(workspace, closure)
         entry = sign_evidence(rig, closure, actor=actor, key_file=path, accept=not refuse)
+        name = rig.closure(closure).name
     told = {
         "evidence_id": entry.evidence_id,
         "actor": actor.name,
@@ -95,26 +122,6 @@ def sign(
     if as_json:
         print_json(told)
         return
-    print_line(f"SIGNED  {rig.closure(closure).name}")
+    print_line(f"SIGNED  {name}")
     print_facts(told)
     print_next(f"banyan gate show {closure}")
-
-
-def key_file_of(workspace: "Workspace", name: str) -> Path:
-    """Give a person's key file of this project, made with its public half at the first use."""
-    from validation.sign_off import make_key_file
-
-    path = workspace.project.state_folder / "keys" / f"{name}.json"
-    public = workspace.project.folder / "keys" / f"{name}.pub"
-    if not path.exists():
-        if public.exists():
-            raise UsageError(
-                f"{name} signs with a key that is not on this machine; nothing was signed", hint="--key FILE"
-            )
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        public.parent.mkdir(exist_ok=True)
-        key = make_key_file(path)
-        descriptor = os.open(public, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(key + "\n")
-    return path

@@ -11,7 +11,9 @@ from psycopg import sql
 
 from connectors.dialects import statement, uncapture_statements, unfence_statements
 from connectors.postgresql import PostgreSQLPort
+from connectors.postgresql_capture import plan_capture
 from connectors.postgresql_fence import plan_fence
+from connectors.postgresql_log_setup import plan_log, undo_log
 from mappings.closure import closure
 from mappings.model import RuleBook
 
@@ -55,11 +57,19 @@ def plan_rung(rung: Rung, port: PostgreSQLPort, book: RuleBook, department_code:
         case Rung.R2:
             return RungPlan(
                 rung,
-                "nothing more than R1: banyan reads no log of this medium",
-                "",
-                "none",
-                (),
-                (),
+                "changes and deletes as they happen, from the log of the server (capture: log)",
+                "write-back, an online switch",
+                "the server keeps its log for us up to max_slot_wal_keep_size, and needs wal_level = logical; the "
+                "account may also copy the whole server",
+                (
+                    "-- in postgresql.conf: wal_level = logical, max_slot_wal_keep_size = a size the disk can spare",
+                    *plan_log([port.shape(name) for name in tables], port.slot, lists_columns=True),
+                ),
+                (
+                    *undo_log(port.slot),
+                    "drop table if exists banyan.position   -- after the undo of R4, when that one was granted",
+                    "drop schema if exists banyan   -- after the undo of R3 and R4, when those were granted",
+                ),
             )
         case Rung.R3:
             return RungPlan(
@@ -67,7 +77,7 @@ def plan_rung(rung: Rung, port: PostgreSQLPort, book: RuleBook, department_code:
                 "changes and deletes as they happen, from a journal of keys",
                 "write-back, an online switch",
                 "triggers in a vendor's schema: tell the vendor before, and keep this page",
-                tuple(port.plan_capture(tables)),
+                tuple(plan_capture([port.shape(name) for name in tables])),
                 _no_capture(port.schema, tables),
             )
         case Rung.R4:

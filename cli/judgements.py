@@ -1,5 +1,6 @@
 """`banyan validate` and `banyan recon`: run the levels, write evidence and pages, verify a bundle, explain a line."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,14 +13,21 @@ from cli.places import current_project
 from cli.tables import print_facts, print_json, print_line, print_next, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cutover.judgement import Judged
     from sync.assembly import Rig
     from sync.workspace import Workspace
+    from validation.evidence import Verification
 
 validate_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Levels L0 to L6 and their evidence.")
 recon_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Row reconciliation.")
 
 Closure = Annotated[str, typer.Argument(metavar="DEPT.DOMAIN", help="A closure, or one of its domains: 38.cases")]
+_NAMED = ("level", "table", "key", "column", "cause")
+_MOST_NAMED = 20
+_NO = 3
+"""The exit code of a no; with --json the document itself says why, and nothing is written after it."""
 AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document.")]
 
 
@@ -39,10 +47,19 @@ def rig_of(workspace: "Workspace", closure: str) -> "Rig":
 @validate_app.command("run", epilog="Example: banyan validate run 38.cases")
 def run(
     closure: Closure,
-    profile: Annotated[str, typer.Option("--profile", help="What the gate asks: switch or full.")] = "switch",
+    profile: Annotated[
+        str, typer.Option("--profile", help="What the gate asks: rehearsal, shadow, switch, rollback or full.")
+    ] = "",
+    incremental: Annotated[
+        bool,
+        typer.Option("--incremental", help="Judge again what changed since the last judgement, and today's slice."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run the levels of a closure and write its evidence; exit 3 when the gate says NO-GO."""
+    """Run the levels of a closure and write its evidence; exit 3 when the gate says NO-GO.
+
+    The profile is `switch`, and `shadow` with --incremental: no switch rests on a pass that is not complete.
+    """
     from cli.tellings import announce_on_stderr
     from cutover.judgement import judge_closure
     from sync.workspace import opened
@@ -50,13 +67,17 @@ def run(
 
     with RuleWorker() as worker, opened(current_project()) as workspace:
         judged = judge_closure(
-            rig_of(workspace, closure), closure, profile=profile, announce=announce_on_stderr, worker=worker
+            rig_of(workspace, closure),
+            closure,
+            profile=profile or ("shadow" if incremental else "switch"),
+            announce=announce_on_stderr,
+            worker=worker,
+            is_incremental=incremental,
         )
-    told = tell_judged(judged)
     if as_json:
-        print_json(told)
-    else:
-        print_judged(judged)
+        print_json(tell_judged(judged))
+        raise typer.Exit(_NO if judged.judgement.kind is VerdictKind.NO_GO else 0)
+    print_judged(judged)
     if judged.judgement.kind is VerdictKind.NO_GO:
         raise GateClosed(
             f"{judged.facts.closure}: NO-GO; nothing was changed",
@@ -76,7 +97,21 @@ def tell_judged(judged: "Judged") -> dict[str, object]:
         "evidence": str(judged.bundle.folder),
         "levels": {level.level: {"state": level.state.value, **level.figures} for level in judged.facts.levels},
         "not_asked": [check.en for check in judged.facts.profile.unasked_checks],
+        "waivers": [waiver.number for waiver in judged.facts.waivers],
+        "named": [dict(zip(_NAMED, line, strict=True)) for line in name_findings(judged)],
     }
+
+
+def name_findings(judged: "Judged") -> list[tuple[str, str, str, str, str]]:
+    """Name the first findings that block, by reference and never by value: level, table, key, column, cause."""
+    from banyan.findings import Severity
+
+    return [
+        (level.level, found.table, found.key, found.column or "", found.cause or found.kind.value)
+        for level in judged.measured.levels
+        for found in level.findings
+        if found.severity is Severity.BLOCK
+    ][:_MOST_NAMED]
 
 
 def print_judged(judged: "Judged") -> None:
@@ -87,9 +122,12 @@ def print_judged(judged: "Judged") -> None:
     print_table("", ("level", "state", "what it found"), rows)
     for reason in judgement.reasons:
         print_line(f"  {reason.sentence.en}")
-    print_line("not asked in this profile: " + "; ".join(c.en for c in judged.facts.profile.unasked_checks))
+    if named := name_findings(judged):
+        print_table("", _NAMED, named)
+    unasked = "; ".join(check.en for check in judged.facts.profile.unasked_checks)
+    print_line(f"not asked in this profile: {unasked or 'nothing'}")
     print_facts({"evidence": judged.bundle.evidence_id, "recompute": "sha256sum FILES.sha256"})
-    if judgement.missing_roles:
+    if judgement.kind is VerdictKind.AWAITING:
         print_next(f"banyan gate sign {judged.facts.closure} --as {judgement.missing_roles[0]}")
 
 
@@ -99,11 +137,14 @@ def report(
     out: Annotated[Path, typer.Option("--out", help="Folder for report.fr.html and report.en.html.")] = Path("reports"),
     as_json: AsJson = False,
 ) -> None:
-    """Write the page of the newest evidence, in French and English; self-contained, opens without a network."""
+    """Write the page of the newest evidence, in French and English; self-contained, opens without a network.
+
+    Beside it, in `tables`, the same figures as CSV files and as a workbook; no formula in them is ever computed.
+    """
     from banyan.clock import now
     from cli.tellings import story_of
     from cutover.judgement import current_judgement, evidence_folder
-    from cutover.pages import write_pages
+    from cutover.pages import write_pages, write_tables
     from store.judgements import find_last_evidence
     from store.postgres import transaction
     from sync.workspace import opened
@@ -126,37 +167,98 @@ def report(
         judgement = current_judgement(rig, checked.facts, evidence.evidence_id, at=now())
         bundle = Bundle(evidence.evidence_id, folder, evidence.previous_id)
         pages = write_pages(checked.facts, judgement, bundle, story_of(rig, name), folder=out)
+        tables = write_tables(checked.facts, bundle, folder=out / "tables")
     if as_json:
-        print_json({language.value: str(path) for language, path in pages.items()})
+        print_json({language.value: str(path) for language, path in pages.items()} | {"tables": [*map(str, tables)]})
         return
-    for path in pages.values():
+    for path in (*pages.values(), *(path for path in tables if path.suffix == ".xlsx")):
         print_line(str(path))
 
 
-@validate_app.command("verify", epilog="Example: banyan validate verify evidence/2b28…592a")
+@validate_app.command("sample", epilog="Example: banyan validate sample 38.cases --wrong-under 1")
+def sample(
+    closure: Closure,
+    size: Annotated[int | None, typer.Option("--size", min=1, help="How many cases; default: what is needed.")] = None,
+    wrong_under: Annotated[
+        int, typer.Option("--wrong-under", min=1, max=50, help="The share to rule out at 95 %, in per cent.")
+    ] = 5,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The lot; the same seed draws the same list.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Draw cases by lot for a steward to compare to the paper; the answers are read at the next `validate run`.
+
+    Fill in the column `answer` of the list with: same, different, or no file. Nothing else may be changed.
+    """
+    from cutover.judgement import rules_of, subject_of
+    from cutover.samples import draw_to_paper
+    from sync.workspace import opened
+    from validation.sampling import LotRequest
+
+    with opened(current_project()) as workspace:
+        rig = rig_of(workspace, closure)
+        name = rig.closure(closure).name
+        lot = LotRequest(size, wrong_under * 10_000, seed)
+        drawn = draw_to_paper(
+            subject_of(rig, name), workspace.project.folder, closure=name, lot=lot, rules_digest=rules_of(rig, name)
+        )
+    told = {"list": str(drawn.path), "drawn": drawn.size, "population": drawn.population, "seed": seed}
+    if as_json:
+        print_json(told)
+        return
+    print_line(f"DRAWN  {name}")
+    print_facts(told)
+    print_next(f"fill in {drawn.path}, then: banyan validate run {closure} --profile full")
+
+
+@validate_app.command("verify", epilog="Example: banyan validate verify evidence/2b28…592a --chain")
 def verify(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder of an evidence bundle.")],
     evidence_id: Annotated[str, typer.Option("--id", help="The hash that was signed, from the page.")] = "",
+    chain: Annotated[
+        bool, typer.Option("--chain", help="Follow the chain to its first bundle, and compare it with its anchors.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a bundle offline: hashes, list, chain, conclusion; no database is opened. Exit 3 when it is not sound."""
-    from validation.evidence import verify_bundle
+    """Check a bundle offline: hashes, list, chain, conclusion; no database is opened. Exit 3 when it is not sound.
+
+    With --chain, in a project, the bundles before it are checked too, and the heads kept in the landing zone.
+    """
+    from validation.evidence import verify_bundle, walk_chain
 
     found = verify_bundle(bundle, evidence_id=evidence_id)
     problems = [f"{problem.kind.value} {problem.file}: {problem.sentence}" for problem in found.problems]
+    if chain:
+        walked = walk_chain(bundle)
+        problems += [
+            f"{problem.kind.value} {(after.previous_id or '')[:8]}… {problem.file}: {problem.sentence}"
+            for after, each in pairwise(walked)
+            for problem in each.problems
+        ]
+        problems += _compare_with_anchors(walked)
     reasons = [reason.sentence.en for reason in found.reasons]
+    is_sound = not problems
     if as_json:
-        print_json(
-            {"evidence_id": found.evidence_id, "sound": found.is_sound, "problems": problems, "reasons": reasons}
-        )
-    else:
-        print_line(f"{'SOUND' if found.is_sound else 'NOT SOUND'}  {found.evidence_id}")
-        for line in (*problems, *reasons):
-            print_line(f"  {line}")
-        if not evidence_id:
-            print_line("  a bundle forged as a whole is only found with --id HASH, from the page or a signature")
-    if not found.is_sound:
+        print_json({"evidence_id": found.evidence_id, "sound": is_sound, "problems": problems, "reasons": reasons})
+        raise typer.Exit(0 if is_sound else _NO)
+    print_line(f"{'SOUND' if is_sound else 'NOT SOUND'}  {found.evidence_id}")
+    for line in (*problems, *reasons):
+        print_line(f"  {line}")
+    if not evidence_id:
+        print_line("  a bundle forged as a whole is only found with --id HASH, from the page or a signature")
+    if not is_sound:
         raise SourceUnreadable(f"the bundle in {bundle} is not what was signed; nothing was changed")
+
+
+def _compare_with_anchors(walked: "Sequence[Verification]") -> list[str]:
+    from store.landing import open_landing
+    from validation.anchors import compare_chain, read_anchors
+
+    facts = walked[0].facts
+    if facts is None:
+        return ["CHAIN: the newest bundle cannot be read, so its anchors were not looked for"]
+    project = current_project()
+    anchors = read_anchors(open_landing(project.landing, folder=project.folder), facts.closure)
+    return [f"CHAIN {problem}" for problem in compare_chain(anchors, [each.evidence_id for each in walked])]
 
 
 @recon_app.command("run", epilog="Example: banyan recon run 38.cases")
@@ -173,14 +275,23 @@ def explain(closure: Closure, as_json: AsJson = False) -> None:
 
 def _reconcile(closure: str, *, as_json: bool, explain: bool) -> None:
     from banyan.findings import LevelState
+    from cli.tellings import announce_on_stderr
     from cutover.judgement import subject_of
+    from cutover.levels import patience_of, tell_progress
     from sync.workspace import opened
     from validation.reconcile import reconcile
 
     with opened(current_project()) as workspace:
         rig = rig_of(workspace, closure)
-        found = reconcile(subject_of(rig, closure), watermark=rig.forward().watermark())
+        subject = subject_of(rig, closure)
+        found = reconcile(
+            subject,
+            watermark=rig.forward().watermark(),
+            watcher=tell_progress(announce_on_stderr),
+            patience=patience_of(subject),
+        )
     causes = [(c.table, c.column, c.kind.value, c.cause, c.records) for c in found.causes]
+    is_equal = found.level.state is LevelState.PASS
     if as_json:
         print_json(
             {
@@ -191,12 +302,12 @@ def _reconcile(closure: str, *, as_json: bool, explain: bool) -> None:
                 ],
             }
         )
-    else:
-        print_line(f"{found.level.state.value}  {found.level.sentence}")
-        if causes or explain:
-            print_table("", ("table", "column", "kind", "cause", "records"), causes)
-        print_line("L4 maps with the same code as the load: a rule wrong twice in the same way is not seen here")
-    if found.level.state is not LevelState.PASS:
+        raise typer.Exit(0 if is_equal else _NO)
+    print_line(f"{found.level.state.value}  {found.level.sentence}")
+    if causes or explain:
+        print_table("", ("table", "column", "kind", "cause", "records"), causes)
+    print_line("L4 maps with the same code as the load: a rule wrong twice in the same way is not seen here")
+    if not is_equal:
         raise GateClosed(
             f"{closure}: {found.level.sentence}; nothing was changed", hint=f"banyan recon explain {closure}"
         )

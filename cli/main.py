@@ -40,10 +40,13 @@ _NOUNS: dict[str, tuple[str, str, str]] = {
     "gate": ("cli.gates", "gate_app", "the gate and its signatures"),
     "switch": ("cli.switches", "switch_app", "move ownership of a closure, and back"),
     "rollout": ("cli.rollouts", "rollout_app", "the calendar of all slices"),
+    "pack": ("cli.packs", "pack_app", "the commander's pack of two pages"),
     "log": ("cli.journals", "log_app", "the article 25 log and the journal"),
+    "break": ("cli.breaks", "break_app", "in a demo project: seed a fault, watch it being found"),
     "estate": ("cli.estates", "estate_app", "the synthetic legacy estate"),
     "protocol": ("cli.protocol", "protocol_app", "the cutover protocol, checked exhaustively"),
     "airflow": ("cli.clockwork", "airflow_app", "the Airflow side"),
+    "provider": ("cli.providers", "provider_app", "what the bucket of the landing zone really does"),
 }
 # command -> module, function, example
 _COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -52,7 +55,8 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("cli.demonstration", "demo", "banyan demo --size XS"),
     "load": ("cli.runs", "load", "banyan load 38"),
     "trace": ("cli.traces", "trace", 'banyan trace t_personne 38:10233 --reason "request 2026-117"'),
-    "guard": ("cli.switches", "guard", "banyan guard"),
+    "guard": ("cli.guarding", "guard", "banyan guard"),
+    "metrics": ("cli.metrics", "metrics", "banyan metrics --into /var/lib/node_exporter/banyan.prom"),
 }
 _SIGINT_CODE = 130  # what typer makes of Ctrl-C
 

@@ -20,7 +20,7 @@ def show_progress(title: str, *, as_json: bool) -> "Callable[[Progress], None]":
     last = [float("-inf")]
 
     def watch(progress: "Progress") -> None:
-        is_over = progress.chunks_done == progress.chunks
+        is_over = progress.chunks_done == progress.chunks and not progress.waiting
         if as_json:
             sys.stderr.write(json.dumps(_event(title, progress), sort_keys=True) + "\n")
         elif sys.stderr.isatty():
@@ -36,12 +36,13 @@ def show_progress(title: str, *, as_json: bool) -> "Callable[[Progress], None]":
 
 def progress_line(title: str, progress: "Progress") -> str:
     """Say how far a run is, at which rate, and how long is left, in one line."""
+    if progress.waiting:
+        return f"{title}  waits: {progress.waiting} · chunk {progress.chunks_done} of {progress.chunks}"
     share = progress.chunks_done / progress.chunks if progress.chunks else 1.0
     filled = round(share * _BAR)
-    rate = progress.rows / progress.seconds if progress.seconds > 0 else 0.0
     return (
         f"{title}  {'█' * filled}{'░' * (_BAR - filled)}  {share * 100:.0f} %  {thousands(progress.rows)} rows  "
-        f"{thousands(round(rate))} rows/s · {duration(progress.seconds_left)} left · "
+        f"{thousands(round(progress.rows_per_second))} rows/s · {duration(progress.seconds_left)} left · "
         f"chunk {progress.chunks_done} of {progress.chunks}"
     )
 
@@ -58,7 +59,7 @@ def duration(seconds: float) -> str:
 
 def _event(title: str, progress: "Progress") -> dict[str, object]:
     return {
-        "event": "progress",
+        "event": "waiting" if progress.waiting else "progress",
         "what": title,
         "run_no": progress.run_no,
         "chunks_done": progress.chunks_done,
@@ -66,4 +67,6 @@ def _event(title: str, progress: "Progress") -> dict[str, object]:
         "rows": progress.rows,
         "seconds": round(progress.seconds, 3),
         "seconds_left": round(progress.seconds_left, 3),
+        "rows_per_second": round(progress.rows_per_second, 1),
+        "waiting": progress.waiting,
     }

@@ -26,7 +26,8 @@ _HEAD = """\
 # A migration project. Secrets are references: env:NAME or file:PATH, never the secret itself.
 project: {name}
 target: {{url: "embedded:target", database: banyan}}
-landing: {{kind: local, path: landing}}
+# What was received is encrypted; without this key nobody reads it. Keep a copy of it in escrow, never in the cloud.
+landing: {{kind: local, path: landing, key: "file:.banyan/landing.key"}}
 """
 _EMPTY = (
     _HEAD
@@ -38,7 +39,7 @@ departments: {{}}
 #    name: Isère
 #    time_zone: Europe/Paris
 #    wave: 1
-#    domains: [reference, cases, vehicles]
+#    domains: [reference, vehicles, logbook, cases, documents, custody]
 #    sources:
 #      ORION:
 #        medium: postgresql
@@ -60,10 +61,10 @@ people:            # {steward} and {lead} are invented; BANYAN_ACTOR says who is
   {lead}: [lead]
 departments:
   "{department}":
-    name: Isère
+    name: {place}
     time_zone: Europe/Paris
     wave: 1
-    domains: [reference, cases, vehicles]
+    domains: [reference, vehicles, logbook, cases, documents, custody]
     sources:
       {system}:
         medium: postgresql
@@ -77,7 +78,10 @@ _TEMPLATES = ("empty", "estate")
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is no project yet.")],
-    template: Annotated[str, typer.Option("--template", help="empty, or estate: a synthetic ORION 38.")] = "empty",
+    template: Annotated[str, typer.Option("--template", help="empty, or estate: a synthetic ORION.")] = "empty",
+    department: Annotated[
+        str, typer.Option("--department", "-d", help="Of the estate: 38, 31 or 67, which have ORION.")
+    ] = ESTATE_DEPARTMENT,
     size: Annotated[str, typer.Option("--size", help="Of the estate: XS, S, M or L.")] = "XS",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the estate: the same seed gives the same rows.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
@@ -90,8 +94,8 @@ def init(
         )
     following = f"banyan -C {folder} doctor"
     if template == "estate":
-        create_estate_project(folder, size, seed)
-        following = f"banyan -C {folder} load {ESTATE_DEPARTMENT}"
+        create_estate_project(folder, size, seed, department=department)
+        following = f"banyan -C {folder} load {department}"
     else:
         create_empty_project(folder)
     facts = {"project": str(folder), "template": template, "file": str(folder / PROJECT_FILE)}
@@ -104,35 +108,50 @@ def init(
 
 
 def create_empty_project(folder: Path) -> "Project":
-    """Write a project without departments: `banyan.yaml` with an example in comments, and an empty `rules/`."""
+    """Write a project without departments: `banyan.yaml` with an example in comments, `rules/`, and its key."""
+    from store.keys import DEFAULT_KEY_FILE, create_key
+
     _refuse_project(folder)
     (folder / "rules").mkdir(parents=True, exist_ok=True)
+    create_key(folder / DEFAULT_KEY_FILE)
     (folder / PROJECT_FILE).write_text(_EMPTY.format(**_names(folder)), encoding="utf-8")
     return load_project(folder)
 
 
-def create_estate_project(folder: Path, size: str = "XS", seed: int = 1) -> "Project":
-    """Write a project of department 38 with an embedded target and an embedded legacy ORION, generated from a seed.
+def create_estate_project(
+    folder: Path, size: str = "XS", seed: int = 1, *, department: str = ESTATE_DEPARTMENT
+) -> "Project":
+    """Write a project of a department with an embedded target and an embedded legacy ORION, generated from a seed.
 
     The project file is written last: an init that was interrupted may be run again.
     """
     from estate.load import load
     from estate.orion import generate, parse_size
+    from estate.places import Flavour, find_place
+    from store.keys import DEFAULT_KEY_FILE, create_key
     from sync.workspace import LEGACY_DATABASE, opened
     from wire.cleanup import destroy_clusters
 
     _refuse_project(folder)
     parse_size(size)
+    place = find_place(department)
+    if place.flavour is not Flavour.ORION:
+        raise UsageError(
+            f"department {department} has {place.flavour}: only ORION runs on an embedded server; nothing was written",
+            hint=f"banyan estate generate -d {department} URL, then name that database in banyan.yaml",
+        )
     folder.mkdir(parents=True, exist_ok=True)
     destroy_clusters(folder)  # servers of an interrupted init; no project refers to them
     _copy_rules(folder / "rules" / "orion")
+    create_key(folder / DEFAULT_KEY_FILE)
     draft = folder / f"{PROJECT_FILE}.draft"
-    draft.write_text(_ESTATE.format(**_names(folder)), encoding="utf-8")
+    names = {**_names(folder), "department": department, "place": json.dumps(place.name, ensure_ascii=False)}
+    draft.write_text(_ESTATE.format(**names), encoding="utf-8")
     with opened(load_project(draft)) as workspace:
         server = workspace.cluster("legacy")
         server.create_database(LEGACY_DATABASE)
-        load(generate(size, seed, ESTATE_DEPARTMENT), _admin_url(workspace))
-        _set_passwords(workspace)
+        load(generate(size, seed, department), _admin_url(workspace, department))
+        _set_passwords(workspace, department)
     draft.rename(folder / PROJECT_FILE)
     return load_project(folder)
 
@@ -163,17 +182,17 @@ def _copy_rules(place: Path) -> None:
         shutil.copytree(Path(str(files("mappings"))) / "rules" / "orion", place)
 
 
-def _admin_url(workspace: "Workspace") -> str:
+def _admin_url(workspace: "Workspace", department: str) -> str:
     from banyan.departments import SourceRef
 
-    return workspace.legacy_urls(SourceRef(ESTATE_DEPARTMENT, ESTATE_SYSTEM)).admin
+    return workspace.legacy_urls(SourceRef(department, ESTATE_SYSTEM)).admin
 
 
-def _set_passwords(workspace: "Workspace") -> None:
+def _set_passwords(workspace: "Workspace", department: str) -> None:
     """Give the accounts of the synthetic ORION their passwords: the embedded servers let nobody in without one."""
     from estate.load import connect
 
     server = workspace.cluster("legacy")
-    with connect(_admin_url(workspace)) as connection:
+    with connect(_admin_url(workspace, department)) as connection:
         for role in _LEGACY_ROLES:
             connection.pgconn.change_password(role.encode(), server.password(role).encode())

@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from banyan.errors import UsageError
 from cli.places import current_project
+from cli.repairs import repair_cause, replay_causes, undo_decided
 from cli.tables import print_json, print_line, print_next, print_table
 
 if TYPE_CHECKING:
-    from cli.refusals import Cause
+    from store.causes import Cause
+    from store.decisions import Decision
 
 quarantine_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -19,7 +20,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document.")
 
 @quarantine_app.callback()
 def quarantine() -> None:
-    """Show what waits in quarantine; a bad field never blocks its row."""
+    """Show and repair what waits in quarantine; a bad field never blocks its row."""
 
 
 @quarantine_app.command("top", epilog="Example: banyan quarantine top 38")
@@ -28,32 +29,57 @@ def show_top(
     limit: Annotated[int, typer.Option("--limit", min=1, help="Causes to show, the greatest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List the causes of a department, the greatest first, with what each one blocks."""
+    """List the causes of a department, the greatest first, with what each one blocks; then the decisions that stand."""
+    from banyan.departments import SourceRef
     from cli.refusals import read_causes
+    from store.decisions import find_decisions
+    from store.postgres import transaction
     from sync.workspace import opened
 
     project = current_project()
     project.department(dept)
     with opened(project) as workspace:
-        causes, loaded, degraded = read_causes(workspace.engine("banyan_steward"), dept)
-    shown = causes[:limit]
+        steward = workspace.engine("banyan_steward")
+        causes, loaded, degraded = read_causes(steward, dept)
+        with transaction(steward) as connection:
+            sources = [SourceRef(dept, system) for system in project.departments[dept].sources]
+            decisions = [one for source in sources for one in find_decisions(connection, source)]
     if as_json:
         print_json(
-            {"causes": [cause.document() for cause in causes], "loaded_rows": loaded, "degraded_write_backs": degraded}
+            {
+                "causes": [cause.document() for cause in causes],
+                "loaded_rows": loaded,
+                "degraded_write_backs": degraded,
+                "decisions": [_decision(one) for one in decisions],
+            }
         )
         return
+    _print_top(dept, causes, limit, told=(loaded, degraded))
+    if decisions:
+        rows = [(one.name, _told(one), one.actor, f"{one.decided_at:%Y-%m-%d}", one.reason) for one in decisions]
+        print_table("", ("decision", "what", "by", "since", "reason"), rows)
+    if any(cause.decided for cause in causes):
+        print_next(f"banyan quarantine replay {dept}")
+    elif causes:
+        print_next(f"banyan quarantine show {dept} {causes[0].name} --reason TEXT")
+
+
+def _print_top(dept: str, causes: "list[Cause]", limit: int, *, told: tuple[int, int]) -> None:
+    loaded, degraded = told
+    shown = causes[:limit]
     rows = [
-        (cause.name, f"{cause.sentence} in {cause.place}", cause.rows, cause.fields, f"{cause.since:%Y-%m-%d}")
+        (
+            cause.name, f"{cause.sentence} in {cause.place}", cause.rows, cause.fields, f"{cause.since:%Y-%m-%d}",
+            f"{cause.decided} decided" if cause.decided else "",
+        )
         for cause in shown
-    ]
-    print_table("", ("list", "cause", "rows", "fields", "since"), rows)
+    ]  # fmt: skip
+    print_table("", ("list", "cause", "rows", "fields", "since", ""), rows)
     fields, blocked = sum(cause.fields for cause in causes), sum(cause.rows for cause in causes)
     print_line(
         f"  {len(shown)} of {len(causes)} causes shown · {fields} fields of {loaded} loaded rows · "
         f"{blocked} rows blocked" + (f" · {degraded} degraded write-backs" if degraded else "")
     )
-    if shown:
-        print_next(f"banyan quarantine show {dept} {shown[0].name} --reason TEXT")
 
 
 @quarantine_app.command("show", epilog='Example: banyan quarantine show 38 Q-3 --reason "repair of code NATION"')
@@ -69,14 +95,12 @@ def show_cause(
     from sync.movement import actor_of
     from sync.workspace import opened
 
-    number = cause.upper().removeprefix("Q-")
-    if not number.isdigit():
-        raise UsageError(f"{cause} is no cause; nothing was read", hint=f"banyan quarantine top {dept}")
     project = current_project()
     project.department(dept)
     with opened(project) as workspace:
-        look = Look(dept, int(number), limit, actor_of(workspace), reason.strip())
-        found, entries = read_entries(workspace.engine("banyan_steward"), look)
+        look = Look(dept, cause, limit, actor_of(workspace), reason.strip())
+        keys = workspace.landing.keys if look.reason else None
+        found, entries = read_entries(workspace.engine("banyan_steward"), look, keys)
     if as_json:
         print_json({**found.document(), "entries": entries, "values_shown": bool(look.reason)})
         return
@@ -86,10 +110,33 @@ def show_cause(
 def _print_entries(found: "Cause", entries: list[dict[str, object]], *, dept: str, has_values: bool) -> None:
     print_line(f"{found.name}  {found.sentence} in {found.place}")
     print_table("", list(entries[0]) if entries else ["key"], [list(entry.values()) for entry in entries])
-    print_line(f"  {len(entries)} of {found.rows + found.fields} entries shown")
+    print_line(f"  {len(entries)} of {found.entries} entries shown")
     if has_values:
         print_line("  logged as a consultation")
     else:
         print_line("  values are shown only with --reason, which the processing log keeps")
     if entries:
         print_next(f"banyan trace {found.table} {dept}:{entries[0]['key']} --reason TEXT")
+
+
+def _told(decision: "Decision") -> str:
+    """Say what was decided; texts of records are not shown."""
+    what = decision.what
+    if what.code is not None:
+        return f"{what.code_map}: {what.code} means {what.means}"
+    return f"{what.table}.{what.column}: one text is read as {'nothing' if what.read_as is None else 'another one'}"
+
+
+def _decision(decision: "Decision") -> dict[str, object]:
+    return {
+        "decision": decision.name, "what": _told(decision), "by": decision.actor, "since": decision.decided_at,
+        "cause": decision.cause, "reason": decision.reason,
+    }  # fmt: skip
+
+
+quarantine_app.command(
+    "repair",
+    epilog='Example: banyan quarantine repair 38 Q-17 --code TRONC=CHAINSAW --reason "request 2026-117" --apply',
+)(repair_cause)
+quarantine_app.command("replay", epilog="Example: banyan quarantine replay 38")(replay_causes)
+quarantine_app.command("undo", epilog='Example: banyan quarantine undo 38 D-4 --reason "wrong map"')(undo_decided)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.pacing import cancel_sync, pause_sync, resume_sync, throttle_sync
 from cli.places import current_project
 from cli.progress import show_progress
 from cli.tables import print_json, print_line, print_next, print_table, thousands
@@ -24,11 +25,23 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document; progres
 _FATES = ("read", "loaded", "unchanged", "deleted", "filtered", "quarantined", "in_flight")
 
 
-def load(dept: DepartmentArgument, as_json: AsJson = False) -> None:
+Archives = Annotated[
+    bool,
+    typer.Option("--archives", help="Load nothing: list what is past its term, by series, rule, counts and years."),
+]
+
+
+def load(dept: DepartmentArgument, archives: Archives = False, as_json: AsJson = False) -> None:
     """Make the first copy of a department, or resume it: install store, capture and fences, then copy every row.
 
+    Rows past the last day they may be kept are not loaded; --archives lists them for the archives administration.
     Ctrl-C pauses; the same command resumes. When the copy is done, its account is told again and nothing is read.
     """
+    if archives:
+        from cli.archives import tell_archives
+
+        tell_archives(dept, as_json=as_json)
+        return
     from sync.assembly import prepare
     from sync.movement import actor_of, first_copy, sources_of
     from sync.workspace import opened
@@ -53,6 +66,14 @@ def run_sync(dept: DepartmentArgument, as_json: AsJson = False) -> None:
         print_line(f"OK   {dept}: nothing changed since the last run")
         return
     _tell(done, as_json=as_json, following="banyan sync status")
+
+
+sync_app.command("pause", epilog="Example: banyan sync pause 38")(pause_sync)
+sync_app.command("resume", epilog="Example: banyan sync resume 38")(resume_sync)
+sync_app.command("cancel", epilog='Example: banyan sync cancel 38 --reason "wrong rules"')(cancel_sync)
+sync_app.command("throttle", epilog="Example: banyan sync throttle 38 --closed 07:00-19:00 --most-active 20")(
+    throttle_sync
+)
 
 
 @sync_app.command("status", epilog="Example: banyan sync status --json")
@@ -83,6 +104,31 @@ def show_status(as_json: AsJson = False) -> None:
     following = following or next((one.following for one in found if one.following), "")
     if following:
         print_next(following)
+
+
+@sync_app.command("replay", epilog="Example: banyan sync replay 38 --table t_personne")
+def replay_received(
+    dept: DepartmentArgument,
+    table: Annotated[list[str] | None, typer.Option("--table", help="Only this legacy table; may be repeated.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Map what was received again, by the rules as they are now; the old system is not touched.
+
+    Reads the parcels of the landing zone. Ctrl-C pauses; the same command resumes.
+    """
+    from sync.assembly import open_rig
+    from sync.movement import actor_of, sources_of
+    from sync.replay import replay
+    from sync.workspace import opened
+
+    with opened(current_project()) as workspace:
+        done = []
+        for source in sources_of(workspace, dept):
+            rig = open_rig(workspace, source)  # asks the old system nothing
+            watcher = show_progress(f"replay {source}", as_json=as_json)
+            carried = replay(rig, actor_of(workspace), tuple(table or ()), watcher=watcher)
+            done += [] if carried is None else [carried]
+    _tell(done, as_json=as_json, following=f"banyan quarantine top {dept}")
 
 
 @sync_app.command("watch", epilog="Example: banyan sync watch 38 --every 5")

@@ -9,11 +9,14 @@ import typer
 
 from banyan.departments import SourceRef
 from banyan.errors import UsageError
+from cli.drifts import show_drift
 from cli.places import current_project
 from cli.tables import print_facts, print_json, print_line, print_next, print_table, thousands
 
 if TYPE_CHECKING:
     from banyan.ports import LegacyPort
+    from cli.grants import Rung, RungPlan
+    from connectors.database import DatabasePort
     from mappings.model import RuleBook
     from sync.workspace import Workspace
 
@@ -92,6 +95,7 @@ def show_grants(
 ) -> None:
     """Print the exact SQL that grants a rung of rights, and the SQL that undoes it; nothing is run."""
     from cli.grants import Rung, plan_rung
+    from connectors.database import DatabasePort
     from connectors.postgresql import PostgreSQLPort
 
     if level and level.upper() not in list(Rung):
@@ -100,6 +104,9 @@ def show_grants(
     rungs = [Rung(level.upper())] if level else list(Rung)
     plans = []
     for reference, port, book in _each(place):
+        if isinstance(port, DatabasePort) and not isinstance(port, PostgreSQLPort):
+            plans += [(reference, _plan_mariadb(rung, port, book, reference)) for rung in rungs]
+            continue
         if not isinstance(port, PostgreSQLPort):
             raise UsageError(
                 f"{reference} is a set of files that are written once: there is no account to grant anything to; "
@@ -118,6 +125,14 @@ def show_grants(
         print_line("-- UNDO")
         _print_statements(tuple(f"-- {line}" for line in _lines(plan.undo)), ends=False)
         print_line()
+
+
+def _plan_mariadb(rung: "Rung", port: "DatabasePort", book: "RuleBook", reference: SourceRef) -> "RungPlan":
+    from cli.grants_mariadb import plan_mariadb_rung
+    from connectors.mariadb import MariaDBPort
+
+    assert isinstance(port, MariaDBPort)
+    return plan_mariadb_rung(rung, port, book, reference.department_code)
 
 
 def split_place(place: str) -> tuple[str, str | None, str | None]:
@@ -144,14 +159,14 @@ def _each(place: str) -> "Iterator[tuple[SourceRef, LegacyPort, RuleBook]]":
 
 @contextmanager
 def _port(workspace: "Workspace", reference: SourceRef) -> "Iterator[LegacyPort]":
-    from connectors.postgresql import PostgreSQLPort
+    from connectors.database import DatabasePort
     from sync.assembly import open_port
 
     port = open_port(workspace, reference)
     try:
         yield port
     finally:
-        if isinstance(port, PostgreSQLPort):
+        if isinstance(port, DatabasePort):
             port.close()
 
 
@@ -203,3 +218,6 @@ def _lines(statements: tuple[str, ...]) -> list[str]:
 def _print_statements(statements: tuple[str, ...], *, ends: bool = True) -> None:
     for line in _lines(statements) if ends else statements:
         print_line(line)
+
+
+source_app.command("drift", epilog="Example: banyan source drift 38")(show_drift)

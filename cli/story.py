@@ -130,8 +130,9 @@ def follow_by_airflow(rig: "Rig", figures: Figures, announce: Announce) -> None:
 
 def compare_and_sign(rig: "Rig", worker: "RuleWorker", announce: Announce) -> "Judged":
     """Run the levels, and have a steward and a lead sign the evidence."""
-    from cli.gates import key_file_of
-    from cutover.judgement import judge_closure, sign_evidence
+    from cli.keys import key_file_of
+    from cutover.judgement import judge_closure
+    from cutover.signatures import sign_evidence
 
     judged = judge_closure(rig, CLOSURE, announce=announce, worker=worker)
     for actor in (STEWARD, LEAD):
@@ -315,7 +316,7 @@ def summarise(judged: "Judged", done: "Work", figures: Figures, report: Path) ->
             "fields_touched_ok": judged.round_trip.fields_touched_ok,
         },
         "levels": levels,
-        "levels_partial": {"L5": "statistics parity only"},
+        "levels_partial": {"L5": "statistics and open-work parity; no query replay, no sample"},
         "airflow": {"sync_state": figures.airflow},
         "switch": {
             "outage_ms": figures.outages_ms.get("switch"),

@@ -1,9 +1,5 @@
-"""`banyan switch` and `banyan guard`: a closure changes its owner, comes back, and is watched."""
+"""`banyan switch`: a closure changes its owner, and comes back."""
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,24 +8,24 @@ import typer
 from banyan.config import OperatingSystemActors
 from banyan.departments import Side
 from banyan.errors import SwitchRefused, SwitchUncertain
-from cli.judgements import AsJson, Closure, rig_of
+from cli.closings import code_command, complete_command, movable_rig, reconcile_command, rehearse_command
+from cli.guarding import spoken, stopped_by_ctrl_c
+from cli.judgements import AsJson, Closure
 from cli.places import current_project
+from cli.routes import routes_command
+from cli.runbooks import runbook_command
 from cli.tables import print_json, print_line, print_next, print_table, visible
 
 if TYPE_CHECKING:
     from cutover.execute import StepReport
-    from cutover.guard import GuardReport
     from cutover.plan import Plan
     from cutover.switching import SwitchReport
-    from sync.assembly import Rig
-    from sync.workspace import Workspace
 
 switch_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Move the ownership of a closure, and take it back."
 )
 
 Back = Annotated[bool, typer.Option("--back", help="Plan the way back to the old system.")]
-Once = Annotated[bool, typer.Option("--once", help="Look at every closure once, then end.")]
 _TITLES = {
     (Side.CANONICAL, "close"): "close the old side",
     (Side.CANONICAL, "open"): "open the new side",
@@ -56,7 +52,7 @@ def plan_command(closure: Closure, back: Back = False, as_json: AsJson = False) 
     budget = LIMITS.rollback_seconds if back else LIMITS.budget_seconds
     to = Side.LEGACY if back else Side.CANONICAL
     with opened(current_project()) as workspace:
-        rig = _movable_rig(workspace, closure)
+        rig = movable_rig(workspace, closure)
         found = rig.closure(closure)
         planned = plan_switch(found, to, RigReader(rig, found), budget_seconds=budget)
     if as_json:
@@ -93,7 +89,7 @@ def abort_command(closure: Closure, as_json: AsJson = False) -> None:
     from sync.workspace import opened
 
     with opened(current_project()) as workspace:
-        rig = _movable_rig(workspace, closure)
+        rig = movable_rig(workspace, closure)
         actor = OperatingSystemActors(workspace.project.people).current()
         row = abort(rig, rig.closure(closure), Order(actor)).row
     told = {"closure": row.closure, "phase": row.phase.value, "owner": row.owner.value, "epoch": row.epoch}
@@ -101,23 +97,26 @@ def abort_command(closure: Closure, as_json: AsJson = False) -> None:
         print_json(told)
         return
     side = "old" if row.owner is Side.LEGACY else "new"
-    print_line(f"ABORTED  {_spoken(row.closure)}        the {side} side is open, owner {row.owner.value}")
+    print_line(f"ABORTED  {spoken(row.closure)}        the {side} side is open, owner {row.owner.value}")
     print_next(f"banyan switch status {closure}")
 
 
 @switch_app.command("status", epilog="Example: banyan switch status 38.cases")
 def status_command(closure: Closure, as_json: AsJson = False) -> None:
-    """Ask the world again: who can write, until when, and what to do next. Exit 5 when that is not certain."""
+    """Ask the world again: who can write, whether one can go back and until when. Exit 5 when that is not certain.
+
+    A way back that nobody walks any more, or a guard that is dead, is an alarm and exit 3.
+    """
     from cutover.status import read_status
     from sync.workspace import opened
 
     with opened(current_project()) as workspace:
-        rig = _movable_rig(workspace, closure)
+        rig = movable_rig(workspace, closure)
         status = read_status(rig, rig.closure(closure))
     if as_json:
         print_json(asdict(status))
     else:
-        print_line(f"{status.writer.value}  {_spoken(status.closure)}")
+        print_line(f"{status.writer.value}  {spoken(status.closure)}")
         print_line(f"  phase  {status.phase.value}, owner {status.owner.value}, epoch {status.epoch}")
         print_line(f"  fence  {status.fence}")
         if status.seconds_left is not None:
@@ -127,57 +126,28 @@ def status_command(closure: Closure, as_json: AsJson = False) -> None:
             print_line(f"  last   nobody could write for {_milliseconds(status.past.outage_ms)}")
         if status.reason:
             print_line(f"  why    {status.reason}")
+        print_line(f"  back   {status.way_back}; {status.rehearsed}")
+        print_line(f"  guard  {status.guard}")
+        for alarm in status.alarms:
+            print_line(f"ALARM  {alarm}")
         for doubt in status.doubts:
             print_line(f"UNCERTAIN  {doubt}")
         print_next("call the duty engineer" if status.doubts else status.next_command)
     if status.doubts:
         raise typer.Exit(5)
+    if status.alarms:
+        raise typer.Exit(3)
 
 
-def guard(once: Once = False, as_json: AsJson = False) -> None:
-    """Watch every closure: give up what is late, finish openings, arm a store that has started, look at each seal.
-
-    Runs until Ctrl-C. Exit 5 when something was in doubt.
-    """
-    from banyan.clock import now
-    from cutover.guard import guard_once, run_guard
-    from sync.workspace import opened
-
-    with opened(current_project()) as workspace, _stopped_by_ctrl_c() as is_stopped:
-        watched = [(rig, closure) for rig in _rigs(workspace) for closure in rig.closures]
-        if once:
-            reports = [guard_once(rig, closure, now=now()) for rig, closure in watched]
-            for report in reports:
-                _print_guard(report, as_json=as_json)
-            is_sure = all(report.is_sure for report in reports)
-        else:
-            seen: dict[str, GuardReport] = {}
-
-            def tell(report: "GuardReport") -> None:
-                if seen.get(report.closure) != report:
-                    seen[report.closure] = report
-                    _print_guard(report, as_json=as_json)
-
-            is_sure = run_guard(watched, report=tell, is_stopped=is_stopped)
-    if not is_sure:
-        raise typer.Exit(5)
-
-
-def _movable_rig(workspace: "Workspace", closure: str) -> "Rig":
-    """Open the legacy system of a closure that can change its owner at all."""
-    rig = rig_of(workspace, closure)
-    rig.refuse_write_once(rig.closure(closure).name)
-    return rig
-
-
-def _rigs(workspace: "Workspace") -> "Iterator[Rig]":
-    from banyan.departments import SourceRef
-    from sync.assembly import open_rig
-
-    for code, department in workspace.project.departments.items():
-        for system, source in department.sources.items():
-            if source.medium == "postgresql":
-                yield open_rig(workspace, SourceRef(code, system))
+for _name, _command, _example in (
+    ("rehearse", rehearse_command, "banyan switch rehearse 38.cases"),
+    ("complete", complete_command, "banyan switch complete 38.cases --as lead"),
+    ("reconcile", reconcile_command, "banyan switch reconcile 38.cases --keep canonical --as lead"),
+    ("code", code_command, "banyan switch code 38.cases"),
+    ("routes", routes_command, "banyan switch routes --publish"),
+    ("runbook", runbook_command, "banyan switch runbook 38.cases sheets"),
+):
+    switch_app.command(_name, epilog=f"Example: {_example}")(_command)
 
 
 def _change_owner(closure: str, to: Side, *, as_json: bool) -> None:
@@ -186,14 +156,14 @@ def _change_owner(closure: str, to: Side, *, as_json: bool) -> None:
     from cutover.switching import roll_back, switch
     from sync.workspace import opened
 
-    with opened(current_project()) as workspace, _stopped_by_ctrl_c() as is_stopped:
-        rig = _movable_rig(workspace, closure)
+    with opened(current_project()) as workspace, stopped_by_ctrl_c() as is_stopped:
+        rig = movable_rig(workspace, closure)
         found = rig.closure(closure)
         actor = OperatingSystemActors(workspace.project.people).current()
         lines = _Lines(to, is_silent=as_json)
         order = Order(actor, watcher=lines.tell, is_stopped=is_stopped)
         if not as_json:
-            print_line(f"SWITCH  {_spoken(found.name)} -> {to.value}        {now():%H:%M:%S} UTC")
+            print_line(f"SWITCH  {spoken(found.name)} -> {to.value}        {now():%H:%M:%S} UTC")
         try:
             report = switch(rig, found, order) if to is Side.CANONICAL else roll_back(rig, found, order)
         except SwitchUncertain:
@@ -239,7 +209,7 @@ class _Lines:
 def _print_plan(planned: "Plan", asked: str) -> None:
     from cutover.steps import describe
 
-    print_line(f"PLAN  {_spoken(planned.closure)} -> {planned.to.value}        nothing has been touched")
+    print_line(f"PLAN  {spoken(planned.closure)} -> {planned.to.value}        nothing has been touched")
     rows = [
         (f"{step.number} {describe(step, planned).title}", describe(step, planned).done_when, f"{step.expected_ms} ms")
         for step in planned.steps
@@ -252,6 +222,8 @@ def _print_plan(planned: "Plan", asked: str) -> None:
         print_line(f"  moved together because they share  {', '.join(planned.shared_tables)}")
     for obstacle in planned.obstacles:
         print_line(f"  missing  {obstacle.sentence}")
+    for remark in planned.remarks:
+        print_line(f"  note     {remark}")
     print_line(f"  plan {planned.digest[:4]}…{planned.digest[-4:]}")
     verb = "run" if planned.to is Side.CANONICAL else "rollback"
     print_next(f"banyan switch {verb} {asked}" if planned.is_possible else planned.obstacles[0].next_command)
@@ -268,42 +240,5 @@ def _print_end(report: "SwitchReport", asked: str) -> None:
     print_next(f"banyan switch status {asked}")
 
 
-def _print_guard(report: "GuardReport", *, as_json: bool) -> None:
-    if as_json:
-        print_json(asdict(report))
-        return
-    word = "ok" if report.is_sure else "UNCERTAIN"
-    print_line(f"{word:<9}  {_spoken(report.closure)}  {report.phase.value}, owner {report.owner.value}")
-    for deed in report.deeds:
-        print_line(f"           did: {deed}")
-    for doubt in report.doubts:
-        print_line(f"           {doubt}")
-    if report.doubts:
-        print_next(f"call the duty engineer, then: banyan switch status {report.closure}")
-
-
-def _spoken(closure: str) -> str:
-    """Say a closure as its slices: `38.cases + 38.vehicles`."""
-    department, _, domains = closure.partition(".")
-    return " + ".join(f"{department}.{domain}" for domain in domains.split("+"))
-
-
 def _milliseconds(milliseconds: int | None) -> str:
     return "-" if milliseconds is None else f"{milliseconds} ms"
-
-
-@contextmanager
-def _stopped_by_ctrl_c() -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C ask for an orderly end between two steps; a second one interrupts."""
-    stop = threading.Event()
-    before = signal.getsignal(signal.SIGINT)
-
-    def ask(_: int, __: object) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield stop.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -11,6 +11,19 @@ if TYPE_CHECKING:
     from validation.story import Story
 
 
+# why the way back is not open, as the gauge says it, and in French
+_SAID = (
+    ("the old system is not sealed", "la barrière de l’ancien système n’est pas scellée"),
+    ("the old system is not the one banyan knows", "l’ancien système n’est pas celui que banyan connaît"),
+    ("the way back was given up for good", "la voie de retour a été abandonnée définitivement"),
+    ("it is stopped until two people have decided", "arrêté jusqu’à la décision de deux personnes"),
+    (
+        "the new system has restarted and was not yet compared with the old one",
+        "le nouveau système a redémarré et n’a pas encore été comparé à l’ancien",
+    ),
+)
+
+
 def announce_on_stderr(what: str) -> None:
     """Say what begins, on standard error."""
     sys.stderr.write(f"  … {visible(what)}\n")
@@ -19,28 +32,28 @@ def announce_on_stderr(what: str) -> None:
 
 def story_of(rig: "Rig", name: str) -> "Story":
     """Tell the present state of a closure: phase, owner, and whether it can go back."""
-    from banyan.ports import FenceMode
+    from cutover.gauge import find_alarm, read_way_back
     from validation.story import Story, WayBack
     from validation.text import Text
 
+    said = {english: Text(french, english) for english, french in _SAID}
+    found = rig.closure(name)
+    gauge = read_way_back(rig, found)
     row = rig.slices(name)[0]
-    blocked: list[Text] = []
-    if row.owner is Side.CANONICAL:
-        state = rig.fence(name).read()
-        if state.mode is not FenceMode.SEALED or state.nonce != row.nonce:
-            blocked.append(
-                Text("la barrière de l’ancien système n’est pas scellée", "the legacy fence is not sealed as known")
-            )
-        queue = rig.reverse(name).queue()
-        if queue:
-            blocked.append(
-                Text(
-                    f"{queue} fiches modifiées restent à écrire dans l’ancien système",
-                    f"{queue} changed records are still to be written in the legacy system",
-                )
-            )
+    blocked = [said.get(block, Text.same(block)) for block in gauge.blocked_by]
+    alarm = find_alarm(gauge)
+    if alarm:
+        waiting = gauge.waiting
+        french = f"la voie de retour est arrêtée\u202f: {waiting} fiches attendent d’y être portées"
+        blocked.append(Text(french, alarm))
     return Story(
         phase=row.phase,
         owner=row.owner,
-        way_back=WayBack(is_open=row.owner is Side.CANONICAL and not blocked, blocked_by=tuple(blocked)),
+        way_back=WayBack(
+            is_open=gauge.is_possible and not blocked,
+            until=gauge.until,
+            seconds=gauge.estimated_seconds if row.owner is Side.CANONICAL else None,
+            rehearsed_at=gauge.rehearsal.at if gauge.rehearsal else None,
+            blocked_by=tuple(blocked),
+        ),
     )

@@ -3,12 +3,17 @@
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from wire.cluster import Cluster, ClusterPlace, Durability, cluster_home
+from wire.mariadb import MariaDBServer
+
+if TYPE_CHECKING:
+    from mariadbs import LegacyMariaDB
 
 _numbers = itertools.count(1)
 
@@ -20,6 +25,33 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     server = Cluster(ClusterPlace(home, Durability.THROWAWAY)).start()
     yield server
     server.destroy()
+
+
+@pytest.fixture(scope="session")
+def postgresql_15(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One throwaway PostgreSQL 15 of Debian for the whole run: an older legacy server."""
+    home = cluster_home(tmp_path_factory.mktemp("postgresql_15"), "tests")
+    place = ClusterPlace(home, Durability.THROWAWAY, binaries=Path("/usr/lib/postgresql/15/bin"))
+    server = Cluster(place).start()
+    yield server
+    server.destroy()
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDBServer]:
+    """One throwaway MariaDB of Debian for the whole run, with a binary log of rows."""
+    home = cluster_home(tmp_path_factory.mktemp("mariadb"), "mariadb")
+    server = MariaDBServer(ClusterPlace(home, Durability.THROWAWAY)).start()
+    yield server
+    server.destroy()
+
+
+@pytest.fixture
+def marel(mariadb: MariaDBServer) -> "LegacyMariaDB":
+    """A fresh legacy database of MariaDB for one test."""
+    from mariadbs import make_legacy
+
+    return make_legacy(mariadb)
 
 
 MakeDatabase = Callable[..., str]

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 import pytest
@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from banyan.departments import Closure, Department
+from mappings.model import RuleBook
+from mappings.seal import seal_book
 from store.install import Registration, SourceSystem, add_department, install, prepare_database
 from store.postgres import Isolation, open_engine, transaction
 
@@ -25,6 +27,11 @@ ISERE = Registration(
     (CLOSURE,),
 )
 _numbers = itertools.count(1)
+
+
+def only_tables(book: RuleBook, tables: tuple[str, ...]) -> RuleBook:
+    """Give the rules of some tables alone, sealed anew: a smaller world for tests of other things."""
+    return seal_book(replace(book, rulesets={table: book.rulesets[table] for table in sorted(tables)}))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from estate.live import Pace, live
 from estate.new_application import Application
 from sync.assembly import Rig, open_rig, prepare
 from sync.workspace import LegacyUrls, Workspace
-from validation.reconcile import Reconciliation, reconcile
+from validation.reconcile import reconcile
+from validation.reconciliation import Reconciliation
 
 ORION = SourceRef("38", "ORION")
 NAME = "38.cases+vehicles"

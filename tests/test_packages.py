@@ -23,7 +23,7 @@ ONE_DOOR = {
     "pyodbc": "connectors/sql.py",
     "boto3": "store/landing.py",
     "great-expectations": "validation/expectations.py",
-    "pandas": "validation/statistics.py",
+    "pandas": "validation/",
     "apache-airflow": "dags/",
     "typer": "cli/",
 }

@@ -7,7 +7,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from sqlalchemy.engine import make_url
-from stores import ORION_TABLES, StorePlace, own
+from stores import ORION_TABLES, StorePlace, only_tables, own
 
 from banyan.config import LandingConfig
 from banyan.departments import Closure, Department, SourceRef
@@ -116,7 +116,13 @@ def build_world(make_database, make_store, tmp_path: Path, *, size: str = "XS", 
     nonce = install_fence(legacy, CLOSURE, fenced, schema="orion")
     rows = place.run("select table_name, source_table_no from mig.source_table")
     return World(
-        legacy, place, port, load_rulebook(RULES), open_landing(LandingConfig(), folder=tmp_path), dict(rows), nonce
+        legacy,
+        place,
+        port,
+        only_tables(load_rulebook(RULES), ORION_TABLES),
+        open_landing(LandingConfig(), folder=tmp_path),
+        dict(rows),
+        nonce,
     )
 
 

@@ -124,6 +124,9 @@ def test_a_closure_goes_and_comes_back_by_the_commands_of_a_night(banyan, folder
     assert code == 0
     assert said.splitlines() == [
         "ok         38.cases + 38.vehicles  SYNCING, owner LEGACY",
+        "ok         38.custody  SYNCING, owner LEGACY",
+        "ok         38.documents  SYNCING, owner LEGACY",
+        "ok         38.logbook  SYNCING, owner LEGACY",
         "ok         38.reference  SYNCING, owner LEGACY",
     ]
 
@@ -143,7 +146,7 @@ def test_an_old_side_that_is_not_the_known_one_is_exit_5_and_a_human(banyan, fol
 
 
 def test_a_closure_that_is_not_there_is_a_wrong_call(banyan):
-    code, _, complained = banyan("switch", "run", "38.custody")
+    code, _, complained = banyan("switch", "run", "38.weather")
 
     assert code == 2
-    assert "there is no closure 38.custody" in complained
+    assert "there is no closure 38.weather" in complained

@@ -13,10 +13,10 @@ def trace(project, capfd, *arguments):
 
 @pytest.fixture
 def key(loaded_project):
-    """A person whose nationality waits in quarantine."""
+    """A person whose date of birth waits in quarantine."""
     query = (
         "select source_key from mig.quarantine join mig.source_table using (source_table_no)"
-        " where table_name = 't_personne' and column_name = 'nation' and state = 'OPEN' order by 1 limit 1"
+        " where table_name = 't_personne' and column_name = 'ddn' and state = 'OPEN' order by 1 limit 1"
     )
     return loaded_project.ask(loaded_project.store, query)[0][0]
 
@@ -26,9 +26,9 @@ def test_a_row_is_followed_from_its_text_to_its_records_and_back(loaded_project,
 
     raw = dict(
         zip(
-            ("nom", "nation"),
+            ("nom", "ddn"),
             loaded_project.ask(
-                loaded_project.legacy, f"select nom, nation from orion.t_personne where id_pers = {key}"
+                loaded_project.legacy, f"select nom, ddn::text from orion.t_personne where id_pers = {key}"
             )[0],
             strict=True,
         )
@@ -36,11 +36,11 @@ def test_a_row_is_followed_from_its_text_to_its_records_and_back(loaded_project,
     cells = {cell["column"]: cell for cell in found["trial"]["cells"]}
     assert {name: cells[name]["raw"] for name in raw} == raw
     assert all(cell["raw"] == cell["written"] for cell in cells.values() if cell["is_written"])
-    assert "nation" in found["residue_columns"]
+    assert "ddn" in found["residue_columns"]
     assert found["crosswalk"]["rule_id"] == "T_PERSONNE@1"
     assert [one["kind"] for one in found["runs"]] == ["LOAD"]
     assert found["runs"][0]["parcel"].startswith("38/ORION/t_personne/")
-    assert [entry["column_name"] for entry in found["lists"]["quarantine"]] == ["nation"]
+    assert [entry["column_name"] for entry in found["lists"]["quarantine"]] == ["ddn"]
     assert found["journal"][-1]["to_phase"] == "SYNCING"
     for record in found["records"]:
         assert all(mapped == stored for mapped, stored in record["columns"].values())

@@ -1,10 +1,14 @@
 import polars as pl
+import pymysql
 import pytest
 
 from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable
 from banyan.ports import LegacyPort
 from banyan.records import KEY_SEPARATOR, KeyRange
 from connectors.mariadb import open_mariadb
+from connectors.mariadb_connection import ask
+from wire.cluster import ClusterPlace, cluster_home
+from wire.mariadb import MariaDBServer
 
 pytestmark = pytest.mark.mariadb
 
@@ -241,3 +245,33 @@ def test_the_reader_works_again_after_its_child_was_killed(marel):
         process.wait()
 
         assert port.read_range("dossier", KeyRange(None, None)).rows.height == 1
+
+
+def test_an_embedded_server_demands_its_password_and_keeps_its_rows_over_a_crash(tmp_path):
+    server = MariaDBServer(ClusterPlace(cluster_home(tmp_path, "kept"))).start()
+    try:
+        with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
+            pymysql.connect(host="127.0.0.1", port=server.port, user="root")
+        with pymysql.connect(**own_arguments(server)) as connection:
+            ask(connection, "create database kept")
+            ask(connection, "create table kept.t (id int primary key)")
+            ask(connection, "insert into kept.t values (7)")
+            connection.commit()
+        server.kill()
+        was_running = server.is_running
+        server.start()
+        with pymysql.connect(**own_arguments(server)) as connection:
+            rows = ask(connection, "select id from kept.t")
+        wrong = server.url("kept").set(password="no-such-password").render_as_string(hide_password=False)
+        with pytest.raises(ConfigurationError, match="refuses this account") as caught:
+            open_mariadb(wrong, "kept").head()
+    finally:
+        server.destroy()
+
+    assert (was_running, list(rows)) == (False, [(7,)])
+    assert not server.place.home.exists()
+    assert "no-such-password" not in f"{caught.value}{caught.value.hint}{caught.value.facts}"
+
+
+def own_arguments(server):
+    return {"host": "127.0.0.1", "port": server.port, "user": "root", "password": server.password("root")}

@@ -2,10 +2,10 @@
 
 import polars as pl
 import pytest
-from stores import ORION_TABLES
 
 from banyan.errors import ConfigurationError
 from banyan.records import KeyRange
+from estate.schema import legacy_tables
 from mappings.closure import load_order
 from mappings.engine import apply_forward
 from store.postgres import raw, transaction
@@ -97,7 +97,7 @@ def test_only_references_and_counts_stand_in_the_metadata_of_airflow(airflow, un
     assert [name for name in names if name in text] == []
     left = [leaf for value in airflow.exchanged() for leaf in leaves(value)]
     assert {type(leaf) for leaf in left} <= {bool, int, str}
-    assert set(touched) <= {leaf for leaf in left if isinstance(leaf, str)} <= TASKS | set(ORION_TABLES)
+    assert set(touched) <= {leaf for leaf in left if isinstance(leaf, str)} <= TASKS | set(legacy_tables())
 
 
 def test_a_chunk_that_cannot_be_read_fails_the_run_and_leaves_the_watermark(airflow, under_way):
@@ -173,7 +173,10 @@ def test_a_sync_that_carried_renews_the_asset_and_the_validation_it_starts_leave
 
     assert (synced.state, idle.state, validated.state) == ("success", "success", "success")
     assert airflow.renewals("banyan://synced/38") == renewed + 1
-    evidence = under_way.run_store("select evidence_id, closure, profile from mig.evidence")
-    assert [(closure, profile) for _, closure, profile in evidence] == [("38.cases+vehicles", "switch")]
-    assert evidence[0][0] in [value for value in airflow.exchanged() if isinstance(value, str)]
-    assert (under_way.folder / "evidence" / evidence[0][0]).is_dir()
+    evidence = under_way.run_store("select evidence_id, closure, profile from mig.evidence order by made_at")
+    assert [(closure, profile) for _, closure, profile in evidence] == [
+        (f"38.{name}", "switch") for name in ("cases+vehicles", "custody", "documents", "logbook", "reference")
+    ]
+    told = ",".join(evidence_id for evidence_id, _, _ in evidence)
+    assert told in [value for value in airflow.exchanged() if isinstance(value, str)]
+    assert all((under_way.folder / "evidence" / evidence_id).is_dir() for evidence_id, _, _ in evidence)

@@ -64,7 +64,7 @@ def killed(world, deed, point):
 
 
 def much_later():
-    return now() + timedelta(hours=1)
+    return now() + timedelta(minutes=30)
 
 
 def pairs():

@@ -1,3 +1,7 @@
+import hashlib
+import io
+import json
+import random
 import subprocess
 import sys
 import textwrap
@@ -8,7 +12,8 @@ import polars as pl
 import pytest
 from moto.server import ThreadedMotoServer
 
-from banyan.config import LandingConfig
+from banyan.clock import today
+from banyan.config import LandingConfig, ProviderConfig
 from banyan.errors import (
     ConfigurationError,
     ConservationBroken,
@@ -16,8 +21,11 @@ from banyan.errors import (
     StoreUnavailable,
     UsageError,
 )
-from store.landing import open_landing
-from store.parcels import decode_parcel, encode_parcel
+from store.bucket import Bucket
+from store.keys import DEFAULT_KEY_FILE, KeyRing, create_key
+from store.landing import S3Door, open_landing
+from store.parcels import canonical
+from store.provider import check_address
 
 ROWS = pl.DataFrame({"num_proc": ["00123/2019  ", "00124/2019  ", None], "observ": ["", "é", "x"]})
 OTHER = ROWS.with_columns(observ=pl.lit("y"))
@@ -62,7 +70,8 @@ def test_a_parcel_comes_back_as_it_was_written(zone):
 
     assert zone.read_parcel(NAME).equals(ROWS)
     assert zone.read_parcel(NAME).schema == ROWS.schema
-    assert (parcel.name, parcel.rows, parcel.bytes) == (NAME, 3, len(encode_parcel(ROWS)))
+    assert (parcel.name, parcel.rows, parcel.scope) == (NAME, 3, f"38/{today():%Y-%m}")
+    assert parcel.bytes == len(zone.objects.read(f"parcels/{NAME}/{parcel.sha256}.parquet"))
     assert zone.list_parcels("38/ORION/")[0].metadata == {"table": "t_proc", "low": "0"}
 
 
@@ -125,10 +134,9 @@ def test_a_name_that_leaves_the_landing_zone_is_refused(zone, name):
         zone.write_parcel(name, ROWS, metadata={})
 
 
-@pytest.mark.parametrize("folder", ["parcels", "manifests"])
+@pytest.mark.parametrize("folder", ["parcels", "manifests", "keys"])
 def test_each_flipped_bit_of_a_local_parcel_is_found(tmp_path, folder):
-    zone = open_landing(LandingConfig(path="zone"), folder=tmp_path)
-    zone.write_parcel(NAME, ROWS, metadata={"table": "t_proc"})
+    open_landing(LandingConfig(path="zone"), folder=tmp_path).write_parcel(NAME, ROWS, metadata={"table": "t_proc"})
     (stored,) = [path for path in (tmp_path / "zone" / folder).rglob("*") if path.is_file()]
     whole = stored.read_bytes()
 
@@ -136,10 +144,11 @@ def test_each_flipped_bit_of_a_local_parcel_is_found(tmp_path, folder):
         damaged = bytearray(whole)
         damaged[place] ^= 0x04
         stored.write_bytes(damaged)
-        with pytest.raises(SourceUnreadable, match="is damaged"):
+        zone = open_landing(LandingConfig(path="zone"), folder=tmp_path)
+        with pytest.raises(SourceUnreadable, match="damaged"):
             zone.read_parcel(NAME)
     stored.write_bytes(whole)
-    assert zone.read_parcel(NAME).equals(ROWS)
+    assert open_landing(LandingConfig(path="zone"), folder=tmp_path).read_parcel(NAME).equals(ROWS)
 
 
 def test_a_flipped_bit_in_the_bucket_is_found(bucket, tmp_path):
@@ -155,13 +164,15 @@ def test_a_flipped_bit_in_the_bucket_is_found(bucket, tmp_path):
         zone.read_parcel(NAME)
 
 
-def test_equal_rows_give_equal_bytes_however_the_frame_was_made():
+def test_equal_rows_are_the_same_parcel_however_the_frame_was_made(zone):
     pieces = pl.concat([ROWS[:1], ROWS[1:2], ROWS[2:]], rechunk=False)
     sliced = pl.concat([OTHER, ROWS, OTHER]).slice(3, 3)
 
-    assert encode_parcel(pieces) == encode_parcel(ROWS) == encode_parcel(sliced)
-    assert encode_parcel(OTHER) != encode_parcel(ROWS)
-    assert decode_parcel(encode_parcel(ROWS[:0])).schema == ROWS.schema
+    first = zone.write_parcel(NAME, ROWS, metadata={})
+
+    assert zone.write_parcel(NAME, pieces, metadata={}) == first
+    assert zone.write_parcel(NAME, sliced, metadata={}) == first
+    assert zone.write_parcel("38/another", ROWS, metadata={}).sha256 != first.sha256
 
 
 def test_binary_columns_and_an_empty_batch_survive(zone):
@@ -207,7 +218,7 @@ def test_a_proxy_of_the_environment_is_not_used(bucket, tmp_path, monkeypatch):
     open_landing(bucket, folder=tmp_path).write_parcel(NAME, ROWS, metadata={})
 
     monkeypatch.delenv("HTTP_PROXY")
-    assert count_objects(bucket) == 3  # the proof of conditional writes, the bytes, the manifest
+    assert count_objects(bucket) == 4  # the proof of conditional writes, the data key, the bytes, the manifest
 
 
 def count_objects(bucket):
@@ -237,7 +248,7 @@ def test_a_full_disk_is_named_and_leaves_no_half_parcel(tmp_path):
         import random, resource, sys
         from pathlib import Path
         import polars as pl
-        from banyan.config import LandingConfig
+        from banyan.config import LandingConfig, ProviderConfig
         from banyan.errors import CapacityExhausted
         from store.landing import open_landing
 
@@ -250,7 +261,7 @@ def test_a_full_disk_is_named_and_leaves_no_half_parcel(tmp_path):
         except CapacityExhausted as error:
             print(error.message)
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-        print([path.name for path in Path(sys.argv[1]).rglob("*") if path.is_file()])
+        print([path.name for path in Path(sys.argv[1]).rglob("*") if path.is_file() and "landing/parcels" in str(path)])
         zone.write_parcel("38/t_proc", frame, metadata={})
         print(zone.read_parcel("38/t_proc").equals(frame))
         """
@@ -271,3 +282,198 @@ def test_files_of_a_local_landing_zone_are_for_their_owner_only(tmp_path):
     modes = {path.stat().st_mode & 0o077 for path in (tmp_path / "zone").rglob("*")}
 
     assert modes == {0}
+
+
+def everything_in(zone):
+    return [
+        zone.objects.read(path) for folder in ("keys", "manifests", "parcels") for path in zone.objects.list(folder)
+    ]
+
+
+def test_no_clear_value_stands_in_any_byte_of_the_landing_zone(zone):
+    frame = pl.DataFrame({"nom_patronymique": ["DUPOND-MARTINEAU"] * 500, "num_dossier": ["00123/2019"] * 500})
+
+    zone.write_parcel(NAME, frame, metadata={"table": "t_personne"})
+
+    stored = everything_in(zone)
+    assert len(stored) == 3
+    for clear in (b"DUPOND-MARTINEAU", b"00123/2019", b"nom_patronymique", b"num_dossier"):
+        assert not any(clear in body for body in stored)
+    assert zone.read_parcel(NAME).equals(frame)
+
+
+def test_who_holds_the_bucket_but_not_the_key_reads_nothing(zone, tmp_path_factory):
+    zone.write_parcel(NAME, ROWS, metadata={})
+
+    thief = tmp_path_factory.mktemp("thief")
+    (body,) = [zone.objects.read(path) for path in zone.objects.list("parcels")]
+    (thief / "stolen.parquet").write_bytes(body)
+    other = thief / DEFAULT_KEY_FILE
+    create_key(other)
+    stolen = type(zone)(zone.objects, lambda _: KeyRing(bytes.fromhex(other.read_text().strip())))
+
+    with pytest.raises(ConfigurationError, match="was wrapped by another key-encryption key"):
+        stolen.read_parcel(NAME)
+    with pytest.raises(pl.exceptions.ComputeError):
+        pl.read_parquet(thief / "stolen.parquet")
+
+
+def test_a_parcel_of_another_name_with_a_manifest_made_to_fit_is_refused(tmp_path):
+    zone = open_landing(LandingConfig(path="zone"), folder=tmp_path)
+    mine, other = (zone.write_parcel(f"38/{name}", frame, metadata={}) for name, frame in (("a", ROWS), ("b", OTHER)))
+    manifest = tmp_path / "zone/manifests/38/a.json"
+    content = json.loads(manifest.read_text())
+    seal = content.pop("~seal")
+    content |= {"sha256": other.sha256, "salt": other.salt, "bytes": other.bytes}
+    del content["~digest"]
+    content["~digest"] = hashlib.sha256(canonical(content)).hexdigest()
+
+    manifest.write_bytes(canonical({**content, "~seal": seal}))
+    body = tmp_path / f"zone/parcels/38/a/{other.sha256}.parquet"
+    body.write_bytes((tmp_path / f"zone/parcels/38/b/{other.sha256}.parquet").read_bytes())
+
+    assert mine.sha256 != other.sha256
+    with pytest.raises(SourceUnreadable, match="was not sealed with its data key"):
+        zone.read_parcel("38/a")
+
+
+def test_a_project_that_lost_its_key_does_not_start(tmp_path):
+    open_landing(LandingConfig(), folder=tmp_path).write_parcel(NAME, ROWS, metadata={})
+    (tmp_path / DEFAULT_KEY_FILE).unlink()
+    zone = open_landing(LandingConfig(), folder=tmp_path)
+
+    for use in (
+        lambda: zone.read_parcel(NAME),
+        lambda: zone.write_parcel("38/x", ROWS, metadata={}),
+        lambda: zone.keys,
+    ):
+        with pytest.raises(ConfigurationError, match=r"the key-encryption key landing\.key is not there; nothing was"):
+            use()
+    assert not (tmp_path / DEFAULT_KEY_FILE).exists()
+
+
+def test_a_key_that_the_project_names_is_never_made_by_itself(tmp_path):
+    zone = open_landing(LandingConfig(key="file:kek"), folder=tmp_path)
+
+    with pytest.raises(ConfigurationError, match="kek is not there"):
+        zone.write_parcel(NAME, ROWS, metadata={})
+
+    create_key(tmp_path / "kek")
+    assert zone.write_parcel(NAME, ROWS, metadata={}).rows == 3
+    assert (tmp_path / "kek").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("key", ["env:KEK_OF_TESTS", "secret itself", "file:short"])
+def test_a_key_comes_by_reference_and_is_a_key(tmp_path, monkeypatch, key):
+    monkeypatch.setenv("KEK_OF_TESTS", "not a key")
+    (tmp_path / "short").write_text("abc")
+    zone = open_landing(LandingConfig(key=key), folder=tmp_path)
+
+    with pytest.raises(ConfigurationError, match="nothing was read or written"):
+        zone.write_parcel(NAME, ROWS, metadata={})
+
+    monkeypatch.setenv("KEK_OF_TESTS", "ab" * 32)
+    assert open_landing(LandingConfig(key="env:KEK_OF_TESTS"), folder=tmp_path).write_parcel(NAME, ROWS, metadata={})
+
+
+def test_two_processes_that_need_a_data_key_at_once_use_the_same(zone):
+    twin = type(zone)(zone.objects, lambda _: zone.keys)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda pair: pair[0].write_parcel(f"38/{pair[1]}", ROWS, metadata={}), [(zone, 1), (twin, 2)]))
+
+    assert len(list(zone.objects.list("keys/"))) == 1
+    assert [zone.read_parcel(name).equals(ROWS) for name in ("38/1", "38/2")] == [True, True]
+
+
+def test_only_the_columns_asked_for_are_read_back(zone):
+    zone.write_parcel(NAME, ROWS, metadata={})
+
+    assert zone.read_parcel(NAME, ["observ"]).equals(ROWS.select("observ"))
+
+
+def test_a_large_parcel_goes_up_in_parts_and_comes_back_whole(bucket):
+    door = S3Door(bucket)
+    objects = Bucket(door, bucket.prefix, part_bytes=5 << 20)
+    body = random.Random(3).randbytes((5 << 20) + 7)
+
+    assert objects.create("parcels/large", body)
+    assert not objects.create("parcels/large", body)
+
+    head = door.ask("head_object", {"Key": f"{bucket.prefix}/parcels/large"})
+    assert head["ETag"].strip('"').endswith("-2")
+    assert objects.read("parcels/large") == body
+
+
+def test_a_region_off_the_allow_list_is_refused_before_a_byte_is_sent(bucket, tmp_path):
+    config = bucket.model_copy(update={"provider": ProviderConfig(regions=("fr-par",))})
+
+    with pytest.raises(ConfigurationError, match=r"region eu-west-3 .* is refused.*nothing was sent"):
+        open_landing(config, folder=tmp_path)
+
+    named = bucket.model_copy(
+        update={
+            "allowed_endpoints": (),
+            "provider": ProviderConfig(endpoints=(bucket.endpoint_url,), regions=("eu-west-3",)),
+        }
+    )
+    assert open_landing(named, folder=tmp_path).write_parcel(NAME, ROWS, metadata={}).rows == 3
+
+
+def test_a_redirect_of_the_server_does_not_lead_off_the_allow_list(bucket, tmp_path):
+    elsewhere = bucket.model_copy(
+        update={"endpoint_url": "http://localhost:9", "allowed_endpoints": ("http://localhost:9",)}
+    )
+
+    with pytest.raises(ConfigurationError, match=r"sends us to 127\.0\.0\.1, which it is not; nothing was sent there"):
+        check_address(elsewhere, f"{bucket.endpoint_url}/{bucket.bucket}/x")
+
+    assert check_address(bucket, f"{bucket.endpoint_url}/{bucket.bucket}/x") is None
+
+
+def test_encryption_that_was_asked_for_and_is_not_announced_is_refused(bucket, tmp_path):
+    class Silent(S3Door):
+        def ask(self, operation, parameters, answers=None):
+            answer = super().ask(operation, parameters, answers)
+            return {name: value for name, value in answer.items() if name != "ServerSideEncryption"}
+
+    announced = Bucket(S3Door(bucket), "a", server_encryption="AES256")
+    ignored = Bucket(Silent(bucket), "b", server_encryption="AES256")
+
+    assert announced.create("x", b"1")
+    with pytest.raises(ConfigurationError, match="was asked for encryption AES256 and announces none"):
+        ignored.create("x", b"1")
+
+
+def test_a_plain_parcel_of_an_earlier_release_is_read_on_the_own_disk_and_never_from_a_bucket(zone):
+    sink = io.BytesIO()
+    ROWS.write_parquet(sink)
+    body = sink.getvalue()
+    digest = hashlib.sha256(body).hexdigest()
+    content = {"bytes": len(body), "metadata": {}, "name": "38/old", "rows": 3, "sha256": digest, "version": 1}
+    manifest = canonical({**content, "~digest": hashlib.sha256(canonical(content)).hexdigest()})
+
+    zone.objects.create(f"parcels/38/old/{digest}.parquet", body)
+    zone.objects.create("manifests/38/old.json", manifest)
+
+    if zone.objects.is_remote:
+        with pytest.raises(SourceUnreadable, match="not encrypted, in a bucket that others hold"):
+            zone.read_parcel("38/old")
+    else:
+        assert zone.read_parcel("38/old").equals(ROWS)
+
+
+def test_a_sealed_value_opens_only_where_it_belongs(tmp_path):
+    keys, other = KeyRing(b"k" * 32), KeyRing(b"o" * 32)
+    sealed = keys.seal("38", b"31/02/1950", place="38/4/12345/ddn")
+
+    assert keys.open(sealed, place="38/4/12345/ddn") == b"31/02/1950"
+    assert KeyRing(b"k" * 32).open(sealed, place="38/4/12345/ddn") == b"31/02/1950"
+    assert b"1950" not in sealed
+    for ring, place in ((keys, "38/4/12346/ddn"), (other, "38/4/12345/ddn")):
+        with pytest.raises(SourceUnreadable, match="does not open"):
+            ring.open(sealed, place=place)
+    for number in range(len(sealed)):
+        flipped = bytearray(sealed)
+        flipped[number] ^= 1
+        with pytest.raises(SourceUnreadable, match="does not open"):
+            keys.open(bytes(flipped), place="38/4/12345/ddn")

@@ -24,9 +24,11 @@ from store.records import (
     write_crosswalk,
     write_parts,
 )
+from store.row_tables import Departure
 
 pytestmark = pytest.mark.server
 
+MARKED = Departure.MARKED
 INSTANT = dt.datetime(2019, 3, 31, 1, 30, 0, 123456, tzinfo=dt.UTC)
 
 
@@ -192,14 +194,15 @@ def test_a_deleted_row_leaves_a_tombstone_without_residue_and_can_come_back(plac
     with place.transaction("banyan_forward") as connection:
         write_crosswalk(raw(connection), rows_place(place), rows, links((one, "vehicle", "vehicle", vehicle)))
 
-        removed = delete_rows(raw(connection), rows_place(place, 7), "person_identity", pl.Series([one]))
+        removed = delete_rows(raw(connection), rows_place(place, 7), "person_identity", pl.Series([one]), reason=MARKED)
         tombstone = find_crosswalk(raw(connection), "38", pl.Series([one])).row(0, named=True)
-        again = delete_rows(raw(connection), rows_place(place, 8), "person_identity", pl.Series([one]))
+        again = delete_rows(raw(connection), rows_place(place, 8), "person_identity", pl.Series([one]), reason=MARKED)
         back = write_crosswalk(raw(connection), rows_place(place, 9), rows, links())
         alive = find_crosswalk(raw(connection), "38", pl.Series([one])).row(0, named=True)
 
     assert removed == {"person_identity": 1, "vehicle": 1}
     assert (tombstone["residue"], tombstone["deleted_at"] is None, tombstone["run_no"]) == (None, False, 7)
+    assert (tombstone["deleted_reason"], alive["deleted_reason"]) == ("MARKED", None)
     assert again == {"person_identity": 0}
     assert (back.updated, alive["deleted_at"], alive["residue"]) == (1, None, b"r")
 

@@ -44,8 +44,9 @@ DEGRADED = (
     " state) values ('38', 1, gen_random_uuid(), 'item', 'k', 'c', 'OPEN')"
 )
 WAIVER = (
-    "insert into mig.waiver (closure, cause, up_to, until, actor, role, authenticated_by, reason)"
-    " values ('38.cases+vehicles', 'c', 1, now(), 'a', 'steward', 'card', 'known')"
+    "insert into mig.waiver (closure, level, rule, cause, records, records_digest, up_to, until, rules_digest, actor,"
+    " role, authenticated_by, reason, signature)"
+    " values ('38.cases+vehicles', 'L2', 'r', 'c', '{0}', 'd', 1, now(), 'd', 'a', 'steward', 'card', 'known', 's')"
 )
 DECISION = "update mig.quarantine set state = 'REPAIRED', decided_by = 'a', decided_at = now(), decision = '{}'"
 

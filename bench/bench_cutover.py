@@ -1,0 +1,209 @@
+"""How long nobody can write at a switch and at a way back, what the new side's fence costs, and the explorer's time.
+
+python bench/bench_cutover.py [outage|fence|explorer]... [--size S] [--cycles 6] [--writers 4]
+The estate must be large enough for 10,000 changed rows: size S or more. The delay is that of the controller's link.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+import psycopg
+from projects import ENVIRONMENT, ORION_TEMPLATE
+from proxy import Link
+from sqlalchemy.engine import make_url
+from switches import ORION, SwitchWorld, TestWorkspace, build_switch_world, order
+from torture import gaps, spread, start_writers
+
+from banyan.config import load_project
+from banyan.errors import BanyanError
+from cutover.deeds import Limits
+from cutover.explorer import BASES, explore
+from cutover.mutants import MUTANTS
+from cutover.switching import roll_back, switch
+from estate.load import load
+from estate.orion import generate
+from sync.assembly import open_rig
+from sync.workspace import LegacyUrls
+from wire.cluster import Cluster, ClusterPlace, Durability, cluster_home, wheel_installation
+
+DELAYS_MS = (0, 20, 80)
+CHANGED = (0, 1_000, 10_000)
+LIMITS = Limits(lease_seconds=120, budget_seconds=100, rollback_seconds=200)
+
+
+class FarWorkspace(TestWorkspace):
+    """The same project, whose old system is far away."""
+
+    link: Link
+
+    def legacy_urls(self, source) -> LegacyUrls:
+        near = super().legacy_urls(source)
+        urls = (near.reader, near.reverse, near.guard, near.admin, near.application)
+        return LegacyUrls(*(make_url(u).set(port=self.link.port).render_as_string(hide_password=False) for u in urls))
+
+
+def build(cluster: Cluster, folder: Path, size: str) -> SwitchWorld:
+    """A world whose ORION has the size asked for."""
+    cluster.create_database(ORION_TEMPLATE)
+    load(generate(size, 1), cluster.url(ORION_TEMPLATE).render_as_string(hide_password=False))
+    with psycopg.connect(plain(cluster, "postgres"), autocommit=True) as connection:
+        for role in ("banyan_reverse", "banyan_guard"):
+            connection.execute(f"alter role {role} noinherit")
+    return build_switch_world(cluster, folder / "project")
+
+
+def plain(cluster: Cluster, database: str, role: str = "postgres") -> str:
+    return cluster.url(database, role).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def change(world: SwitchWorld, rows: int) -> int:
+    """Let people change rows after the evidence was made, and carry them: they are what is left to compare."""
+    changed = 0
+    for table, column in (("t_objet", "descr"), ("t_proc", "observ"), ("t_personne", "tel_ref")):
+        if changed >= rows:
+            break
+        names = {row[0] for row in world.ask_legacy(
+            "select column_name::text from information_schema.columns where table_schema = 'orion' and table_name = :t",
+            t=table)}  # fmt: skip
+        if column not in names:
+            column = "dt_maj"
+        key = world.rig.book.rulesets[table].key[0]
+        done = world.ask_legacy(
+            f"update orion.{table} set {column} = {column} where {key} in"
+            f" (select {key} from orion.{table} where top_supp = 'N' order by {key} limit :n) returning 1",
+            n=rows - changed,
+        )
+        changed += len(done)
+    world.catch_up()
+    return changed
+
+
+def outage(size: str, cycles: int, writers: int) -> None:
+    """Switch and come back, again and again, beside people who write; print what was expected and what was."""
+    folder = Path(tempfile.mkdtemp())
+    cluster = Cluster(ClusterPlace(cluster_home(folder, "bench"), Durability.THROWAWAY)).start()
+    try:
+        world = build(cluster, folder, size)
+        print(f"size {size}, {writers} writers, {cycles} cycles each; milliseconds")
+        print(f"{'delay':>6} {'changed':>8} {'way':<6} {'controller':<34} {'people see':<34} predicted / measured")
+        for delay in DELAYS_MS:
+            link = Link(cluster.port, delay_ms=delay)
+            workspace = FarWorkspace(load_project(world.project.folder))
+            workspace.link = link
+            rig = open_rig(workspace, ORION)
+            for rows in CHANGED:
+                measure(world, rig, delay, rows, cycles, writers)
+            workspace.close()
+            rig.close()
+            link.close()
+    finally:
+        cluster.destroy()
+
+
+def measure(world, rig, delay, rows, cycles, writers) -> None:
+    people = start_writers(world, writers, 8)
+    there, back, ratios = [], [], []
+    changed = 0
+    try:
+        for _ in range(cycles):
+            world.sign()
+            changed = change(world, rows) if rows else 0
+            try:
+                done = switch(rig, world.closure, order(limits=LIMITS))
+                time.sleep(0.3)
+                undone = roll_back(rig, world.closure, order(limits=LIMITS))
+            except BanyanError as error:
+                print(f"{delay:>6} {changed:>8} given up: {error.message[:90]}")
+                if world.row.owner.value == "CANONICAL":
+                    roll_back(world.rig, world.closure, order(limits=LIMITS))
+                continue
+            there.append(float(done.outage_ms))
+            back.append(float(undone.outage_ms))
+            ratios.append((done.expected_ms or 0) / max(1, done.outage_ms))
+    finally:
+        for person in people:
+            person.stop()
+    seen_there, seen_back = gaps(people)
+    near = sum(0.75 <= ratio <= 1.25 for ratio in ratios)
+    print(f"{delay:>6} {changed:>8} {'there':<6} {spread(there)!s:<34.34} {spread(seen_there)!s:<34.34} "
+          f"{near} of {len(ratios)} within 25 %")  # fmt: skip
+    print(f"{delay:>6} {changed:>8} {'back':<6} {spread(back)!s:<34.34} {spread(seen_back)!s:<34.34}", flush=True)
+
+
+def fence_cost(size: str, seconds: int = 5) -> None:
+    """Throughput of people's writes in the new system with the fence and without, in the same rounds."""
+    folder = Path(tempfile.mkdtemp())
+    cluster = Cluster(ClusterPlace(cluster_home(folder, "bench"), Durability.THROWAWAY)).start()
+    try:
+        world = build(cluster, folder, size)
+        world.ask_store("update mig.slice set owner = 'CANONICAL', phase = 'LIVE', epoch = epoch + 1")
+        one = folder / "one.sql"
+        into = "insert into justice.item (id, department_code, domain_code, origin)"
+        one.write_text(f"{into} values (gen_random_uuid(), '38', 'vehicles', 'TARGET');")
+        many = folder / "many.sql"
+        many.write_text(f"{into} select gen_random_uuid(), '38', 'vehicles', 'TARGET' from generate_series(1, 1000);")
+        for name, script, clients in (("single row", one, 16), ("1,000 rows", many, 4)):
+            ratios = []
+            for _ in range(3):
+                rates = []
+                for word in ("enable always", "disable"):
+                    for trigger in ("zz_banyan_i", "zz_banyan_u", "zz_banyan_d"):
+                        world.ask_store(f"alter table justice.item {word} trigger {trigger}")
+                    rates.append(pgbench(cluster, world.project.store, script, clients, seconds))
+                ratios.append(rates[0] / rates[1])
+            print(
+                f"fence and outbox, {clients} writers, {name:<11} {' '.join(f'{r:.2f}x' for r in ratios)} of no fence"
+            )
+    finally:
+        cluster.destroy()
+
+
+def pgbench(cluster: Cluster, database: str, script: Path, clients: int, seconds: int) -> float:
+    done = subprocess.run(
+        [str(wheel_installation() / "bin" / "pgbench"), "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T",
+         str(seconds), "-f", str(script), "-h", "127.0.0.1", "-p", str(cluster.port), "-U", "banyan_app", database],
+        capture_output=True, text=True, check=True, env=ENVIRONMENT,
+    )  # fmt: skip
+    line = next(line for line in done.stdout.splitlines() if line.startswith("tps"))
+    return float(line.split("=")[1].split()[0])
+
+
+def explorer() -> None:
+    """The fast set of the normal tests in one process."""
+    began = time.perf_counter()
+    states = 0
+    for base in BASES:
+        if base.is_fast:
+            states += explore(base.bounds).states
+    bases = time.perf_counter() - began
+    killed = sum(mutant.is_killed_by(explore(mutant.bounds, mutant.rules)) for mutant in MUTANTS if mutant.killed_by)
+    total = time.perf_counter() - began
+    print(
+        f"explorer: {states} states of the fast bases in {bases:.1f} s; {killed} mutants killed; {total:.1f} s in all"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", default=[], metavar="outage|fence|explorer")
+    parser.add_argument("--size", default="S")
+    parser.add_argument("--cycles", type=int, default=6)
+    parser.add_argument("--writers", type=int, default=4)
+    asked = parser.parse_args()
+    parts = asked.parts or ["explorer", "fence", "outage"]
+    if "explorer" in parts:
+        explorer()
+    if "fence" in parts:
+        fence_cost("XS")
+    if "outage" in parts:
+        outage(asked.size, asked.cycles, asked.writers)
+
+
+if __name__ == "__main__":
+    main()

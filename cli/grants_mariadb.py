@@ -1,0 +1,148 @@
+"""The rights ladder of a legacy MariaDB: the exact SQL of each rung, and the SQL that undoes it; runs nothing.
+
+R0 files handed over, R1 SELECT, R2 log, R3 triggers (journal), R4 fence. A rung includes those below it. The text is
+for the client `mariadb`, which needs another delimiter around a routine.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final, assert_never
+
+from cli.grants import Rung, RungPlan
+from connectors.dialects_mariadb import home_of, quoted, shipped
+from connectors.mariadb import MariaDBPort
+from connectors.mariadb_capture import Watched
+from connectors.mariadb_fence_plan import fence_triggers, parent_triggers, plan_fence
+from connectors.mariadb_journal import MariaDBJournal, cascade_triggers
+from connectors.mariadb_log import MariaDBLog
+from connectors.mariadb_objects import plan_removal
+from mappings.closure import closure
+from mappings.model import RuleBook
+
+_ACCOUNTS: Final = ("banyan_reader@'%'", "banyan_reverse@'%'", "banyan_guard@'%'")
+_UNSEEN: Final = "who has SUPER may write unseen (sql_log_bin = 0): only the comparison of counts and rows finds it"
+_ROUTINE: Final = re.compile(r"\bdefiner\b.*\b(procedure|function|trigger)\b", re.IGNORECASE)
+_MADE: Final = re.compile(
+    r"create (?:or replace )?(?:definer = \S+ )?(table|procedure|function) (?:if not exists )?(\S+?)[ (]"
+)
+
+
+def plan_mariadb_rung(rung: Rung, port: MariaDBPort, book: RuleBook, department_code: str) -> RungPlan:
+    """Write what one rung needs on this source for the tables that have rules."""
+    tables = sorted(book.rulesets)
+    reader = _ACCOUNTS[0]
+    match rung:
+        case Rung.R1:
+            return RungPlan(
+                rung,
+                "scan, first copy, comparison of two copies",
+                "changes between two copies, deletes between them, write-back, an online switch",
+                "none: reading only",
+                (*_account(reader), *(f"grant select on {place} to {reader}" for place in _places(port, tables))),
+                (f"drop user {reader}",),
+            )
+        case Rung.R2:
+            watched = _watched(port, tables)
+            names = [trigger.name for trigger in cascade_triggers(watched, tables)]
+            return RungPlan(
+                rung,
+                "changes and deletes as they happen, from the binary log (capture: log)",
+                f"write-back, an online switch; {_UNSEEN}",
+                "binlog_format = ROW and binlog_row_image = FULL must be set, and log_bin, which needs a restart; a "
+                "trigger on each table from which a foreign key cascades, since the log holds no cascade",
+                _for_client(MariaDBLog(port.reader, port.schema).plan(watched)),
+                (
+                    f"revoke replication slave, binlog monitor on *.* from {reader}",
+                    *_no_triggers(port.schema, names),
+                    *_no_home(port.schema),
+                ),
+            )
+        case Rung.R3:
+            watched = _watched(port, tables)
+            names = [trigger.name for trigger in MariaDBJournal.triggers(watched, tables)]
+            return RungPlan(
+                rung,
+                "changes and deletes as they happen, from a journal of keys (capture: journal)",
+                "write-back, an online switch; the keys of a TRUNCATE: it is found, and stops the reading",
+                "triggers in a vendor's database: tell the vendor before, and keep this page; each row written costs "
+                "an insert",
+                _for_client(MariaDBJournal(port.reader, port.schema).plan(watched)),
+                (*_no_triggers(port.schema, names), *_no_home(port.schema)),
+            )
+        case Rung.R4:
+            return _fence(port, book, department_code)
+    assert_never(rung)
+
+
+def _fence(port: MariaDBPort, book: RuleBook, department_code: str) -> RungPlan:
+    schema, keys = port.schema, port.foreign_keys()
+    grant: list[str] = [line for account in _ACCOUNTS for line in _account(account)]
+    undo: list[str] = []
+    for found in closure(book, department_code):
+        plan = plan_fence(found.name, found.tables, schema=schema, keys=keys)
+        grant += [line for line in plan if line not in grant]
+        triggers = [
+            *fence_triggers(found.name, schema, found.tables),
+            *parent_triggers(found.name, schema, found.tables, keys),
+        ]
+        undo += plan_removal(schema, [trigger.name for trigger in triggers])
+    for account in port.loose_accounts():
+        who = "@".join(f"'{part}'" for part in account.rsplit("@", 1))
+        grant += ["-- no trigger fires for TRUNCATE, DROP and ALTER", _taken(schema, who)]
+        undo += ["-- what of these the account had", f"grant drop, alter, trigger on {quoted(schema)}.* to {who}"]
+    undo += [f"drop user {account}" for account in _ACCOUNTS[1:]]
+    undo += [f"drop {kind} if exists {name}" for kind, name in _made(schema)]
+    return RungPlan(
+        Rung.R4,
+        "write-back, an online switch and its rollback",
+        "tables without transactions (MyISAM): nothing is written back to them, and a switch refuses their closure",
+        "a trigger on each row written to a table of a closure; an account that may TRUNCATE, DROP or ALTER loses it; "
+        "installing waits 5 s for running transactions",
+        _for_client(grant),
+        tuple(undo),
+    )
+
+
+def _taken(schema: str, who: str) -> str:
+    return f"revoke drop, alter, trigger on {quoted(schema)}.* from {who}"
+
+
+def _made(schema: str) -> list[tuple[str, str]]:
+    """Name what the fence makes in banyan's own database, the last first."""
+    found = [_MADE.match(" ".join(line.split())) for line in shipped("mariadb_fence", schema).values()]
+    return [(one.group(1), one.group(2).rstrip("(")) for one in reversed(found) if one is not None]
+
+
+def _account(account: str) -> tuple[str, ...]:
+    return (
+        f"-- choose the password of {account} yourself: alter user {account} identified by ...",
+        f"create user if not exists {account}",
+    )
+
+
+def _places(port: MariaDBPort, tables: Sequence[str]) -> list[str]:
+    return [f"{quoted(port.schema)}.{quoted(table)}" for table in tables]
+
+
+def _watched(port: MariaDBPort, tables: Sequence[str]) -> Watched:
+    return Watched(port.schema, {table: port.shape(table) for table in tables}, port.foreign_keys())
+
+
+def _no_triggers(schema: str, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"drop trigger if exists {quoted(schema)}.{quoted(name)}" for name in names)
+
+
+def _no_home(schema: str) -> tuple[str, ...]:
+    return (
+        "-- after the undo of R4, when that one was granted",
+        f"drop database if exists {quoted(home_of(schema))}",
+        "-- and when no other database of this server uses it: drop user banyan_owner@localhost",
+    )
+
+
+def _for_client(lines: Sequence[str]) -> tuple[str, ...]:
+    """Put another delimiter around what holds statements of its own."""
+    return tuple(
+        f"-- {line.splitlines()[0]}\ndelimiter //\n{line} //\ndelimiter ;" if _ROUTINE.search(line) else line
+        for line in lines
+    )

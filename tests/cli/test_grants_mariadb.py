@@ -1,0 +1,101 @@
+import itertools
+import subprocess
+from pathlib import Path
+
+import pymysql
+import pytest
+from mariadbs import LegacyMariaDB
+
+import mappings
+from banyan.ports import FenceKind, Incremental
+from cli.grants import Rung
+from cli.grants_mariadb import plan_mariadb_rung
+from cli.sources import _lines
+from connectors.mariadb import open_mariadb
+from connectors.mariadb_connection import ask
+from estate.marel_load import create_marel
+from mappings.ruleset import load_rulebook
+
+pytestmark = pytest.mark.mariadb
+
+_numbers = itertools.count(1)
+BANYAN = ("banyan_reader", "banyan_reverse", "banyan_guard")
+
+
+@pytest.fixture
+def bare(mariadb):
+    """A MAREL where nobody has granted anything yet; what a DBA would see."""
+    made = LegacyMariaDB(mariadb, f"marel_grants_{next(_numbers)}")
+    with pymysql.connect(host="127.0.0.1", port=mariadb.port, user="root", autocommit=True) as root:
+        ask(root, f"create database {made.schema}")
+    create_marel(made.url())
+    made.run(*(f"drop user if exists {account}@'%'" for account in BANYAN))
+    made.run(f"grant drop, alter on {made.schema}.* to marel_app@'%'")
+    return made
+
+
+@pytest.fixture
+def plans(bare):
+    book = load_rulebook(Path(mappings.__file__).parent / "rules" / "marel")
+
+    def plan(rung):
+        port = open_mariadb(bare.url(), bare.schema, tables=tuple(book.rulesets))
+        try:
+            return plan_mariadb_rung(rung, port, book, "35")
+        finally:
+            port.close()
+
+    return plan
+
+
+def through_client(bare, statements):
+    """Run the printed text as a DBA does: through the client of the server."""
+    done = subprocess.run(
+        ["mariadb", "--no-defaults", "-uroot", "-h127.0.0.1", f"-P{bare.server.port}"],
+        input="\n".join(_lines(statements)), text=True, check=False, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def own(bare):
+    """Tell what of ours stands on the server."""
+    triggers = bare.run("show triggers")
+    accounts = bare.run("select user from mysql.user where user like 'banyan%' and user <> 'banyan_owner'")
+    databases = bare.run(f"show databases like 'banyan_{bare.schema}'")
+    return len(triggers), sorted(user for (user,) in accounts), len(databases)
+
+
+def test_each_rung_is_granted_and_undone_by_its_own_text(bare, plans):
+    steps, kept = [], {}  # the page that a department keeps: what was granted, and how it is undone
+    for rung in (Rung.R1, Rung.R2, Rung.R4):
+        kept[rung] = plans(rung)
+        through_client(bare, kept[rung].grant)
+        with bare.port("log") as port:
+            can = port.capabilities("objets")
+            steps.append((port.count("objets"), can.incremental, can.fence.kind))
+    assert steps == [
+        (0, Incremental.SNAPSHOT_DIFF, FenceKind.NONE),
+        (0, Incremental.LOG, FenceKind.NONE),
+        (0, Incremental.LOG, FenceKind.ONLINE),
+    ]
+    kept[Rung.R3] = plans(Rung.R3)
+    through_client(bare, kept[Rung.R3].grant)
+    with bare.port("journal") as port:
+        assert port.capabilities("objets").incremental is Incremental.JOURNAL
+    rights = bare.run("show grants for marel_app@'%'")
+
+    for rung in (Rung.R4, Rung.R3, Rung.R2, Rung.R1):
+        through_client(bare, kept[rung].undo)
+
+    assert not any("DROP" in line or "ALTER" in line for (line,) in rights if bare.schema in line)
+    assert own(bare) == (0, [], 0)
+    assert any("DROP" in line for (line,) in bare.run("show grants for marel_app@'%'"))
+
+
+def test_a_plan_runs_nothing_and_says_what_cannot_be(bare, plans):
+    told = {rung: plans(rung) for rung in Rung}
+
+    assert own(bare) == (0, [], 0)
+    assert "sql_log_bin" in told[Rung.R2].cannot
+    assert "MyISAM" in told[Rung.R4].cannot
+    assert all(plan.grant and plan.undo for plan in told.values())
