@@ -35,7 +35,7 @@ clean:  ## stop the embedded servers of this folder and delete what the targets 
 
 lock:  ## compile the hashed locks anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q pyproject.toml --all-extras -o locks/airflow.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q pyproject.toml --extra embedded --extra build --extra mariadb --extra log --extra odbc --extra test -c locks/airflow.txt -o locks/test.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q pyproject.toml --extra embedded --extra build --extra mariadb --extra odbc --extra test -c locks/airflow.txt -o locks/test.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q pyproject.toml --extra embedded --extra build -c locks/airflow.txt -o locks/core.txt
 
 $(VENV)/airflow.ready: locks/airflow.txt pyproject.toml

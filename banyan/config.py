@@ -21,6 +21,7 @@ PROJECT_FILE = "banyan.yaml"
 ROLES = ("engineer", "steward", "lead", "security", "auditor")
 FILE_MEDIA = ("dbf", "csv", "xlsx")
 DATABASE_MEDIA = ("postgresql", "mariadb")
+ONE_WAY_MEDIA = ("sqlite", "odbc")
 
 
 class _Strict(BaseModel):
@@ -68,6 +69,13 @@ class DriftConfig(_Strict):
         return self
 
 
+class PlaintextConfig(_Strict):
+    """A legacy system that is far away and cannot speak TLS: who answers for it, and until when."""
+
+    owner: Annotated[str, Field(min_length=1)]
+    until: date
+
+
 class SourceConfig(_Strict):
     """One legacy system: its medium, where it is, and the rules that give it meaning."""
 
@@ -84,12 +92,22 @@ class SourceConfig(_Strict):
     drift: DriftConfig = DriftConfig()
     capture: Literal["journal", "log", "row_version", "snapshot"] = "journal"
     version_column: str = ""
+    plaintext: PlaintextConfig | None = None
     after_load: AfterLoadConfig | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_way(cls, given: Any) -> Any:  # noqa: ANN401 - pydantic's signature
+        if isinstance(given, dict) and given.get("medium") in ONE_WAY_MEDIA:
+            return {"capture": "snapshot"} | given
+        return given
 
     @model_validator(mode="after")
     def _once(self) -> "SourceConfig":
         if self.write_once and self.medium not in FILE_MEDIA:
             raise ValueError(f"write_once speaks of files that nobody writes again, and {self.medium} is not one")
+        if self.medium in ONE_WAY_MEDIA and self.capture != "snapshot":
+            raise ValueError(f"changes of {self.medium} are found by looking at every row: capture: snapshot")
         if self.after_load and not self.write_once:
             raise ValueError("after_load follows the load of files that are written once; other rows come and go")
         return self

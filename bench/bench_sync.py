@@ -147,7 +147,7 @@ def cpu_of_servers(cluster: Cluster) -> float:
     """Give the CPU seconds of the server's processes, those that ended included."""
     with psycopg.connect(host="127.0.0.1", port=cluster.port, user="postgres", dbname="postgres") as connection:
         (leader,) = connection.execute("select pg_backend_pid()").fetchone()
-    parent = int(Path(f"/proc/{leader}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        parent = int(Path(f"/proc/{leader}/stat").read_text().rsplit(")", 1)[1].split()[1])
     ticks = 0
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from banyan.clock import monotonic, now
-from banyan.config import DATABASE_MEDIA, Project
+from banyan.config import DATABASE_MEDIA, ONE_WAY_MEDIA, Project
 from banyan.departments import Side, SourceRef
 from banyan.errors import BanyanError, ConfigurationError
 from banyan.ports import Incremental
@@ -151,6 +151,13 @@ def examine_source(workspace: Workspace, source: SourceRef) -> Iterator[Remark]:
         port = open_port(workspace, source)
         told = f"{', '.join(port.tables())}; set {port.incarnation()[:8]}…"
         yield Remark(Word.OK, f"source {source}: files that are written once, whole: {told}")
+        return
+    if config.plaintext is not None:
+        told = f"source {source} may be reached without TLS until {config.plaintext.until}: {config.plaintext.owner}"
+        yield Remark(Word.WAIT, told, "have the server speak TLS, then take plaintext out of banyan.yaml")
+    if config.medium in ONE_WAY_MEDIA:
+        tables = open_port(workspace, source).tables()
+        yield Remark(Word.OK, f"source {source}: {config.medium}, read one way, {len(tables)} tables")
         return
     if config.medium not in DATABASE_MEDIA:
         yield Remark(Word.WAIT, f"source {source}: {config.medium} is read file by file", "banyan file check PATH")

@@ -263,7 +263,10 @@ def _compare_with_anchors(walked: "Sequence[Verification]") -> list[str]:
 
 @recon_app.command("run", epilog="Example: banyan recon run 38.cases")
 def recon(closure: Closure, as_json: AsJson = False) -> None:
-    """Re-read every legacy row, map it again and compare it with its records; exit 3 when one differs."""
+    """Re-read every legacy row, map it again and compare it with its records; exit 3 when one differs.
+
+    After a death, the same command goes on from the chunk it had reached, and judges again what was touched since.
+    """
     _reconcile(closure, as_json=as_json, explain=False)
 
 
@@ -277,7 +280,7 @@ def _reconcile(closure: str, *, as_json: bool, explain: bool) -> None:
     from banyan.findings import LevelState
     from cli.tellings import announce_on_stderr
     from cutover.judgement import subject_of
-    from cutover.levels import patience_of, tell_progress
+    from cutover.levels import kept_in, patience_of, tell_progress
     from sync.workspace import opened
     from validation.reconcile import reconcile
 
@@ -289,6 +292,7 @@ def _reconcile(closure: str, *, as_json: bool, explain: bool) -> None:
             watermark=rig.forward().watermark(),
             watcher=tell_progress(announce_on_stderr),
             patience=patience_of(subject),
+            kept_in=kept_in(rig, closure),
         )
     causes = [(c.table, c.column, c.kind.value, c.cause, c.records) for c in found.causes]
     is_equal = found.level.state is LevelState.PASS
@@ -307,6 +311,9 @@ def _reconcile(closure: str, *, as_json: bool, explain: bool) -> None:
     if causes or explain:
         print_table("", ("table", "column", "kind", "cause", "records"), causes)
     print_line("L4 maps with the same code as the load: a rule wrong twice in the same way is not seen here")
+    records, tables = found.level.figures["golden_records"], found.level.figures["golden_tables"]
+    print_line(f"golden records beside the rules: {records} of {tables} tables; banyan map test runs them")
+    print_line(f"tolerances that rules declare: {found.level.figures['tolerances'] or 'none'}")
     if not is_equal:
         raise GateClosed(
             f"{closure}: {found.level.sentence}; nothing was changed", hint=f"banyan recon explain {closure}"

@@ -16,6 +16,7 @@ from cli.words import Word
 
 if TYPE_CHECKING:
     from banyan.records import ChunkCounts
+    from cli.status import DepartmentStatus
     from sync.movement import Carried
 
 sync_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -136,13 +137,26 @@ def watch_sync(
     dept: DepartmentArgument,
     every: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two looks.")] = 5.0,
     rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Stop after this number of looks.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document a run, one a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document a look and a run, one a line.")] = False,
 ) -> None:
-    """Carry changes again and again until Ctrl-C; one line for each run that had something to carry."""
-    looked = 0
+    """Carry changes again and again until Ctrl-C; says what waits in each direction, then one line for each run.
+
+    What waits is told when it changes: records and age by route, and edits that the old system does not show.
+    """
+    looked, told = 0, ""
     while rounds is None or looked < rounds:
         if looked:
             time.sleep(every)
+        status = _look(dept)
+        waiting = _waiting(status)
+        if as_json:
+            look = {"event": "look", "lags": {name: asdict(lag) for name, lag in status.lags.items()}}
+            sys.stdout.write(
+                json.dumps(look | {"degraded": status.degraded, "state": status.word}, sort_keys=True) + "\n"
+            )
+        elif waiting != told:
+            print_line(waiting)
+        told = waiting
         for one in _carry(dept, as_json=as_json):
             if as_json:
                 sys.stdout.write(json.dumps(_document(one), sort_keys=True) + "\n")
@@ -151,6 +165,24 @@ def watch_sync(
                 print_line(f"run {one.run_no}  {one.route}  {_equation(one)}  {'ok' if rows.is_balanced else 'NO'}")
         sys.stdout.flush()
         looked += 1
+
+
+def _look(dept: str) -> "DepartmentStatus":
+    from cli.status import read_status
+    from sync.workspace import opened
+
+    project = current_project()
+    project.department(dept)
+    with opened(project) as workspace:
+        return read_status(workspace, dept)
+
+
+def _waiting(status: "DepartmentStatus") -> str:
+    """Say what waits in each direction; a department that stands still says why."""
+    if not status.lags:
+        return f"{status.department}  {status.word.value}  {status.sentence}"
+    routes = "   ".join(f"{name}: {lag if lag.pending else 'nothing waits'}" for name, lag in status.lags.items())
+    return f"{routes}   degraded write-backs: {status.degraded}"
 
 
 def _carry(dept: str, *, as_json: bool) -> "list[Carried]":

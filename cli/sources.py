@@ -76,9 +76,9 @@ def show_capabilities(place: PlaceArgument, as_json: AsJson = False) -> None:
             can = port.capabilities(name)
             rows.append(
                 (str(reference), name, can.incremental.value, can.write_back.value, can.deletes_visible,
-                 can.fence.kind.value)
+                 can.fence.kind.value, can.note or None)
             )  # fmt: skip
-    columns = ("source", "table", "changes by", "write-back", "deletes seen", "fence")
+    columns = ("source", "table", "changes by", "write-back", "deletes seen", "fence", "note")
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
         return
@@ -109,8 +109,7 @@ def show_grants(
             continue
         if not isinstance(port, PostgreSQLPort):
             raise UsageError(
-                f"{reference} is a set of files that are written once: there is no account to grant anything to; "
-                "nothing was read",
+                f"{reference} is only read, and has no account whose rights banyan can write down; nothing was read",
                 hint=f"banyan source capabilities {reference}",
             )
         plans += [(reference, plan_rung(rung, port, book, reference.department_code)) for rung in rungs]
@@ -160,13 +159,14 @@ def _each(place: str) -> "Iterator[tuple[SourceRef, LegacyPort, RuleBook]]":
 @contextmanager
 def _port(workspace: "Workspace", reference: SourceRef) -> "Iterator[LegacyPort]":
     from connectors.database import DatabasePort
+    from connectors.one_way import OneWayPort
     from sync.assembly import open_port
 
     port = open_port(workspace, reference)
     try:
         yield port
     finally:
-        if isinstance(port, DatabasePort):
+        if isinstance(port, DatabasePort | OneWayPort):
             port.close()
 
 

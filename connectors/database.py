@@ -6,7 +6,7 @@ The driver of a make is loaded when a source of that make is opened, not before:
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 from banyan.errors import ConfigurationError
@@ -124,3 +124,14 @@ class Guarded:
         return ConfigurationError(
             f"a source of {self.medium} has no fence; nothing was changed", hint="banyan source capabilities"
         )
+
+
+def mariadb_way(capture: str, source: str) -> Literal["journal", "log"]:
+    """Give the way of capture of a MariaDB; a snapshot or a row version has none there yet."""
+    match capture:
+        case "journal" | "log":
+            return capture
+    raise ConfigurationError(
+        f"{source} asks for capture: {capture}, which is built for PostgreSQL only; nothing was read",
+        hint="capture: log, or capture: journal",
+    )

@@ -1,11 +1,9 @@
 """From the configuration of a source to its port and its fence."""
 
-from typing import Literal
-
 from banyan.config import SourceConfig, read_secret
 from banyan.errors import ConfigurationError
 from banyan.ports import LegacyFence, LegacyPort
-from connectors.database import Guarded
+from connectors.database import Guarded, mariadb_way
 from connectors.postgresql import open_postgresql
 
 _MEDIA = ("postgresql", "mariadb")
@@ -17,7 +15,7 @@ def open_source(source: SourceConfig) -> LegacyPort:
     if source.medium == "mariadb":
         from connectors.mariadb import open_mariadb  # its driver is an extra of the installation
 
-        way: Literal["journal", "log"] = "log" if source.capture == "log" else "journal"
+        way = mariadb_way(source.capture, source.schema_name)
         return open_mariadb(_url(source.url), source.schema_name, reverse_url=_url(source.reverse_url), way=way)
     return open_postgresql(_url(source.url), source.schema_name, reverse_url=_url(source.reverse_url))
 

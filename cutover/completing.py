@@ -17,7 +17,7 @@ from cutover.preconditions.condition import Moment, Obstacle
 from cutover.preconditions.registered import find_obstacles
 from cutover.protocol import Refusal
 from cutover.reading import RigReader
-from store.outbox import head
+from store.outbox import head, prune
 from store.postgres import transaction
 from sync.assembly import Rig
 
@@ -66,6 +66,7 @@ def _retire(rig: Rig, closure: Closure, actor: Actor) -> Completion:
     """Remove the capture of the closure's tables, then commit RETIRED; what is removed already stays so."""
     admin = rig.workspace.legacy_urls(rig.source).admin
     rig.database.remove_capture(admin, closure.tables)
+    carried = rig.reverse(closure.name).watermark()
     with (
         transaction(rig.workspace.engine("banyan_guard")) as connection,
         held(connection, closure.name) as same,
@@ -74,6 +75,7 @@ def _retire(rig: Rig, closure: Closure, actor: Actor) -> Completion:
         if isinstance(found, Refusal):
             raise _refusal(closure, (Obstacle("phase", "it moved meanwhile", "banyan switch status"),))
         write_move(connection, same, found, actor=actor, writing=Writing())
+        prune(connection, carried, department_code=closure.department_code, domains=closure.domains)
     return _tell(rig, closure, is_done=True, removed_from=closure.tables)
 
 

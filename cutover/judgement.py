@@ -94,6 +94,7 @@ def subject_of(rig: Rig, name: str) -> Subject:
         digest_key=rig.workspace.digest_key,
         domains=found.domains,
         written_after=after_load.writes if after_load else {},
+        rules=rig.workspace.rules_folder(rig.source),
     )
 
 

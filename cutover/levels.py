@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from banyan.clock import monotonic, today
 from banyan.departments import Side
@@ -99,6 +100,7 @@ def measure(rig: Rig, subject: Subject, closure: str, how: Measuring) -> Measure
         keys_by_table=again.keys if again else None,
         watcher=tell_progress(announce),
         patience=patience_of(subject),
+        kept_in=kept_in(rig, closure),
     )
     levels.append(reconciliation.level)
     announce("L5 behaviour")
@@ -169,6 +171,11 @@ def _behaviour(
     if level is not None:
         parts.append(level)
     return combine(parts, not_concerned=not_concerned), lines, sample
+
+
+def kept_in(rig: Rig, name: str) -> Path:
+    """Give where a reconciliation of a closure is kept until it is done, so that a later command can take it up."""
+    return rig.workspace.project.folder / ".banyan" / "reconciliation" / rig.closure(name).name
 
 
 def patience_of(subject: Subject) -> Patience:

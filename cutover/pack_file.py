@@ -29,8 +29,8 @@ from validation.briefing import Checker, Declared, Reservation
 from validation.text import Text
 
 FOLDER = "packs"
-_Sentence = Annotated[str, Field(min_length=1, max_length=220)]
-_Name = Annotated[str, Field(min_length=1, max_length=80)]
+_Sentence = Annotated[str, Field(min_length=1, max_length=140)]
+_Name = Annotated[str, Field(min_length=1, max_length=40)]
 
 
 class _Strict(BaseModel):
@@ -58,12 +58,12 @@ class _Checked(_Said):
 class _File(_Strict):
     number: str = Field(default="", max_length=20)
     decision: _Said | None = None
-    changes: tuple[_Said, ...] = Field(default=(), max_length=3)
-    keeps: tuple[_Said, ...] = Field(default=(), max_length=3)
-    morning: tuple[_Said, ...] = Field(default=(), max_length=4)
+    changes: tuple[_Said, ...] = Field(default=(), max_length=2)
+    keeps: tuple[_Said, ...] = Field(default=(), max_length=2)
+    morning: tuple[_Said, ...] = Field(default=(), max_length=3)
     reservations: tuple[_Reserved, ...] = Field(default=(), max_length=60)
-    unknown: tuple[_Said, ...] = Field(default=(), max_length=3)
-    checked: tuple[_Checked, ...] = Field(default=(), max_length=6)
+    unknown: tuple[_Said, ...] = Field(default=(), max_length=2)
+    checked: tuple[_Checked, ...] = Field(default=(), max_length=3)
     decides: tuple[_Name, ...] = Field(default=(), max_length=2)
     signs: dict[str, _Name] = {}
 

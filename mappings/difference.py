@@ -91,6 +91,8 @@ def _field(rule: FieldRule) -> str:
     words.append(f"severity {rule.severity.value}")
     if not rule.writes_back:
         words.append("not written back")
+    if rule.tolerance:
+        words.append(f"tolerance {rule.tolerance}")
     return " ".join(words)
 
 

@@ -44,6 +44,13 @@ class FieldDocument(Document):
     part: Annotated[str | None, Field(description="id of a sibling part of the same row")] = None
     severity: Literal["field", "row", "warn"] = "field"
     write_back: Annotated[bool, Field(description="false: another field owns the source column")] = True
+    tolerance: Annotated[
+        str | None,
+        Field(
+            pattern=r"^(second|minute|trailing_blanks|decimals\([0-9]\))$",
+            description="what the legacy type cannot tell apart: second, minute, decimals(2), trailing_blanks",
+        ),
+    ] = None
 
 
 class RepeatDocument(Document):

@@ -9,6 +9,7 @@ from mappings.diagnostics import Diagnostics, suggest
 from mappings.documents import FieldDocument
 from mappings.expression import ExpressionError, ParsedLens, parse_lens
 from mappings.model import FieldRule, LensCall, Mark, Scalar, Severity
+from mappings.tolerances import find_tolerance_problem, read_tolerance
 from mappings.yaml_nodes import Steps, YamlFile
 
 
@@ -38,6 +39,9 @@ class FieldReader:
         if spec is not None:
             self._check_inputs(spec, sources, steps)
             self._check_outputs(spec, to, document, steps)
+        tolerance = read_tolerance(document.tolerance)
+        if tolerance is not None and (problem := find_tolerance_problem(tolerance, to, self.table, lens)):
+            self.found.refuse(self.file.value_mark((*steps, "tolerance")), *problem)
         if len(self.found.found) > known:
             return None
         return FieldRule(
@@ -47,6 +51,7 @@ class FieldReader:
             code_map=document.code_map,
             severity=Severity(document.severity),
             writes_back=document.write_back,
+            tolerance=tolerance,
             mark=self.file.key_mark(steps),
         )
 

@@ -6,7 +6,7 @@ it names change, and no other.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -89,6 +89,14 @@ def run_golden(book: RuleBook, directory: Path, *, table: str = "") -> GoldenRun
             results.append(bench.run())
     without = tuple(sorted(set(book.rulesets) - seen)) if not table else ()
     return GoldenRun(tuple(results), found.in_order(), without)
+
+
+def count_golden(directory: Path, tables: Collection[str]) -> dict[str, int]:
+    """Count the golden records of a directory of rules, by those of these tables that have some."""
+    found = Diagnostics()
+    files = [read_yaml(path, found) for path in sorted((directory / GOLDEN_FOLDER).glob("*.yaml"))]
+    documents = [parse_golden(file, found) for file in files if file is not None]
+    return {one.golden: len(one.records) for one in documents if one is not None and one.golden in tables}
 
 
 @dataclass(slots=True)

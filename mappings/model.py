@@ -48,6 +48,19 @@ class Severity(StrEnum):
     """The field stays empty, its raw value is residue, and it is counted."""
 
 
+class ToleranceKind(StrEnum):
+    """How far apart two values may be and still say the same, because the legacy type holds no more."""
+
+    SECOND = "second"
+    """Instants less than one second apart."""
+    MINUTE = "minute"
+    """Instants less than one minute apart."""
+    DECIMALS = "decimals"
+    """Numbers less than one unit of the last decimal of the legacy type apart."""
+    TRAILING_BLANKS = "trailing_blanks"
+    """Texts that differ in blanks at their end alone."""
+
+
 class FateKind(StrEnum):
     """What becomes of a source column; each column has exactly one."""
 
@@ -108,11 +121,23 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Tolerance:
+    """What a rule declares that the legacy type cannot tell apart; `decimals` counts those it holds."""
+
+    kind: ToleranceKind
+    decimals: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind}({self.decimals})" if self.kind is ToleranceKind.DECIMALS else self.kind.value
+
+
+@dataclass(frozen=True, slots=True)
 class FieldRule:
     """How source columns become canonical columns of one part, and back.
 
     `to` has the column of the field first, then its `also` columns, in the order of the lens's outputs.
     `writes_back` is False when another field owns the source columns on the way back.
+    `tolerance` is for the comparison of both sides alone: it changes no value.
     """
 
     to: tuple[str, ...]
@@ -121,6 +146,7 @@ class FieldRule:
     code_map: str | None = None
     severity: Severity = Severity.FIELD
     writes_back: bool = True
+    tolerance: Tolerance | None = None
     mark: Mark = field(default=NOWHERE, compare=False, repr=False)
 
 

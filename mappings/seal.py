@@ -98,6 +98,7 @@ def _field(rule: FieldRule) -> dict[str, object]:
         "code_map": rule.code_map,
         "severity": rule.severity.value,
         "writes_back": rule.writes_back,
+        **({"tolerance": str(rule.tolerance)} if rule.tolerance else {}),
     }
 
 

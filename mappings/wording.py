@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mappings.catalogue import Law, LensSpec, bind_parameters, find_lens
-from mappings.model import CodeMap, FieldRule, FilterRule, PartRule, RuleBook, Ruleset, Severity
+from mappings.model import CodeMap, FieldRule, FilterRule, PartRule, RuleBook, Ruleset, Severity, ToleranceKind
 
 _LAWS = {
     Law.ISO: "everything comes back as it was",
@@ -15,6 +15,12 @@ _SEVERITIES = {
     Severity.FIELD: "a text it cannot read leaves the field empty, is kept as residue and listed in quarantine",
     Severity.ROW: "a text it cannot read keeps the whole row in quarantine",
     Severity.WARN: "a text it cannot read leaves the field empty, is kept as residue and counted",
+}
+_TOLERANCES = {
+    ToleranceKind.SECOND: "instants less than a second apart say the same when both sides are compared",
+    ToleranceKind.MINUTE: "instants less than a minute apart say the same when both sides are compared",
+    ToleranceKind.DECIMALS: "what the legacy type does not hold of a number says nothing when both sides are compared",
+    ToleranceKind.TRAILING_BLANKS: "blanks at the end say nothing when both sides are compared",
 }
 
 
@@ -97,7 +103,8 @@ def say_field(rule: FieldRule, ruleset: Ruleset, book: RuleBook) -> str:
         return f"{told}; {_way_back(rule, ruleset, spec)}"
     lens = "as it stands" if rule.lens is None else f"by {rule.lens} ({spec.domain})"
     codes = "" if rule.code_map is None else _say_codes(book.code_maps[rule.code_map])
-    return f"is read from {sources} {lens}{codes}; {_SEVERITIES[rule.severity]}; {_way_back(rule, ruleset, spec)}"
+    told = f"is read from {sources} {lens}{codes}; {_SEVERITIES[rule.severity]}; {_way_back(rule, ruleset, spec)}"
+    return f"{told}; {_TOLERANCES[rule.tolerance.kind]}" if rule.tolerance else told
 
 
 def _say_codes(code_map: CodeMap) -> str:

@@ -29,6 +29,11 @@ _CHANGES = sa.text(
     " and department_code = :department and domain_code = any(cast(:domains as text[])) order by id"
 )
 _IS_AHEAD = sa.text("select pg_snapshot_xmax(cast(:last as pg_snapshot)) > pg_snapshot_xmax(pg_current_snapshot())")
+_IS_PRUNED = sa.text(
+    "select coalesce(bool_or(pruned_below > pg_snapshot_xmin(cast(:last as pg_snapshot))), false)"
+    " from mig.outbox_floor where department_code = :department and domain_code = any(cast(:domains as text[]))"
+)
+_PRUNE = sa.text("select mig.prune_outbox(:department, cast(:domains as text[]), cast(:oldest as pg_snapshot))")
 _BEFORE_ALL = "1:1:"
 KEYS_SCHEMA = {"relation": pl.String, "operation": pl.String, "domain_code": pl.String, "id": pl.Binary}
 
@@ -75,12 +80,28 @@ def changes_since(
     last = _snapshot(position, read_incarnation(connection))
     high = head(connection)
     bound = {"last": last, "department": department_code, "domains": list(domains)}
+    if connection.execute(_IS_PRUNED, bound).scalar_one():
+        raise SwitchUncertain(
+            "the keys after this Position were forgotten when the way back was given up; nothing was read",
+            hint="compare both sides as a whole: banyan recon run",
+            department=department_code,
+        )
     rows = connection.execute(_CHANGES, bound).fetchall()
     keys = pl.DataFrame(
         [(row.relation, row.op, row.domain_code, _bytes(row.key)) for row in rows], schema=KEYS_SCHEMA, orient="row"
     )
     once = keys.unique(["relation", "id"], keep="last", maintain_order=True)
     return OutboxChanges(once, len(rows), high)
+
+
+def prune(connection: Connection, oldest: Position, *, department_code: str, domains: tuple[str, ...]) -> int:
+    """Forget the keys of a closure that its oldest reader and the tripwire have read; gives how many.
+
+    Who comes later with an older Position is refused, never answered with less than there was.
+    """
+    last = _snapshot(oldest, read_incarnation(connection))
+    bound = {"oldest": last, "department": department_code, "domains": list(domains)}
+    return int(connection.execute(_PRUNE, bound).scalar_one())
 
 
 def _position(incarnation: str, snapshot: str) -> Position:

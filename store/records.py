@@ -233,6 +233,12 @@ def delete_records(connection: psycopg.Connection[Any], table: str, department_c
     return deleted
 
 
+def index_references(connection: psycopg.Connection[Any], department_code: str) -> int:
+    """Index what a department's records refer to, after its first copy; gives how many indexes were missing."""
+    row = connection.execute("select mig.index_references(%s)", (department_code,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def analyze_records(connection: psycopg.Connection[Any]) -> None:
     """Count the values of the store's tables for its planner: without it the first rules take twenty times longer."""
     for table in (*(sql.Identifier("justice", name) for name in TABLES), *_REMEMBERED):

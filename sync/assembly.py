@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from banyan.config import DATABASE_MEDIA, FILE_MEDIA, OperatingSystemActors
+from banyan.config import FILE_MEDIA, ONE_WAY_MEDIA, OperatingSystemActors
 from banyan.departments import Closure, Phase, Side, SourceRef
 from banyan.errors import ConfigurationError, StoreFenced, SwitchRefused, SwitchUncertain, UsageError
 from banyan.ports import LegacyPort
-from connectors.database import DatabaseFence, DatabasePort, Guarded
+from connectors.database import DatabaseFence, DatabasePort, Guarded, mariadb_way
 from connectors.fence_code import code_key
+from connectors.one_way import OneWayPort
 from connectors.postgresql import open_postgresql
 from mappings.closure import closure
 from mappings.model import RuleBook
@@ -21,11 +22,12 @@ from store.journal import verify_journal
 from store.postgres import open_engine, transaction
 from store.slices import SliceRow, arm, read_closure
 from store.tables import SLICE, SOURCE_TABLE
-from sync.captures import capture_of, mariadb_way
+from sync.captures import capture_of
 from sync.decided import lay_over
 from sync.engine import SyncEngine, Watcher, watch_nothing
 from sync.forward import ForwardLane
 from sync.lane import Checkpoint, pass_by
+from sync.one_way import open_one_way
 from sync.real_files import find_after_load, open_files
 from sync.reverse import ReverseGuard, ReverseLane
 from sync.setting import Setting
@@ -53,8 +55,21 @@ class Rig:
         """Tell whether the legacy system is a set of files that nobody writes again."""
         return self.workspace.source_config(self.source).write_once
 
+    @property
+    def is_one_way(self) -> bool:
+        """Tell whether the legacy system is only read: nothing can be written back to it, and nothing fenced."""
+        return self.workspace.source_config(self.source).medium in ONE_WAY_MEDIA
+
     def refuse_write_once(self, name: str) -> None:
-        """Refuse to move a closure of write-once files: no way back, and nothing that keeps people out."""
+        """Refuse to move a closure that is only read: no way back, and nothing that keeps people out."""
+        if self.is_one_way:
+            config = self.workspace.source_config(self.source)
+            raise SwitchRefused(
+                f"{name} is read one way from {config.medium}: nothing is written back to it, and no fence can stop a "
+                "writer. Nothing was touched",
+                hint=f"banyan recon run {name}",
+                closure=name,
+            )
         if self.is_write_once:
             config = self.workspace.source_config(self.source)
             raise SwitchRefused(
@@ -171,13 +186,14 @@ class Rig:
 
     def close(self) -> None:
         """Close the connections to the legacy system; files are never held open."""
-        if isinstance(self.port, DatabasePort):
+        if isinstance(self.port, DatabasePort | OneWayPort):
             self.port.close()
 
     def _refuse_files(self, why: str) -> None:
-        if self.is_write_once:
+        if self.is_write_once or self.is_one_way:
+            what = "a set of files that are written once" if self.is_write_once else "only read"
             raise UsageError(
-                f"{self.source} is a set of files that are written once: {why}; nothing was changed",
+                f"{self.source} is {what}: {why}; nothing was changed",
                 hint=f"banyan source capabilities {self.source}",
             )
 
@@ -198,11 +214,9 @@ def open_port(workspace: Workspace, source: SourceRef) -> LegacyPort:
         return open_mariadb(urls.reader, config.schema_name, reverse_url=urls.reverse, way=way_of, tables=tables)
     if config.medium in FILE_MEDIA:
         return open_files(workspace.project, source, tuple(workspace.book(source).rulesets))
-    raise ConfigurationError(
-        f"{source} is {config.medium}: banyan carries {' and '.join(DATABASE_MEDIA)} both ways, and reads "
-        f"{', '.join(FILE_MEDIA)} files that are written once; nothing was read",
-        hint="banyan source list",
-    )
+    if config.medium in ONE_WAY_MEDIA:
+        return open_one_way(workspace, source)
+    raise ConfigurationError(f"there is no port for the medium {config.medium}; nothing was read")
 
 
 def open_rig(workspace: Workspace, source: SourceRef) -> Rig:

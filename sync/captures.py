@@ -1,9 +1,8 @@
 """Which way changes of a legacy database are found, as the project says for each source."""
 
-from typing import Literal, assert_never
+from typing import assert_never
 
 from banyan.departments import SourceRef
-from banyan.errors import ConfigurationError
 from connectors.capture import OpenCapture
 from connectors.postgresql_capture import JournalCapture
 from connectors.postgresql_log import open_log
@@ -29,14 +28,3 @@ def capture_of(workspace: Workspace, source: SourceRef) -> OpenCapture:
             return open_snapshot_diff(tuple(workspace.book(source).rulesets), marks, key=workspace.digest_key)
         case _:
             assert_never(config.capture)
-
-
-def mariadb_way(capture: str, source: str) -> Literal["journal", "log"]:
-    """Give the way of capture of a MariaDB; a snapshot or a row version has none there yet."""
-    match capture:
-        case "journal" | "log":
-            return capture
-    raise ConfigurationError(
-        f"{source} asks for capture: {capture}, which is built for PostgreSQL only; nothing was read",
-        hint="capture: log, or capture: journal",
-    )

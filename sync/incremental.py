@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from banyan.clock import now
-from banyan.config import DATABASE_MEDIA
+from banyan.config import DATABASE_MEDIA, ONE_WAY_MEDIA
 from banyan.departments import Actor, Phase, Side, SourceRef
 from banyan.errors import LeaseLost, SourceUnavailable, UsageError
 from banyan.records import ChunkCounts
@@ -57,7 +57,7 @@ class ChunkRef:
 def may_sync(workspace: Workspace, source: SourceRef) -> Permission:
     """Ask the control database whether a legacy system may be synchronised now; nothing is opened but the store."""
     medium = workspace.source_config(source).medium
-    if medium not in DATABASE_MEDIA:
+    if medium not in (*DATABASE_MEDIA, *ONE_WAY_MEDIA):
         return Permission(is_granted=False, reason=f"{source} is {medium}: it is carried only as a whole")
     names = {found.name for found in closure(workspace.book(source), source.department_code)}
     with transaction(workspace.engine("banyan_forward")) as connection:

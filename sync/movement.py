@@ -19,7 +19,7 @@ from store.buckets import mark_everything
 from store.journal import ProcessingEntry, append_processing
 from store.ledger import LedgerReader
 from store.postgres import raw, transaction
-from store.records import analyze_records
+from store.records import analyze_records, index_references
 from store.runs import RunKind, RunState
 from store.slices import Expected, Target, transition
 from sync.assembly import Rig, open_port
@@ -90,6 +90,7 @@ def first_copy(
     with transaction(rig.workspace.engine("banyan_forward")) as connection:
         for table in after_load.writes if after_load and changed else ():
             mark_everything(connection, table, rig.source.department_code)
+        index_references(raw(connection), rig.source.department_code)
         analyze_records(raw(connection))
     _log(rig, actor, "banyan_forward", ("collection", f"first copy of {rig.source}", result.run_no))
     _advance_phases(rig, Phase.SYNCING, actor)

@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from banyan.config import Project, SourceConfig, read_secret
 from banyan.departments import SourceRef
 from banyan.errors import ConfigurationError, StoreUnavailable
+from connectors.transport import refuse_exposed
 from mappings.model import RuleBook
 from mappings.ruleset import load_rulebook
 from store.install import LOGIN_ROLES
@@ -115,13 +116,18 @@ class Workspace:
                 admin=url("postgres"),
                 application=url("orion_app"),
             )
-        reader = read_secret(config.url)
+
+        def resolved(reference: str) -> str:
+            url = read_secret(reference or config.url)
+            refuse_exposed(config, str(source), reference=reference or config.url, url=url)
+            return url
+
         return LegacyUrls(
-            reader=reader,
-            reverse=read_secret(config.reverse_url) if config.reverse_url else reader,
-            guard=read_secret(config.fence_url) if config.fence_url else reader,
-            admin=read_secret(config.admin_url) if config.admin_url else reader,
-            application=read_secret(config.application_url) if config.application_url else reader,
+            reader=resolved(config.url),
+            reverse=resolved(config.reverse_url),
+            guard=resolved(config.fence_url),
+            admin=resolved(config.admin_url),
+            application=resolved(config.application_url),
         )
 
     def source_config(self, source: SourceRef) -> SourceConfig:

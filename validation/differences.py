@@ -3,13 +3,16 @@
 Missing equals missing and nothing else. The cause is computed from the two values and never repeats them.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from typing import assert_never
 
 import polars as pl
 
 from banyan.findings import FindingKind
-from mappings.model import Ruleset
+from mappings.model import Ruleset, Tolerance, ToleranceKind
 from validation.subject import any_of
 
 DIFFERENCES = {
@@ -36,9 +39,13 @@ _BY_TYPE = {pl.Date: "date differs", pl.Datetime: "instant differs", pl.Binary: 
 
 @dataclass(frozen=True, slots=True)
 class ComparedPart:
-    """One part of a batch compared: its differences, and how many records each column was compared on."""
+    """One part of a batch compared: its differences, and how many records each column was compared on.
+
+    `tolerated` counts the values that are the same only because the rule declares a tolerance.
+    """
 
     compared: dict[str, int]
+    tolerated: dict[str, int]
     differences: pl.DataFrame = field(repr=False)
 
 
@@ -48,13 +55,20 @@ def no_differences() -> pl.DataFrame:
 
 
 def compare_part(
-    table: str, expected: pl.DataFrame, found: pl.DataFrame, *, ruled: Collection[str], rejected: pl.DataFrame
+    table: str,
+    expected: pl.DataFrame,
+    found: pl.DataFrame,
+    *,
+    ruled: Collection[str],
+    rejected: pl.DataFrame,
+    tolerances: Mapping[str, Tolerance] | None = None,
 ) -> ComparedPart:
     """Compare the records that a part of legacy rows means with those found under the same ids.
 
     `expected` has id, main_id, source_key and the columns that rules fill (`ruled`); the others of the table must be
     empty. `rejected` lists fields that were refused: source_key, column (canonical).
     """
+    declared = tolerances or {}
     unruled = [name for name in found.columns if name not in (*ruled, "id")]
     both = expected.select("source_key", "main_id", "id", *ruled).join(
         found.select("id", *(pl.col(name).alias(name + _FOUND) for name in (*ruled, *unruled))).with_columns(
@@ -70,12 +84,31 @@ def compare_part(
     differing |= {name: pl.col(name + _FOUND).is_not_null() for name in unruled}
     suspects = both.filter(any_of(list(differing.values())))
     lists = [_whole(missing, table)]
+    tolerated: dict[str, int] = {}
     for name, differs in differing.items():
         cells = suspects.filter(differs)
+        if name in declared and cells.height:
+            told = cells.filter(~_within(declared[name], pl.col(name), pl.col(name + _FOUND)).fill_null(value=False))
+            tolerated[name], cells = cells.height - told.height, told
         if cells.height:
             cause = _unruled() if name in unruled else _cause(name, expected.schema[name], cells, rejected)
             lists.append(_cells(cells, table, name, cause))
-    return ComparedPart(dict.fromkeys((*ruled, *unruled), both.height), pl.concat(lists))
+    return ComparedPart(dict.fromkeys((*ruled, *unruled), both.height), tolerated, pl.concat(lists))
+
+
+def _within(tolerance: Tolerance, expected: pl.Expr, found: pl.Expr) -> pl.Expr:
+    """Tell which two values say the same under a tolerance; missing equals missing alone, whatever is declared."""
+    match tolerance.kind:
+        case ToleranceKind.SECOND:
+            return (expected - found).abs() < pl.lit(timedelta(seconds=1))
+        case ToleranceKind.MINUTE:
+            return (expected - found).abs() < pl.lit(timedelta(minutes=1))
+        case ToleranceKind.DECIMALS:
+            return (expected - found).abs() < pl.lit(Decimal(1).scaleb(-tolerance.decimals))
+        case ToleranceKind.TRAILING_BLANKS:
+            return expected.str.strip_chars_end(" ") == found.str.strip_chars_end(" ")
+        case _:
+            assert_never(tolerance.kind)
 
 
 def _whole(missing: pl.DataFrame, table: str) -> pl.DataFrame:

@@ -4,7 +4,8 @@ An identifier goes to the bucket of its last byte, which is random in computed a
 The files live in a private folder that its owner removes; they hold identifiers and one flag, never a value.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +60,19 @@ class IdBuckets:
             if counted.height:
                 flagged = counted["flag"] > 0
                 yield _identifiers(counted.filter(flagged)), _identifiers(counted.filter(~flagged))
+
+    def sizes(self) -> dict[str, int]:
+        """Give how long each list is on disk, so that it can be put back there."""
+        return {path.name: path.stat().st_size for path in sorted(self.folder.glob("*.[0-9][0-9]"))}
+
+    def restore(self, sizes: Mapping[str, int]) -> bool:
+        """Cut all lists back to what they were; False when one is shorter than that, and nothing can be told of it."""
+        now = self.sizes()
+        if any(now.get(name, 0) < size for name, size in sizes.items()):
+            return False
+        for name in now:
+            os.truncate(self.folder / name, sizes.get(name, 0))
+        return True
 
     def _path(self, name: str, bucket: int) -> Path:
         return self.folder / f"{name}.{bucket:02d}"

@@ -36,7 +36,7 @@ def plan_again(subject: Subject, judged: JudgedUpTo, *, until: Position, on: dat
     """List what changed in the old system or was written in the store since a judgement, and the slice of the day."""
     number = on.toordinal() % SLICES
     changed = _changed(subject, judged.legacy_position, until)
-    written = _written(subject, judged)
+    written = _written(subject, judged.snapshot)
     sliced = _slice(subject, number)
     every: dict[str, set[str]] = {}
     for found in (changed, written, sliced):
@@ -52,6 +52,14 @@ def plan_again(subject: Subject, judged: JudgedUpTo, *, until: Position, on: dat
     )
 
 
+def find_touched(subject: Subject, *, since: Position, snapshot: str, until: Position) -> dict[str, set[str]]:
+    """List the keys that changed in the old system after a Position, or whose records were written after a snapshot."""
+    touched = _changed(subject, since, until)
+    for table, keys in _written(subject, snapshot).items():
+        touched.setdefault(table, set()).update(keys)
+    return touched
+
+
 def _count(keys: Mapping[str, set[str]]) -> int:
     return sum(len(each) for each in keys.values())
 
@@ -64,12 +72,12 @@ def _changed(subject: Subject, since: Position, until: Position) -> dict[str, se
     return found
 
 
-def _written(subject: Subject, judged: JudgedUpTo) -> dict[str, set[str]]:
+def _written(subject: Subject, snapshot: str) -> dict[str, set[str]]:
     """List the legacy rows of all records that any transaction wrote since, known or not."""
     found: dict[str, set[str]] = {}
     with transaction(subject.engine) as connection:
         for table in subject.canonical_tables:
-            ids = find_rows_written(connection, table, subject.department.code, since=judged.snapshot)
+            ids = find_rows_written(connection, table, subject.department.code, since=snapshot)
             holders = find_holders(raw(connection), subject, table, pl.Series("id", ids, dtype=pl.Binary))
             known = holders.filter(pl.col("legacy_table").is_in(list(subject.tables)))
             for legacy_table, key in known.select("legacy_table", "source_key").iter_rows():

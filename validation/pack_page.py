@@ -19,7 +19,7 @@ from validation.trend import History, draw_path, waiver_lines
 
 ROLES = ("security", "commander")
 """Roles that sign a pack by hand beside those the profile asks."""
-MOST_RESERVATIONS = 8
+MOST_RESERVATIONS = 4
 _STANDINGS = {
     Standing.REACHED: ("go", "go", "st_reached"),
     Standing.WAIVED: ("waived", "waived", "st_waived"),

@@ -7,7 +7,6 @@ so that a rule that is wrong the same way twice is not found here; statistics pa
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import polars as pl
 
@@ -15,12 +14,14 @@ from banyan.canonical.model import TABLES
 from banyan.findings import FindingKind
 from banyan.records import KEY_SEPARATOR, KeyRange, Origin, Position
 from mappings.engine import Compiled, MapContext, Mapped, apply_forward
+from mappings.tolerances import tolerances_of
 from store.postgres import Isolation, raw, transaction
 from store.records import read_records
 from validation.differences import DIFFERENCES, canonical_columns, compare_part, no_differences
 from validation.identifiers import IdBuckets
 from validation.rechecking import Patience, Reading, changed_rows, decide, read_legacy, wait_until_applied
 from validation.reconciliation import EXPLAINED, LISTED, Reconciliation, Tally, conclude
+from validation.resumption import open_pass
 from validation.stored import (
     find_doubled_keys,
     find_explained,
@@ -50,37 +51,40 @@ def reconcile(
     *,
     watermark: Position | None,
     keys_by_table: Mapping[str, Sequence[str]] | None = None,
-    until: Position | None = None,
     watcher: Watcher = watch_nothing,
     patience: Patience | None = None,
+    kept_in: Path | None = None,
 ) -> Reconciliation:
     """Compare every legacy row of the domains, or only the keys given, with the store; changes nothing.
 
     A key that a person changed in the legacy system after `watermark` is moving, not different; with `patience` it is
     asked again until it is decided. Keys of tables outside the domains are left aside. With keys, records that no row
-    emits and doubled keys are looked for among them only.
+    emits and doubled keys are looked for among them only. A complete pass is kept in a folder of its own, `kept_in`:
+    after a death, the same call goes on from the chunk it had reached, and judges again what was touched since.
     """
-    with TemporaryDirectory(prefix="banyan-") as folder:
-        judge = _Judge(subject, Moves(subject.port, watermark, until), IdBuckets(Path(folder)), Tally())
+    is_full = keys_by_table is None
+    with open_pass(subject, watermark, kept_in=kept_in if is_full else None) as going:
+        judge = _Judge(subject, Moves(subject.port, going.watermark, going.touched), going.seen, going.tally)
         for table in subject.tables:
-            plan = _plan(subject, table, keys_by_table)
+            plan: Sequence[KeyRange | tuple[str, ...]] = (
+                going.plan(table) if keys_by_table is None else _cut(keys_by_table.get(table, ()))
+            )
             for number, keys in enumerate(plan, 1):
+                if going.has(table, number):
+                    continue
                 judge.judge_chunk(table, keys)
+                going.note(table, number)
                 watcher(Progress(table, number, len(plan), judge.tally.rows))
-        if keys_by_table is None:
+        if is_full:
             judge.judge_rest()
         if patience is not None:
             judge.recheck(patience)
-    return conclude(subject, judge.tally, is_full=keys_by_table is None)
+    return conclude(subject, judge.tally, is_full=is_full)
 
 
-def _plan(
-    subject: Subject, table: str, keys_by_table: Mapping[str, Sequence[str]] | None
-) -> list[KeyRange | tuple[str, ...]]:
-    if keys_by_table is None:
-        return list(subject.port.plan_ranges(table, ROWS_PER_CHUNK))
-    keys = sorted(set(keys_by_table.get(table, ())))
-    return [tuple(keys[at : at + ROWS_PER_CHUNK]) for at in range(0, len(keys), ROWS_PER_CHUNK)]
+def _cut(keys: Sequence[str]) -> list[tuple[str, ...]]:
+    distinct = sorted(set(keys))
+    return [tuple(distinct[at : at + ROWS_PER_CHUNK]) for at in range(0, len(distinct), ROWS_PER_CHUNK)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +135,12 @@ class _Judge:
             if part.share:  # the same record as often as rows emit it
                 expected = expected.unique("id", keep="first", maintain_order=True)
             records = read_records(connection, part.table, self.subject.department.code, frame["id"]).select(known)
-            done = compare_part(part.table, expected, records, ruled=ruled, rejected=rejected)
+            tolerances = tolerances_of(part)
+            done = compare_part(part.table, expected, records, ruled=ruled, rejected=rejected, tolerances=tolerances)
             for column, count in done.compared.items():
                 self.tally.compared[part.table, column] += count if is_counted else 0
+            for column, count in done.tolerated.items():
+                self.tally.tolerated[part.table, column] += count if is_counted else 0
             for column in ruled:
                 self.tally.rules.setdefault((part.table, column), set()).add(ruleset.rule_id)
             lists.append(done.differences)
@@ -256,6 +263,9 @@ class _Judge:
                     self.seen.add(f"canonical-{table}", ids)
             for alone in self.seen.missing_from(f"canonical-{table}", f"legacy-{table}"):
                 self._judge_alone(table, alone)
+            if self.tally.resumed:
+                for gone in self.seen.missing_from(f"legacy-{table}", f"canonical-{table}"):
+                    self._ask_again(table, gone)
             for mains, shared in self.seen.repeated(f"legacy-{table}"):
                 self.tally.shared += len(shared)
                 self._judge_doubled(table, mains)
@@ -264,6 +274,14 @@ class _Judge:
         for (table,), rows in doubled.group_by("legacy_table", maintain_order=True):
             self.tally.doubled += rows.height
             self._settle(str(table), rows.drop("legacy_table"))
+
+    def _ask_again(self, table: str, gone: pl.Series) -> None:
+        """Ask again for records that were there when an earlier attempt judged them, and are not any more."""
+        with transaction(self.subject.engine) as connection:
+            holders = find_holders(raw(connection), self.subject, table, gone)
+        told = {key for frame in self.tally.listed for key in frame.select("legacy_table", "source_key").iter_rows()}
+        held = set(holders.drop_nulls("source_key").select("legacy_table", "source_key").iter_rows())
+        self.tally.moving |= held - told
 
     def _judge_alone(self, table: str, ids: pl.Series) -> None:
         with transaction(self.subject.engine) as connection:

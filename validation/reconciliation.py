@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from banyan.findings import Finding, FindingKind, LevelResult, LevelState, Severity
+from mappings.golden import count_golden
+from mappings.tolerances import tolerances_of
 from validation.differences import DIFFERENCES
 from validation.subject import Subject
 
@@ -67,6 +69,10 @@ class Tally:
     """Differences of moving keys by legacy table: not counted before they are decided."""
     compared: Counter[tuple[str, str]] = field(default_factory=Counter)
     different: Counter[tuple[str, str]] = field(default_factory=Counter)
+    tolerated: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Values that are the same only within the tolerance that a rule declares."""
+    resumed: int = 0
+    """Chunks that an earlier attempt of the same pass had judged."""
     rules: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     causes: Counter[tuple[str, str | None, str, str]] = field(default_factory=Counter)
     listed: list[pl.DataFrame] = field(default_factory=list)
@@ -93,10 +99,12 @@ def conclude(subject: Subject, tally: Tally, *, is_full: bool) -> Reconciliation
     empty = pl.DataFrame(schema={"legacy_table": pl.String(), **DIFFERENCES})
     listed = pl.concat([empty, *tally.listed])
     found = sum(group.records for group in causes if group.cause != EXPLAINED)
+    golden = {} if subject.rules is None or not is_full else count_golden(subject.rules, subject.tables)
     level = LevelResult(
         "L4",
         _state(tally, found),
-        _sentence(tally, found, is_full=is_full, unsaid=subject.written_after),
+        _sentence(tally, found, is_full=is_full, unsaid=subject.written_after)
+        + (_limits(subject, tally, golden) if is_full and tally.judged else ""),
         {
             "rows": tally.rows,
             "different": tally.different_records,
@@ -108,6 +116,11 @@ def conclude(subject: Subject, tally: Tally, *, is_full: bool) -> Reconciliation
             "explained_degraded": tally.explained,
             "shared": tally.shared,
             "doubled": tally.doubled,
+            "tolerated": sum(tally.tolerated.values()),
+            "tolerances": ", ".join(_tolerances(subject)),
+            "resumed_chunks": tally.resumed,
+            "golden_records": sum(golden.values()),
+            "golden_tables": sum(table in golden for table in subject.tables),
             "complete_pass": is_full,
             "incomplete": int(not is_full),
             "domains": "+".join(sorted(subject.domains)),
@@ -132,6 +145,37 @@ def _sentence(tally: Tally, found: int, *, is_full: bool, unsaid: Mapping[str, t
     return (
         f"{scope}: {tally.rows} rows re-read, {tally.different_records} records differ, {len(tally.moving)} keys"
         f" still move, {tally.explained} differences explained by degraded write-backs{said}"
+    )
+
+
+def _limits(subject: Subject, tally: Tally, golden: Mapping[str, int]) -> str:
+    """Say within which tolerances values were taken for the same, what is older, and what this level cannot see."""
+    said = ""
+    if declared := _tolerances(subject):
+        said += (
+            f"; tolerances that rules declare: {', '.join(declared)}:"
+            f" {sum(tally.tolerated.values())} values are the same only within them"
+        )
+    if tally.resumed:
+        said += f"; {tally.resumed} chunks were judged by an earlier attempt, what was touched since was judged again"
+    beside = (
+        f"{sum(golden.values())} golden records of {len(golden)} of {len(subject.tables)} tables stand beside the rules"
+        if golden
+        else "no golden record stands beside the rules"
+    )
+    return (
+        f"{said}; mapped by the same code as the load, so that a rule wrong twice in the same way is not seen: {beside}"
+    )
+
+
+def _tolerances(subject: Subject) -> list[str]:
+    return sorted(
+        {
+            f"{part.table}.{column} {tolerance}"
+            for table in subject.tables
+            for part in subject.parts(table)
+            for column, tolerance in tolerances_of(part).items()
+        }
     )
 
 

@@ -4,9 +4,10 @@ Everything is read: a legacy system through its port, the store with the read ri
 from the machinery of synchronisation, which is what is judged.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -64,6 +65,8 @@ class Subject:
     domains: tuple[str, ...]
     written_after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Canonical columns that a declared statement writes after the load, by table: no row says them, L4 passes by."""
+    rules: Path | None = None
+    """Where the rules stand, with the golden records beside them; None when they have no place."""
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -192,14 +195,15 @@ class Moves:
 
     port: LegacyPort = field(repr=False)
     watermark: Position | None
-    until: Position | None = None
+    touched: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+    """Keys that are asked again whatever the old system says of them, by table."""
 
     def keys(self, table: str) -> pl.Series:
-        """List the keys of a table that moved after the watermark."""
-        if self.watermark is None:
-            return pl.Series("source_key", [], dtype=pl.String)
-        changes = self.port.changes(self.watermark, self.until)
-        moved = {change.key for change in changes if change.table == table and change.origin is Origin.PERSON}
+        """List the keys of a table that moved after the watermark, and those that are asked again."""
+        moved = set(self.touched.get(table, ()))
+        if self.watermark is not None:
+            changes = self.port.changes(self.watermark)
+            moved |= {change.key for change in changes if change.table == table and change.origin is Origin.PERSON}
         return pl.Series("source_key", sorted(moved), dtype=pl.String)
 
 

@@ -77,8 +77,20 @@ def test_watching_carries_what_arrives_and_stops_after_its_rounds(loaded_project
     assert loaded_project.banyan("sync", "watch", "38", "--rounds", "2", "--every", "0.1", "--json") == 0
 
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-    assert [line["kind"] for line in lines] == ["CHANGES"]
-    assert lines[0]["is_balanced"]
+    looks = [line for line in lines if line.get("event") == "look"]
+    runs = [line for line in lines if "run_no" in line]
+    assert lines == [looks[0], *runs, looks[1]]
+    assert [look["lags"]["38.ORION -> CANONICAL"]["pending"] for look in looks] == [runs[0]["total"]["rows"]["read"], 0]
+    assert ([run["kind"] for run in runs], runs[0]["is_balanced"]) == (["CHANGES"], True)
+
+
+def test_watching_tells_people_what_waits_and_is_silent_while_it_stays_the_same(loaded_project, capfd):
+    loaded_project.banyan("sync", "run", "38")
+    capfd.readouterr()
+
+    assert loaded_project.banyan("sync", "watch", "38", "--rounds", "3", "--every", "0.1") == 0
+
+    assert capfd.readouterr().out.splitlines() == ["38.ORION -> CANONICAL: nothing waits   degraded write-backs: 0"]
 
 
 def test_a_department_that_is_not_loaded_says_so(fresh_project, capfd):

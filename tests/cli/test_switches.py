@@ -150,3 +150,21 @@ def test_a_closure_that_is_not_there_is_a_wrong_call(banyan):
 
     assert code == 2
     assert "there is no closure 38.weather" in complained
+
+
+def test_the_words_of_two_persons_ask_for_a_role_and_for_a_need(banyan):
+    stranger = banyan("switch", "complete", "38.cases", "--as", "lead")
+    unknown = banyan("switch", "reconcile", "38.cases", "--keep", "both", "--as", "lead")
+    code = banyan("switch", "code", "38.cases")
+
+    assert (stranger[0], unknown[0], code[0]) == (2, 2, 3)
+    assert "does not hold the role lead" in stranger[2]
+    assert "there is no side both" in unknown[2]
+    assert "nothing is opened by telephone before an abort" in code[2]
+
+
+def test_the_unit_of_the_guard_is_printed_and_nothing_is_started(banyan, folder):
+    code, said, _ = banyan("guard", "--print-unit")
+
+    assert code == 0
+    assert f"-C {folder.resolve()} guard" in said

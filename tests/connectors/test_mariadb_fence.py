@@ -4,11 +4,16 @@ from uuid import uuid4
 
 import pymysql
 import pytest
+from mariadbs import CLOSURE
 
+from banyan.config import SourceConfig
 from banyan.errors import ConfigurationError, SourceUnavailable, SwitchRefused, SwitchUncertain
-from banyan.ports import FenceKind, FenceMode
+from banyan.ports import FenceKind, FenceMode, Incremental, LegacyFence, LegacyPort
+from connectors.fence_code import code_key, fence_code
 from connectors.mariadb_connection import FENCED, ask
-from connectors.mariadb_fence_plan import plan_fence, remove_fence
+from connectors.mariadb_fence import find_mariadb_writers
+from connectors.mariadb_fence_plan import keep_code_key, plan_fence, remove_fence
+from connectors.open import open_fence, open_source
 
 pytestmark = pytest.mark.mariadb
 
@@ -416,3 +421,49 @@ def test_a_fence_is_removed_only_while_open(marel, fence, nonce):
     with pytest.raises(ConfigurationError, match="no fence is installed"):
         fence.read()
     assert fence.close(7, lease_seconds=9, nonce_old=nonce, nonce_new=nonce).reason == "no fence for this closure"
+
+
+def test_a_source_and_its_fence_are_opened_from_the_configuration(marel, nonce):
+    source = SourceConfig(
+        medium="mariadb",
+        url=marel.url("banyan_reader"),
+        schema=marel.schema,
+        rules="rules",
+        capture="log",
+        fence_url=marel.url("banyan_guard"),
+        admin_url=marel.url("marel_app"),
+    )
+
+    port, fence = open_source(source), open_fence(source, CLOSURE)
+
+    assert isinstance(port, LegacyPort)
+    assert isinstance(fence, LegacyFence)
+    assert port.capabilities("dossier").incremental is Incremental.LOG
+    assert (fence.read().token, fence.probe("dossier")) == (0, False)
+    with pytest.raises(ConfigurationError, match="capture: snapshot, which is built for PostgreSQL only"):
+        open_source(source.model_copy(update={"capture": "snapshot"}))
+
+
+def test_a_code_read_over_the_telephone_opens_the_fence_once(marel, fence, nonce):
+    shut(fence, nonce)
+    key = code_key(b"secret of the project", CLOSURE)
+    keep_code_key(marel.url(), CLOSURE, key, schema=marel.schema)
+    call = f"call banyan_{marel.schema}.open_by_code('{CLOSURE}', '{{}}')"
+    right, old = fence_code(key, CLOSURE, 6, nonce), fence_code(key, CLOSURE, 5, nonce)
+
+    wrong = marel.run(call.format(right[:-1] + ("0" if right[-1] != "0" else "1")))
+    opened = marel.run(call.format(right.upper()))
+    late = marel.run(call.format(old))
+
+    assert (wrong, opened) == ([("refused: this is no code of this closure",)], [("opened",)])
+    assert late == [("refused: this code is old",)]
+    assert (fence.read().mode, fence.read().token) == (FenceMode.OPEN, 6)
+    with pytest.raises(pymysql.MySQLError):
+        marel.run(call.format(right), account="marel_app")
+
+
+def test_accounts_that_are_connected_and_may_write_are_seen(marel, nonce):
+    with marel.connect("marel_app"):
+        found = find_mariadb_writers(marel.url("banyan_guard"), ["dossier", "ligne"], schema=marel.schema)
+
+    assert [(writer.account, writer.table) for writer in found] == [("marel_app", "dossier"), ("marel_app", "ligne")]

@@ -1,17 +1,23 @@
+"""A database behind an ODBC driver: what SQLite holds in any column, ranges and keys, the child, what is refused."""
+
 import random
 import sqlite3
 import struct
+from contextlib import closing, contextmanager
 
 import polars as pl
-import pyodbc
+import psycopg
 import pytest
 
-from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable, SourceUnreadable
-from connectors.sql import _cells, _select, open_odbc
+from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable, SourceUnreadable, UsageError
+from banyan.ports import Incremental, LegacyPort, WriteBack
+from banyan.records import KeyRange
+from connectors.odbc import OdbcReader, open_odbc
 from connectors.sqlite import open_sqlite
 
 pytestmark = pytest.mark.odbc
 
+EVERYTHING = KeyRange(None, None)
 ODD = [
     (1, 5, "é€", -1, "31/12/2020"),
     (2, "abc", "", 0, None),
@@ -25,32 +31,34 @@ ODD = [
 
 
 def write_base(path, rows):
-    with sqlite3.connect(path) as base:
+    with closing(sqlite3.connect(path)) as base, base:
         base.execute(
             'CREATE TABLE "AFFAIRES" '
             '(id INTEGER PRIMARY KEY, "MEC1 AGE" INTEGER, "nom" VARCHAR(40), clos BOOLEAN, d DATE)'
         )
         base.executemany("INSERT INTO AFFAIRES VALUES (?,?,?,?,?)", rows)
-    base.close()
     return path
 
 
+@contextmanager
 def through_odbc(path, **options):
-    connection = f"DRIVER=SQLite3;Database={path};"
-    return open_odbc(connection, "AFFAIRES", encoding="utf-8", order=("id",), **options)
+    port = open_odbc(f"DRIVER=SQLite3;Database={path};", "", **options)
+    yield port
+    port.close()
 
 
 def test_odbc_and_sqlite3_give_the_same_rows_of_a_base_that_holds_anything_anywhere(tmp_path):
     path = write_base(tmp_path / "bureau.db", ODD)
-    direct, odbc = open_sqlite(path, "AFFAIRES", "utf-8"), through_odbc(path)
 
-    expected, found = pl.concat(direct.read(3, recno=True)), pl.concat(odbc.read(3, recno=True))
+    expected = pl.concat(open_sqlite(path, "AFFAIRES", "utf-8").read(3))
+    with through_odbc(path) as port:
+        found, counted = port.read_range("AFFAIRES", EVERYTHING).rows, port.count("AFFAIRES")
 
     assert found.rows() == expected.rows()
-    assert found.columns == expected.columns == ["id", "MEC1 AGE", "nom", "clos", "d", "_recno"]
+    assert found.columns == expected.columns == ["id", "MEC1 AGE", "nom", "clos", "d"]
     assert found["MEC1 AGE"].to_list() == ["5", "abc", "2.5", None, "0x00ff", "3", "", "nul\0inside"]
     assert found["nom"].to_list()[1:3] == ["", None]
-    assert direct.count_declared == odbc.count_declared == 8
+    assert counted == 8
 
 
 def test_odbc_and_sqlite3_agree_on_every_digit_of_a_real(tmp_path):
@@ -61,7 +69,8 @@ def test_odbc_and_sqlite3_agree_on_every_digit_of_a_real(tmp_path):
     path = write_base(tmp_path / "reals.db", rows)
 
     expected = pl.concat(open_sqlite(path, "AFFAIRES", "utf-8").read(1000))["d"]
-    found = pl.concat(through_odbc(path).read(1000))["d"]
+    with through_odbc(path) as port:
+        found = port.read_range("AFFAIRES", EVERYTHING).rows["d"]
 
     assert expected.to_list() == [repr(row[4]) for row in rows]
     assert found.to_list() == expected.to_list()
@@ -69,39 +78,106 @@ def test_odbc_and_sqlite3_agree_on_every_digit_of_a_real(tmp_path):
 
 def test_bytes_of_another_encoding_are_refused_by_place_and_read_when_declared(tmp_path):
     path = write_base(tmp_path / "bureau.db", ODD)
-    with sqlite3.connect(path) as base:
+    with closing(sqlite3.connect(path)) as base, base:
         base.execute("UPDATE AFFAIRES SET nom = CAST(x'4761EB6C' AS TEXT) WHERE id = 3")
-    base.close()
-    connection = f"DRIVER=SQLite3;Database={path};"
 
-    with pytest.raises(SourceUnreadable, match="row 3, column nom, byte offset 2 of the value"):
-        list(through_odbc(path).read(10))
+    with (
+        through_odbc(path) as port,
+        pytest.raises(SourceUnreadable, match="row 3 of those read, column nom, byte offset 2 of the value") as caught,
+    ):
+        port.read_range("AFFAIRES", EVERYTHING)
+    assert "Ga" not in str(caught.value)
 
-    declared = open_odbc(connection, "AFFAIRES", encoding="cp1252", order=("id",))
-    assert pl.concat(declared.read(10))["nom"][2] == "Gaël"
+    with through_odbc(path, encoding="cp1252") as declared:
+        assert declared.read_range("AFFAIRES", EVERYTHING).rows["nom"][2] == "Gaël"
 
 
-def test_a_column_without_exact_text_needs_a_declared_projection():
-    types = {"ID": pyodbc.SQL_DECIMAL, "DT MAJ": pyodbc.SQL_TYPE_TIMESTAMP, "NOM": pyodbc.SQL_WVARCHAR}
-    projection = {"DT MAJ": 'CONVERT(varchar(33), "DT MAJ", 126)'}
+def test_ranges_hold_every_row_once_and_keys_give_exactly_their_rows(tmp_path):
+    path = tmp_path / "keys.db"
+    with closing(sqlite3.connect(path)) as base, base:
+        base.execute("create table t_ligne (code varchar(4), rang integer, x, primary key (code, rang))")
+        rows = [(f"c{n % 7}", n, n) for n in range(100)] + [(None, 3, "a"), ("c3", None, "b"), (None, None, "c")]
+        base.executemany("insert into t_ligne values (?, ?, ?)", rows)
 
-    with pytest.raises(ConfigurationError, match="column DT MAJ: its ODBC type 93 has no text"):
-        _cells(types, {}, is_sqlite=False, table="T")
+    with through_odbc(path) as port:
+        ranges = port.plan_ranges("t_ligne", 9)
+        read = pl.concat([port.read_range("t_ligne", keys).rows for keys in ranges])
+        few = port.read_keys("t_ligne", ["c3\x1f3", "c3\x1f03", "c9\x1f1"]).rows
 
-    statement = _select("T PROC", _cells(types, projection, is_sqlite=False, table="T"), ("ID",), "`")
-    assert " ".join(statement.split()) == (
-        'SELECT `ID`, CONVERT(varchar(33), "DT MAJ", 126) AS c1, `NOM` FROM `T PROC` ORDER BY `ID`'
+    assert len(ranges) > 10
+    assert sorted(map(str, read.rows())) == sorted(
+        str(tuple(None if cell is None else str(cell) for cell in row)) for row in rows
     )
+    assert few.rows() == [("c3", "3", "3")]
 
 
-def test_a_missing_table_a_missing_column_and_a_missing_driver_are_named(tmp_path):
+def test_a_table_without_a_key_is_one_range_or_refused(tmp_path):
+    path = tmp_path / "keyless.db"
+    with closing(sqlite3.connect(path)) as base, base:
+        base.execute("create table vrac (quoi text)")
+        base.executemany("insert into vrac values (?)", [("a",), ("b",)])
+
+    with through_odbc(path) as port:
+        assert port.plan_ranges("vrac", 2) == [EVERYTHING]
+        with pytest.raises(SourceDrifted, match="2 rows and no primary key"):
+            port.plan_ranges("vrac", 1)
+        assert port.capabilities("vrac").incremental is Incremental.NONE
+
+
+def test_a_port_that_only_reads_says_so_and_refuses_the_rest(tmp_path):
     path = write_base(tmp_path / "bureau.db", ODD)
-    connection = f"DRIVER=SQLite3;Database={path};"
 
-    with pytest.raises(SourceDrifted, match="no table NONE"):
-        open_odbc(connection, "NONE", encoding="utf-8", order=())
-    with pytest.raises(SourceDrifted, match=r"no column \['cle'\]"):
-        open_odbc(connection, "AFFAIRES", encoding="utf-8", order=("cle",))
+    with through_odbc(path) as port:
+        assert isinstance(port, LegacyPort)
+        can = port.capabilities("AFFAIRES")
+        with pytest.raises(UsageError, match="nothing is written back"):
+            port.reserve_keys("seq", 1)
+        with pytest.raises(UsageError, match="has no Position"):
+            port.head()
+
+    assert (can.incremental, can.write_back, can.deletes_visible) == (Incremental.NONE, WriteBack.NONE, False)
+
+
+@pytest.mark.server
+def test_the_child_and_pyodbc_read_the_same_rows_of_a_large_table(make_database, cluster):
+    url = make_database()
+    database = url.rsplit("/", 1)[1]
+    with psycopg.connect(
+        host="127.0.0.1", port=cluster.port, user="postgres", dbname=database, autocommit=True
+    ) as connection:
+        connection.execute(
+            "create schema orion; create table orion.t_gros (id bigint primary key, nom varchar(20), d date, n numeric,"
+            " t text); insert into orion.t_gros select i, nullif('é' || i % 50, 'é7'), date '1900-01-01' + i,"
+            " i / 7.0, case when i % 3 = 0 then '' else repeat('œ', i % 40) end from generate_series(1, 30000) i"
+        )
+    string = f"DRIVER=PostgreSQL Unicode;SERVER=127.0.0.1;PORT={cluster.port};DATABASE={database};UID=postgres"
+    keys = KeyRange("100", "29000")
+
+    here, child = (OdbcReader(string, "orion", "utf-8") for _ in range(2))
+    here.child_from_rows, child.child_from_rows = 1 << 30, 0
+    slow, fast = here.read_range("t_gros", keys), child.read_range("t_gros", keys)
+    child.close()
+
+    assert slow.height == 28900
+    assert slow.sort("id").equals(fast.sort("id"))
+
+
+def test_a_missing_table_and_a_missing_driver_are_named_without_the_secret(tmp_path):
+    path = write_base(tmp_path / "bureau.db", ODD)
+
+    with through_odbc(path) as port, pytest.raises(SourceDrifted, match="no table NONE"):
+        port.columns("NONE")
     with pytest.raises(SourceUnavailable, match="SQLSTATE") as caught:
-        open_odbc("DRIVER=Nowhere;PWD=hunter2", "T", encoding="utf-8", order=())
+        open_odbc("DRIVER=Nowhere;PWD=hunter2", "").tables()
     assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_sqlite_base_in_utf16_is_sent_to_the_reader_of_its_file(tmp_path):
+    path = tmp_path / "utf16.db"
+    with closing(sqlite3.connect(path)) as base, base:
+        base.execute("pragma encoding = 'UTF-16le'")
+        base.execute("create table t (id integer primary key)")
+
+    with through_odbc(path) as port, pytest.raises(ConfigurationError, match="keeps its texts in UTF-16le"):
+        port.tables()

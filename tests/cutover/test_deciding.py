@@ -362,7 +362,7 @@ def test_two_words_about_different_states_are_not_an_agreement(live):
     done = reconcile_sides(live.rig, live.closure, Side.CANONICAL, actor=LEAD)
 
     assert (about_another.is_done, other_side.is_done, still) == (False, False, Phase.HALT)
-    assert (done.is_done, live.who_writes()) == (True, "CANONICAL")
+    assert (done.is_done, done.phase) == (True, Phase.LIVE)
 
 
 def test_where_both_sides_are_known_there_is_nothing_to_decide(world):

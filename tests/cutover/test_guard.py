@@ -9,6 +9,7 @@ from switches import NAME, SwitchWorld, build_switch_world, order
 from banyan.clock import now
 from banyan.departments import Phase
 from banyan.errors import StoreFenced
+from cutover.alive import print_unit, read_sign_of_life
 from cutover.guard import guard_once, run_guard
 from cutover.status import Writer, read_status
 from cutover.switching import abort, roll_back, switch
@@ -165,6 +166,30 @@ def test_one_closure_in_trouble_never_keeps_the_others_from_being_looked_at(live
     assert {report.closure: report.is_sure for report in reports} == {
         NAME: False, "38.custody": True, "38.documents": True, "38.logbook": True, "38.reference": True,
     }  # fmt: skip
+
+
+def test_a_guard_leaves_a_heartbeat_and_is_missed_when_it_stops(live):
+    engine = live.rig.workspace.engine("banyan_guard")
+    never = read_sign_of_life(engine)
+    reports = []
+    run_guard([(live.rig, live.closure)], report=reports.append, is_stopped=lambda: bool(reports), period_seconds=0)
+    alive, shown = read_sign_of_life(engine), read_status(live.rig, live.closure)
+    live.ask_store("update mig.guard_beat set beat_at = beat_at - interval '10 minutes'")
+    dead, missed = read_sign_of_life(engine), read_status(live.rig, live.closure)
+    live.ask_store("delete from mig.guard_beat")
+
+    assert (never.is_alive, never.sentence) == (False, "no guard has ever watched this store")
+    assert alive.is_alive and shown.alarms == () and "is alive" in shown.guard
+    assert not dead.is_alive and "is dead: last seen 10 min ago" in dead.sentence
+    assert missed.alarms == (f"{dead.sentence}; what is late is given up by nobody",)
+
+
+def test_the_unit_of_the_guard_starts_again_by_itself_and_holds_no_secret():
+    unit = print_unit("/srv/isere", "/opt/banyan/bin/python")
+
+    assert "ExecStart=/opt/banyan/bin/python -m cli.main -C /srv/isere guard\n" in unit
+    assert {"Restart=always", "KillSignal=SIGINT", "ProtectSystem=strict"} <= set(unit.splitlines())
+    assert "password" not in unit.lower()
 
 
 def test_a_store_that_restarted_in_live_starts_shut_and_is_armed_once_it_fits(live, own_server):

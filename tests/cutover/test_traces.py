@@ -18,7 +18,7 @@ __all__ = ["known_actor", "switch_world"]
 
 # a copy that comes back from a backup is played in test_restores and test_deciding
 RESTORED = {"NOISOLATE", "NODETECT", "NOLATCH", "LAGWIT", "DRAINAPART"}
-DAILY = ("NOTOKEN", "RECLOSE", "DOWNGRADE", "FZOMBIE")
+DAILY = ("NOTOKEN", "RECLOSE", "DOWNGRADE")
 OTHERS = [m.name for m in MUTANTS if m.killed_by and m.name not in RESTORED and m.name not in DAILY]
 
 

@@ -131,10 +131,6 @@ def test_a_link_cut_before_the_seal_is_given_up_and_the_switch_succeeds_once_it_
     goes_there(world, far_rig, link, "SEAL_LEGACY")
 
 
-def test_a_link_cut_before_the_opening_is_finished_by_the_guard_once_it_heals(world, far_rig, link):
-    comes_back(world, far_rig, link, "OPEN_LEGACY")
-
-
 def test_while_the_link_is_cut_after_a_way_back_a_code_opens_the_old_side(world, far_rig, link):
     switch(world.rig, world.closure, order())
     world.application(3)

@@ -10,7 +10,7 @@ from stores import StorePlace, own
 
 from banyan.errors import SwitchUncertain, UsageError
 from banyan.records import Position
-from store.outbox import beginning, changes_since, head
+from store.outbox import beginning, changes_since, head, prune
 from store.postgres import Isolation
 
 pytestmark = pytest.mark.server
@@ -173,3 +173,38 @@ def test_what_is_not_a_position_is_refused(place, text):
 def test_the_outbox_is_read_only_in_repeatable_read(place):
     with pytest.raises(UsageError, match="REPEATABLE READ"), place.transaction("banyan_reverse") as connection:
         changes_since(connection, beginning(connection), **CLOSURE)
+
+
+def pruned(place, oldest):
+    with place.transaction("banyan_guard") as connection:
+        return prune(connection, oldest, **CLOSURE)
+
+
+def test_pruning_forgets_what_the_oldest_reader_has_read_and_nothing_of_an_open_transaction(place):
+    inserted(place)
+    with place.connect("banyan_app", autocommit=False) as slow:
+        slow_id = uuid.uuid4()
+        slow.execute(INSERT, (slow_id,))
+        inserted(place)
+        carried = changes(place, None).high
+
+        gone = pruned(place, carried)
+        slow.commit()
+
+    assert gone == 1  # what came after the open transaction began is kept with it
+    assert changes(place, carried).keys["id"].to_list() == [slow_id.bytes]
+    assert pruned(place, present(place)) == 2
+
+
+def test_who_stands_before_what_was_pruned_is_refused_and_nobody_else(place):
+    inserted(place)
+    early = changes(place, None).high
+    inserted(place)
+    late = changes(place, early).high
+    inserted(place)
+    pruned(place, late)
+
+    with pytest.raises(SwitchUncertain, match="forgotten"):
+        changes(place, early)
+
+    assert changes(place, late).events == 1

@@ -65,10 +65,12 @@ MAY = {
     "banyan_judge": [EVIDENCE, "select * from justice.item", "select * from mig.crosswalk",
                      "select * from mig.quarantine", "select * from mig.degraded_write_back"],
     "banyan_guard": [SLICE, JOURNAL, EVIDENCE, "select * from mig.slice for no key update",
-                     "select * from mig.unfitted", "select max(id) from mig.outbox"],
+                     "select * from mig.unfitted", "select max(id) from mig.outbox",
+                     "select mig.prune_outbox('38', '{cases}', '1:1:')"],
 }  # fmt: skip
 MAY_NOT = {
-    "banyan_forward": [SLICE, JOURNAL, SIGN_OFF, DEGRADED, "select * from mig.outbox", "delete from mig.crosswalk",
+    "banyan_forward": ["update mig.adopted_key set key_epoch = 9",
+                       SLICE, JOURNAL, SIGN_OFF, DEGRADED, "select * from mig.outbox", "delete from mig.crosswalk",
                        "delete from mig.run", "delete from mig.quarantine", "insert into mig.outbox default values",
                        "call mig.add_partitions('38')", "alter table justice.item disable trigger user"],
     "banyan_reverse": [ITEM, "update justice.item set description = ''", "delete from justice.item", SLICE, JOURNAL,

@@ -1,4 +1,4 @@
-"""A child process: loads department 38 of a project and dies at a named step of its second chunk, by kill -9."""
+"""A child process: loads department 38 of a project and dies, or is frozen, at a named step of its second chunk."""
 
 import os
 import signal
@@ -13,13 +13,13 @@ from sync.lane import Step
 from sync.workspace import Workspace
 
 
-def main(folder: str, step: str) -> None:
+def main(folder: str, step: str, by: str = "KILL") -> None:
     passed: list[Step] = []
 
     def die(here: Step) -> None:
         passed.append(here)
         if passed.count(Step(step)) == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.Signals[f"SIG{by}"])
 
     rig = open_rig(Workspace(load_project(Path(folder))), SourceRef("38", "ORION"))
     lane = rig.forward()

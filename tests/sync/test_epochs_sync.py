@@ -1,4 +1,4 @@
-"""A key that the old system uses again is a new epoch, over load, sync, the way back and the judges: never an update."""
+"""A key that the old system uses again is a new epoch, never an update: load, sync, the way back and the judges."""
 
 from dataclasses import replace
 from uuid import UUID

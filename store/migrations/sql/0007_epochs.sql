@@ -48,7 +48,8 @@ create table mig.outbox_floor (
   constraint outbox_floor_pkey primary key (department_code, domain_code));
 
 -- Forgets the keys of some domains that every reader has read: below the oldest transaction that the way back (its
--- snapshot is given) and the tripwire (its snapshots are in the store) may still ask for.
+-- snapshot is given) and the tripwire (its snapshots are in the store) may still ask for. Before the way back is given
+-- up nothing is forgotten: a rollback is verified from the flip on.
 create function mig.prune_outbox(department text, domains text[], carried pg_snapshot) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -70,5 +71,5 @@ begin
   return gone;
 end $$;
 revoke execute on function mig.prune_outbox(text, text[], pg_snapshot) from public;
-grant execute on function mig.prune_outbox(text, text[], pg_snapshot) to banyan_reverse;
+grant execute on function mig.prune_outbox(text, text[], pg_snapshot) to banyan_guard;
 grant select on mig.outbox_floor to banyan_reverse, banyan_judge, banyan_guard, banyan_auditor;
