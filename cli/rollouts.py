@@ -106,7 +106,10 @@ def show_command(html: Page = None, lang: Lang = "fr", as_json: AsJson = False) 
             language=Language(lang),
         )
         html.write_text(page, encoding="utf-8")
-        print_line(f"OK  the board is in {html}")
+        if as_json:
+            print_json({"file": str(html), "language": lang})
+        else:
+            print_line(f"OK  the board is in {html}")
         return
     rows = []
     for cutover in plan.cutovers:
@@ -123,7 +126,7 @@ def show_command(html: Page = None, lang: Lang = "fr", as_json: AsJson = False) 
 
 
 @rollout_app.command("calendar", epilog="Example: banyan rollout calendar rollout.ics")
-def calendar_command(file: CalendarFile) -> None:
+def calendar_command(file: CalendarFile, as_json: AsJson = False) -> None:
     """Write the calendar for a calendar program (.ics): rehearsals, nights, last days of the way back, exclusions."""
     from cutover.rollout.assembly import assemble_rollout
     from cutover.rollout.calendar_file import calendar_of
@@ -134,7 +137,10 @@ def calendar_command(file: CalendarFile) -> None:
         rollout = assemble_rollout(workspace, rows_per_hour=_measured_rate(workspace))
     plan = plan_rollout(rollout, today=today())
     file.write_bytes(calendar_of(rollout, plan, made_at=now()))
-    print_line(f"OK  {len(plan.cutovers)} cutover nights in {file}")
+    if as_json:
+        print_json({"file": str(file), "cutovers": len(plan.cutovers), "rehearsals": len(plan.rehearsals)})
+    else:
+        print_line(f"OK  {len(plan.cutovers)} cutover nights in {file}")
 
 
 def _standings(workspace: "Workspace") -> "dict[str, Standing]":

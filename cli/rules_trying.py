@@ -68,12 +68,12 @@ def _split(place: str) -> "tuple[SourceRef, str]":
 
 def _open(workspace: "Workspace", source: "SourceRef", table: str) -> "LegacyPort":
     from banyan.config import FILE_MEDIA
-    from sync.assembly import open_port
+    from sync.assembly import open_to_look
     from sync.real_files import open_files
 
     if workspace.source_config(source).medium in FILE_MEDIA:
         return open_files(workspace.project, source, (table,))
-    return open_port(workspace, source)
+    return open_to_look(workspace, source)
 
 
 def try_rule(

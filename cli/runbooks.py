@@ -8,9 +8,9 @@ import typer
 
 from banyan.clock import now
 from banyan.departments import Side
-from cli.judgements import Closure
+from cli.judgements import AsJson, Closure
 from cli.places import current_project
-from cli.tables import print_line
+from cli.tables import print_json, print_line
 
 if TYPE_CHECKING:
     from banyan.config import Project
@@ -20,7 +20,9 @@ Back = Annotated[bool, typer.Option("--back", help="Write the sheets of the way 
 Lang = Annotated[str, typer.Option("--lang", help="Language of the sheets: fr or en.")]
 
 
-def runbook_command(closure: Closure, folder: Folder, back: Back = False, lang: Lang = "fr") -> None:
+def runbook_command(
+    closure: Closure, folder: Folder, back: Back = False, lang: Lang = "fr", as_json: AsJson = False
+) -> None:
     """Write the runbook of a cutover night and the sheet of the isolated site, to print. Nothing else is touched.
 
     Both come from the plan that `banyan switch plan` shows and print its digest: plan again, and compare.
@@ -59,7 +61,10 @@ def runbook_command(closure: Closure, folder: Folder, back: Back = False, lang: 
     folder.mkdir(parents=True, exist_ok=True)
     for name, render in (("night", render_night), ("isolated-site", render_isolated)):
         (folder / f"{name}.{lang}.html").write_text(render(night, at=at, language=Language(lang)), encoding="utf-8")
-    print_line(f"OK  night.{lang}.html and isolated-site.{lang}.html are in {folder}")
+    if as_json:
+        print_json({"folder": str(folder), "digest": planned.digest, "is_possible": planned.is_possible})
+    else:
+        print_line(f"OK  night.{lang}.html and isolated-site.{lang}.html are in {folder}")
 
 
 def _window(project: "Project", closure: str) -> tuple[datetime | None, datetime | None]:

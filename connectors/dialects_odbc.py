@@ -67,6 +67,11 @@ class Make:
     """Whether a column of a primary key may hold NULL."""
     schema_is_catalog: bool = False
 
+    @property
+    def note(self) -> str:
+        """Say that this make was never compared with a server of its own; empty when it was."""
+        return "" if self.is_verified else f"{self.name}: not verified against a server"
+
     def quoted(self, *names: str) -> str:
         """Quote the parts of a name."""
         opening, closing = self.quotes[0], self.quotes[1]

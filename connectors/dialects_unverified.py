@@ -64,7 +64,7 @@ def _project_oracle(cell: str, column: OdbcColumn) -> Projection | None:
 def _bind_oracle(column: OdbcColumn) -> str | None:
     match column.type_name:
         case "number" | "integer" | "decimal":
-            return f"to_number(?, 'TM9', {_POINT})"
+            return "cast(? as number)"  # a comma as decimal point is an error of the server, never another number
         case "varchar2" | "nvarchar2":
             return "?"
     return None

@@ -20,7 +20,6 @@ from connectors.one_way import OneWayPort
 from connectors.sql import odbc_session
 from wire.arrow_child import ArrowChild, ArrowQuery
 
-NOT_VERIFIED: Final = "not verified against a server"
 _KEYS_A_QUERY: Final = 200
 
 
@@ -44,7 +43,7 @@ class OdbcReader:
     def note(self) -> str:
         """Say that a make was never compared with a server of its own."""
         with odbc_session(self._connection_string, "looking at the make") as session:
-            return "" if session.make.is_verified else f"{session.make.name}: {NOT_VERIFIED}"
+            return session.make.note
 
     def tables(self) -> list[str]:
         """List the tables of the schema."""

@@ -219,6 +219,22 @@ def open_port(workspace: Workspace, source: SourceRef) -> LegacyPort:
     raise ConfigurationError(f"there is no port for the medium {config.medium}; nothing was read")
 
 
+def open_to_look(workspace: Workspace, source: SourceRef) -> LegacyPort:
+    """Open a legacy system to scan it: nothing need be installed there, and no store need exist."""
+    config = workspace.source_config(source)
+    urls = workspace.legacy_urls(source)
+    match config.medium:
+        case "postgresql":
+            return open_postgresql(urls.reader, config.schema_name)
+        case "mariadb":
+            from connectors.mariadb import open_mariadb  # its driver is an extra of the installation
+
+            return open_mariadb(urls.reader, config.schema_name)
+        case "sqlite" | "odbc":
+            return open_one_way(workspace, source, is_followed=False)
+    return open_port(workspace, source)
+
+
 def open_rig(workspace: Workspace, source: SourceRef) -> Rig:
     """Open a legacy system whose department is registered in the store."""
     return _assemble(workspace, source, open_port(workspace, source))

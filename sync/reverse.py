@@ -90,7 +90,7 @@ class ReverseLane:
         self._setting = setting
         self._landing = landing
         self._guard = guard
-        self._domains = closure.domains
+        self._domains, self._tables = closure.domains, closure.tables
         # each closure keeps its own Position: carrying one must not step over what waits of another
         self._position_name = f"{self.route} {closure.name}"
 
@@ -131,7 +131,9 @@ class ReverseLane:
         setting = self._setting
         with transaction(setting.engine, isolation=Isolation.REPEATABLE_READ) as connection:
             changes = self._find(connection, self.watermark())
-            finder = ScopeFinder(raw(connection), setting.department.code, setting.book, setting.table_numbers)
+            finder = ScopeFinder(
+                raw(connection), setting.department.code, setting.book, setting.table_numbers, self._tables
+            )
             scope = finder.find(changes.keys)
         checkpoint(Step.READ)
         keys = self._reserve(scope, lease.run_no)

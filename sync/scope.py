@@ -65,6 +65,8 @@ class ScopeFinder:
     department_code: str
     book: RuleBook
     table_numbers: dict[str, int]
+    tables: tuple[str, ...] | None = None
+    """The legacy tables that may be written, those of one closure: a record born in it has no place in another one."""
     _mains: dict[str, list[pl.Series]] = field(default_factory=dict)
     _claimed: list[pl.Series] = field(default_factory=list)
     _without_place: list[pl.DataFrame] = field(default_factory=list)
@@ -154,6 +156,7 @@ class ScopeFinder:
         found = [
             (ruleset, part)
             for ruleset in self.book.rulesets.values()
+            if self.tables is None or ruleset.table in self.tables
             for part in ruleset.parts
             if part.table == relation
         ]

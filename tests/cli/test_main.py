@@ -43,7 +43,7 @@ def test_a_command_that_is_not_built_is_absent_from_the_help(capfd):
 
     shown = capfd.readouterr().out
     assert "load" in shown
-    assert "rollout" not in shown
+    assert "console" not in shown
 
 
 def test_an_error_says_what_happened_what_is_untouched_the_next_command_and_the_code(capfd):

@@ -170,6 +170,7 @@ def test_one_closure_in_trouble_never_keeps_the_others_from_being_looked_at(live
 
 def test_a_guard_leaves_a_heartbeat_and_is_missed_when_it_stops(live):
     engine = live.rig.workspace.engine("banyan_guard")
+    live.ask_store("delete from mig.guard_beat")
     never = read_sign_of_life(engine)
     reports = []
     run_guard([(live.rig, live.closure)], report=reports.append, is_stopped=lambda: bool(reports), period_seconds=0)

@@ -5,16 +5,15 @@ from datetime import date
 from pathlib import Path
 
 import polars as pl
-from stores import CLOSURE, ISERE, ORION_TABLES, StorePlace, only_tables, own
+from stores import ISERE, StorePlace, own
 
 import mappings
-from banyan.departments import Closure
 from banyan.ports import LegacyPort
 from banyan.records import KeyRange
 from connectors.postgresql import open_postgresql
 from estate.load import load
 from estate.orion import generate
-from mappings.closure import load_order
+from mappings.closure import closure, load_order
 from mappings.engine import MapContext, apply_forward, compile_ruleset
 from mappings.model import RuleBook
 from mappings.ruleset import load_rulebook
@@ -23,7 +22,6 @@ from store.postgres import open_engine, raw
 from store.records import write_parts
 
 RULES = Path(mappings.__file__).parent / "rules" / "orion"
-REFERENCE = Closure("38", ("reference",), ("t_unite", "t_agent"), ())
 
 
 @dataclass(frozen=True)
@@ -43,10 +41,11 @@ def load_estate(make_database, store: StorePlace, size: str = "XS") -> Loaded:
     url = make_database()
     load(estate, url)
     port = open_postgresql(url, "orion")
-    add_department(open_engine(store.url(), pool_size=0), replace(ISERE, closures=(CLOSURE, REFERENCE)))
+    book = load_rulebook(RULES)
+    add_department(open_engine(store.url(), pool_size=0), replace(ISERE, closures=closure(book, "38")))
     own(store, "LEGACY")
     loaded = Loaded(store, port, estate.defects, {}, {})
-    _carry(loaded, only_tables(load_rulebook(RULES), ORION_TABLES))
+    _carry(loaded, book)
     store.run("analyze")
     return loaded
 

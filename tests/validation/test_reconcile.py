@@ -1,14 +1,18 @@
 """L4: each seeded fault is found, named with table, key and column, and nothing else is."""
 
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
 
 import polars as pl
 import pytest
+import yaml
 from judged import doubled, edited, judged, live_row, removed, subject_of, watermark_of
 from stores import make_store, store_template
-from worlds import loaded, world
+from worlds import RULES, loaded, world
 
 from banyan.findings import FindingKind, LevelState
+from mappings.model import Tolerance, ToleranceKind
 from store.runs import RunKind
 from validation.differences import compare_part
 from validation.identifiers import IdBuckets
@@ -64,6 +68,53 @@ def test_a_faithful_store_passes_with_every_column_equal(judged):
     assert compared["item", "item_status_code"].rule == "T_OBJET@1, T_VEHIC@1"
     assert all(one.compared == one.equal and not one.different for one in result.columns)
     assert [step.chunks_done for step in steps] == [1] * 9
+
+
+def test_a_tolerance_that_a_rule_declares_holds_as_far_as_it_says_and_is_told(judged):
+    ruleset = judged.book.rulesets["t_fait"]
+    fields = {
+        part.name: tuple(
+            replace(field, tolerance=Tolerance(ToleranceKind.MINUTE)) if field.to[0] == "occurred_from" else field
+            for field in part.fields
+        )
+        for part in ruleset.parts
+    }
+    ruleset = replace(ruleset, parts=tuple(replace(part, fields=fields[part.name]) for part in ruleset.parts))
+    subject = subject_of(judged)
+    subject = replace(subject, book=replace(judged.book, rulesets={**judged.book.rulesets, "t_fait": ruleset}))
+    key, _, instant = row_with(judged, "t_fait", "offense", "incident_id", "r.incident_id is not null")
+    before = value_of(judged, "incident", instant, "occurred_from")
+
+    with edited(judged, "incident", instant, "occurred_from", before + timedelta(seconds=40)):
+        tolerant = reconcile(subject, watermark=watermark_of(judged))
+        strict = reconcile(subject_of(judged), watermark=watermark_of(judged))
+    with edited(judged, "incident", instant, "occurred_from", before + timedelta(seconds=60)):
+        beyond = reconcile(subject, watermark=watermark_of(judged))
+
+    assert (tolerant.level.state, tolerant.level.figures["tolerated"]) == (LevelState.PASS, 1)
+    assert tolerant.level.figures["tolerances"] == "incident.occurred_from minute"
+    assert "incident.occurred_from minute: 1 values are the same only within them" in tolerant.level.sentence
+    differs = [(FindingKind.DIFFERS, "incident", key, "occurred_from", "instant differs")]
+    assert found(strict) == found(beyond) == differs
+
+
+def test_the_limit_and_the_golden_records_are_told_beside_it(judged):
+    bare = reconcile(subject_of(judged), watermark=watermark_of(judged))
+    golden = reconcile(replace(subject_of(judged), rules=RULES), watermark=watermark_of(judged))
+
+    counted = {
+        document["golden"]: len(document["records"])
+        for document in (yaml.safe_load(path.read_text("utf-8")) for path in (RULES / "golden").glob("*.yaml"))
+        if document["golden"] in subject_of(judged).tables
+    }
+    said = "a rule wrong twice in the same way is not seen: "
+    assert bare.level.sentence.endswith(f"{said}no golden record stands beside the rules")
+    records, tables = sum(counted.values()), len(counted)
+    assert records >= tables >= 9
+    assert golden.level.sentence.endswith(
+        f"{said}{records} golden records of {tables} of {len(subject_of(judged).tables)} tables stand beside the rules"
+    )
+    assert (golden.level.figures["golden_records"], golden.level.figures["golden_tables"]) == (records, tables)
 
 
 def test_a_record_lost_in_the_store_is_named(judged):
