@@ -91,7 +91,7 @@ def outage(size: str, cycles: int, writers: int) -> None:
     try:
         world = build(cluster, folder, size)
         print(f"size {size}, {writers} writers, {cycles} cycles each; milliseconds")
-        print(f"{'delay':>6} {'changed':>8} {'way':<6} {'controller':<34} {'people see':<34} predicted / measured")
+        print(f"{'delay':>6} {'changed':>8} {'way':<6} {'controller':<52} {'people see':<52} predicted / measured")
         for delay in DELAYS_MS:
             link = Link(cluster.port, delay_ms=delay)
             workspace = FarWorkspace(load_project(world.project.folder))
@@ -131,9 +131,9 @@ def measure(world, rig, delay, rows, cycles, writers) -> None:
             person.stop()
     seen_there, seen_back = gaps(people)
     near = sum(0.75 <= ratio <= 1.25 for ratio in ratios)
-    print(f"{delay:>6} {changed:>8} {'there':<6} {spread(there)!s:<34.34} {spread(seen_there)!s:<34.34} "
+    print(f"{delay:>6} {changed:>8} {'there':<6} {spread(there)!s:<52} {spread(seen_there)!s:<52} "
           f"{near} of {len(ratios)} within 25 %")  # fmt: skip
-    print(f"{delay:>6} {changed:>8} {'back':<6} {spread(back)!s:<34.34} {spread(seen_back)!s:<34.34}", flush=True)
+    print(f"{delay:>6} {changed:>8} {'back':<6} {spread(back)!s:<52} {spread(seen_back)!s:<52}", flush=True)
 
 
 def fence_cost(size: str, seconds: int = 5) -> None:

@@ -1,10 +1,10 @@
 """The whole path of one wide table against a bare pipe of it, and the lag of changes, in one run.
 
-python bench/bench_sync.py [--rows N] [--table t_proc] [--profile] [--lag SECONDS] [--mariadb]
+python bench/bench_sync.py [--rows N] [--table t_proc] [--profile] [--lag SECONDS]
 
 Legacy PostgreSQL to canonical: read, land encrypted, map with the residue check, load with keys, crosswalk, ledger;
-beside it `COPY | COPY` of the same rows into a heap without keys, before and after. With --mariadb the same for a table
-of MAREL against `mariadb | COPY`. With --lag: 500 changes a second, and how old each is when the store shows it.
+beside it `COPY | COPY` of the same rows into a heap without keys, before and after.
+With --lag: 500 changes a second, and how old each is when the store shows it.
 """
 
 import argparse

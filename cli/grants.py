@@ -23,6 +23,7 @@ _READER, _REVERSE, _GUARD = "banyan_reader", "banyan_reverse", "banyan_guard"
 class Rung(StrEnum):
     """How far a department lets banyan into a legacy system."""
 
+    R0 = "R0"
     R1 = "R1"
     R2 = "R2"
     R3 = "R3"
@@ -45,6 +46,8 @@ def plan_rung(rung: Rung, port: PostgreSQLPort, book: RuleBook, department_code:
     """Write what one rung needs on this source for the tables that have rules."""
     tables = sorted(book.rulesets)
     match rung:
+        case Rung.R0:
+            return without_rights(tables)
         case Rung.R1:
             return RungPlan(
                 rung,
@@ -83,6 +86,21 @@ def plan_rung(rung: Rung, port: PostgreSQLPort, book: RuleBook, department_code:
         case Rung.R4:
             return _fence(port, book, department_code)
     assert_never(rung)
+
+
+def without_rights(tables: list[str]) -> RungPlan:
+    """Write what stands below the first right: nothing is granted, files are handed over."""
+    return RungPlan(
+        Rung.R0,
+        "scan and first copy, from files that nobody writes again (medium: csv, dbf or xlsx, write_once: true)",
+        "changes: each delivery is another first copy; a CSV may not tell an empty text from nothing",
+        "none for the server; the files are personal data from the moment they are written",
+        (
+            f"-- nothing is granted: the department hands over one file a table: {', '.join(tables)}",
+            "-- with the count of rows and the SHA-256 of each file, by a way agreed with its security officer",
+        ),
+        ("-- nothing was granted: destroy the files once the copy is proved, and write down who did",),
+    )
 
 
 def _reading(schema: str, tables: list[str]) -> tuple[str, ...]:
@@ -138,7 +156,8 @@ def _fence(port: PostgreSQLPort, book: RuleBook, department_code: str) -> RungPl
         f"revoke usage on schema {home} from {_REVERSE}",
         "drop function banyan.check_fence(), banyan.admit_reverse(text, bigint, uuid, boolean)",
         "drop function banyan.effect(text, text, bigint, double precision, uuid, uuid), banyan.wait_in_flight(text)",
-        "drop table banyan.fence, banyan.fenced, banyan.position",
+        "drop function banyan.open_by_code(text, text)",
+        "drop table banyan.fence_code, banyan.fence, banyan.fenced, banyan.position",
         f"revoke usage on schema banyan from {_GUARD}, {_REVERSE}",
         f"drop role {_GUARD}",
         f"drop role {_REVERSE}",

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, assert_never
 
-from cli.grants import Rung, RungPlan
+from cli.grants import Rung, RungPlan, without_rights
 from connectors.dialects_mariadb import home_of, quoted, shipped
 from connectors.mariadb import MariaDBPort
 from connectors.mariadb_capture import Watched
@@ -32,6 +32,8 @@ def plan_mariadb_rung(rung: Rung, port: MariaDBPort, book: RuleBook, department_
     tables = sorted(book.rulesets)
     reader = _ACCOUNTS[0]
     match rung:
+        case Rung.R0:
+            return without_rights(tables)
         case Rung.R1:
             return RungPlan(
                 rung,

@@ -1,8 +1,9 @@
 """`banyan source`: what a legacy system is, holds and allows; reads only, and never a value of a row."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from banyan.ports import LegacyPort
     from cli.grants import Rung, RungPlan
     from connectors.database import DatabasePort
-    from mappings.model import RuleBook
+    from mappings.model import RuleBook, Ruleset
     from sync.workspace import Workspace
 
 source_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -49,14 +50,33 @@ def list_sources(as_json: AsJson = False) -> None:
 
 
 @source_app.command("scan", epilog="Example: banyan source scan 38.ORION")
-def scan_sources(place: PlaceArgument, as_json: AsJson = False) -> None:
-    """Count the rows of each table and tell which have a rule; exit 3 when a rule describes other columns."""
+def scan_sources(
+    place: PlaceArgument,
+    to: Annotated[Path | None, typer.Option("--to", help="Assess in full: page and document into this folder.")] = None,
+    against: Annotated[
+        Path | None, typer.Option("--against", help="Another document: of last month, or of a sibling.")
+    ] = None,
+    most: Annotated[int, typer.Option("--rows", help="Rows read of each table at most; all without it.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Count the rows of each table and tell which have a rule; exit 3 when a rule describes other columns.
+
+    With --to every row is read, in short ranges: keys, orphans, encodings, codes, outliers, personal columns, hidden
+    changes since the scan before, who connects, triggers, jobs, growth, effort, load window. No value is written.
+    """
+    if to is not None:
+        from cli.scans import assess_sources
+
+        assess_sources(place, to, against=against, rows=most, as_json=as_json)
+        return
+    if against is not None or most:
+        raise UsageError("--against and --rows speak of a full scan; nothing was read", hint=f"--to FOLDER for {place}")
     found = []
-    for reference, port, book in _each(place):
+    for reference, port, rulesets in _each_to_look(place):
         wanted = split_place(place)[2]
         names = port.tables() if wanted is None else [wanted]
-        found += [_scan(reference, port, book, name) for name in names]
-        found += [_absent(reference, name) for name in sorted(set(book.rulesets) - set(port.tables())) if not wanted]
+        found += [_scan(reference, port, rulesets, name) for name in names]
+        found += [_absent(reference, name) for name in sorted(set(rulesets) - set(port.tables())) if not wanted]
     drifted = [one for one in found if one["missing"] or one["unknown"]]
     if as_json:
         print_json(found)
@@ -89,7 +109,7 @@ def show_capabilities(place: PlaceArgument, as_json: AsJson = False) -> None:
 def show_grants(
     place: PlaceArgument,
     level: Annotated[
-        str, typer.Option("--level", help="R1 SELECT, R2 log, R3 triggers, R4 fence; all without it.")
+        str, typer.Option("--level", help="R0 files, R1 SELECT, R2 log, R3 triggers, R4 fence; all without it.")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -156,13 +176,34 @@ def _each(place: str) -> "Iterator[tuple[SourceRef, LegacyPort, RuleBook]]":
                 yield reference, port, workspace.book(reference)
 
 
+def _each_to_look(place: str) -> "Iterator[tuple[SourceRef, LegacyPort, Mapping[str, Ruleset]]]":
+    """Open each legacy system meant, with nothing installed there and, if need be, before any rule is written."""
+    from cli.scans import find_rulesets
+    from sync.assembly import open_to_look
+    from sync.movement import sources_of
+    from sync.workspace import opened
+
+    code, system, _ = split_place(place)
+    with opened(current_project()) as workspace:
+        wanted = sources_of(workspace, code) if system is None else [SourceRef(code, system)]
+        for reference in wanted:
+            with _closed(open_to_look(workspace, reference)) as port:
+                yield reference, port, find_rulesets(workspace, reference)
+
+
 @contextmanager
 def _port(workspace: "Workspace", reference: SourceRef) -> "Iterator[LegacyPort]":
-    from connectors.database import DatabasePort
-    from connectors.one_way import OneWayPort
     from sync.assembly import open_port
 
-    port = open_port(workspace, reference)
+    with _closed(open_port(workspace, reference)) as port:
+        yield port
+
+
+@contextmanager
+def _closed(port: "LegacyPort") -> "Iterator[LegacyPort]":
+    from connectors.database import DatabasePort
+    from connectors.one_way import OneWayPort
+
     try:
         yield port
     finally:
@@ -170,9 +211,9 @@ def _port(workspace: "Workspace", reference: SourceRef) -> "Iterator[LegacyPort]
             port.close()
 
 
-def _scan(reference: SourceRef, port: "LegacyPort", book: "RuleBook", name: str) -> dict[str, object]:
+def _scan(reference: SourceRef, port: "LegacyPort", rulesets: "Mapping[str, Ruleset]", name: str) -> dict[str, object]:
     columns = port.columns(name)
-    ruleset = book.rulesets.get(name)
+    ruleset = rulesets.get(name)
     here = [column.name for column in columns]
     return {
         "source": str(reference),

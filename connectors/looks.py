@@ -41,9 +41,16 @@ class Looks:
             return self.look(incarnation, hashes_of)
         return _position(incarnation, last.reached)
 
-    def changes(self, incarnation: str, since: Position, until: Position) -> list[ChangedKey]:
-        """List the keys found changed between two looks; refuses looks that the store does not remember."""
-        low, high = _read_look(since, incarnation), _read_look(until, incarnation)
+    def changes(
+        self, incarnation: str, since: Position, until: Position | None, hashes_of: HashesOf
+    ) -> list[ChangedKey]:
+        """List the keys found changed between two looks; without the second one, looks now.
+
+        Refuses looks that the store does not remember; a Position of another source is refused before anything is
+        looked at, so that the marks of the one it belongs to stay.
+        """
+        low = _read_look(since, incarnation)
+        high = _read_look(self.look(incarnation, hashes_of) if until is None else until, incarnation)
         last = self.marks.read_place()
         if last is None or last.capture != incarnation or not last.started <= low <= high <= last.reached:
             raise SourceDrifted(

@@ -2,6 +2,7 @@
 
 A number is given before a commit and an entry is seen after it, so reading by number would lose what commits late.
 Each reading stamps what is committed and not yet stamped with the next batch: a Position is a batch, and its mark.
+What a table without transactions keeps after a rollback keeps its entry too, which is told twice.
 """
 
 # ruff: noqa: S608 - trigger bodies from quoted identifiers
@@ -40,6 +41,8 @@ from connectors.mariadb_objects import (
 
 _KEY_TYPES = frozenset((*TEXT_TYPES, *INTEGER_TYPES, "decimal", "date", "datetime", "time", "year", "uuid", "binary"))
 _KEY_TYPES |= {"varbinary"}
+_LASTING = frozenset(("myisam", "aria"))
+"""Engines whose rows outlast a rollback and a restart: their entries stand in a table of that kind."""
 
 
 class MariaDBJournal:
@@ -121,7 +124,7 @@ class MariaDBJournal:
         if tables is not None:
             listed = ", ".join(literal(table) for table in tables)
             return [*lines, f"delete from {home}.captured where table_name in ({listed})"]
-        gone = ("journal", "batch", "counter", "pruned", "captured", "incarnation")
+        gone = ("journal", "lasting", "batch", "counter", "pruned", "captured", "incarnation")
         return [*lines, *(f"drop table {home}.{quoted(name)}" for name in gone)]
 
     def prune(self, before: Position) -> int:
@@ -180,10 +183,9 @@ def cascade_triggers(watched: Watched, tables: Sequence[str]) -> list[Trigger]:
 
 
 def _is_journalled(shape: MariaDBShape) -> bool:
-    """Tell whether a journal is true to a table: a key whose text needs no setting, and rollbacks that take back."""
-    return (
-        bool(shape.key) and shape.is_transactional and all(shape.types[name].name in _KEY_TYPES for name in shape.key)
-    )
+    """Tell whether a journal is true to a table: a key whose text needs no setting, and rows that outlast a restart."""
+    is_kept = shape.is_transactional or shape.engine.lower() in _LASTING
+    return bool(shape.key) and is_kept and all(shape.types[name].name in _KEY_TYPES for name in shape.key)
 
 
 def _triggers(watched: Watched, tables: Sequence[str]) -> list[Trigger]:
@@ -192,7 +194,9 @@ def _triggers(watched: Watched, tables: Sequence[str]) -> list[Trigger]:
 
 
 def _own_triggers(shape: MariaDBShape) -> list[Trigger]:
-    into = f"insert into {quoted(home_of(shape.schema))}.journal (table_name, op, entry_key, origin) values"
+    # an entry is rolled back exactly when its row is
+    entries = "journal" if shape.is_transactional else "lasting"
+    into = f"insert into {quoted(home_of(shape.schema))}.{entries} (table_name, op, entry_key, origin) values"
     name, who = literal(shape.name), origin_text(shape.schema)
     new, old = key_text(shape, "new"), key_text(shape, "old")
 

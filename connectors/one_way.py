@@ -165,7 +165,7 @@ class OneWayPort:
 
     def changes(self, since: Position, until: Position | None = None) -> list[ChangedKey]:
         """List each key found changed between two looks, once; without the second one, looks now."""
-        return self._followed().changes(self.incarnation(), since, self.head() if until is None else until)
+        return self._followed().changes(self.incarnation(), since, until, self._hashes)
 
     def prune(self, before: Position) -> int:
         """Forget what was found up to a look; gives how many keys."""

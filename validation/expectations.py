@@ -24,10 +24,12 @@ from sqlalchemy.engine import make_url
 from banyan.errors import BanyanError
 from store.canonical import CANONICAL
 from store.postgres import open_engine, transaction
+from store.tables import DEPARTMENT
 from validation.suites import find_missing_arguments
 
 KEY = "key"
 _DEPARTMENT = re.compile(r"[0-9A-Z]{2,6}")
+_TIME_ZONE = re.compile(r"[A-Za-z]+(/[A-Za-z_+-]+)*")
 _DRIVER_ERROR = re.compile(r"psycopg\.errors\.(\w+)")
 _SESSION = "-c timezone=UTC -c default_transaction_read_only=on -c statement_timeout=30min"
 _ROWS = "unexpected_rows_expectation"
@@ -98,8 +100,9 @@ def _evaluate(asked: _Asked, suite: dict[str, Any]) -> Iterator[Answer]:
     import great_expectations as gx
 
     rules: dict[str, dict[str, Any]] = {}
+    zone = _time_zone(asked) if "{time_zone}" in json.dumps(suite["rules"]) else ""
     for rule in suite["rules"]:
-        configuration = _configuration(rule, asked.department_code)
+        configuration = _configuration(rule, asked.department_code, zone)
         try:
             _check_loads(configuration)
             rules[rule["id"]] = configuration
@@ -122,11 +125,22 @@ def _evaluate(asked: _Asked, suite: dict[str, Any]) -> Iterator[Answer]:
             yield look.at(rule_id, expectations[rule_id])
 
 
-def _configuration(rule: dict[str, Any], department_code: str) -> dict[str, Any]:
+def _time_zone(asked: _Asked) -> str:
+    """Read at which clock the department lives; its records are instants, and some rules are about hours."""
+    statement = sa.select(DEPARTMENT.c.time_zone).where(DEPARTMENT.c.department_code == asked.department_code)
+    with transaction(open_engine(asked.url, pool_size=0)) as connection:
+        found = connection.scalar(statement)
+    if found is None or not _TIME_ZONE.fullmatch(found):
+        raise _Unanswerable("the department has no time zone")
+    return str(found)
+
+
+def _configuration(rule: dict[str, Any], department_code: str, time_zone: str) -> dict[str, Any]:
     arguments = dict(rule["kwargs"])
     if isinstance(arguments.get(_QUERY), str):
-        # the code was checked: nothing can be bound in the query of an expectation
-        arguments[_QUERY] = arguments[_QUERY].replace("{department}", f"'{department_code}'")
+        # both were checked: nothing can be bound in the query of an expectation
+        query = arguments[_QUERY].replace("{department}", f"'{department_code}'")
+        arguments[_QUERY] = query.replace("{time_zone}", f"'{time_zone}'")
     return {"type": rule["type"], "kwargs": arguments, "meta": {"rule": rule["id"]}}
 
 

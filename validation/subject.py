@@ -72,7 +72,8 @@ class Subject:
     def tables(self) -> tuple[str, ...]:
         """Give the legacy tables that emit into the domains, parents before children."""
         wanted = set(self.domains)
-        return tuple(table for table in load_order(self.book) if find_domains(self.book.rulesets[table]) & wanted)
+        ruled = [table for table in load_order(self.book) if table in self.book.rulesets]
+        return tuple(table for table in ruled if find_domains(self.book.rulesets[table]) & wanted)
 
     @property
     def canonical_tables(self) -> tuple[str, ...]:

@@ -48,6 +48,8 @@ _START = "select subselect.key from {batch}"
 _OTHER_TABLE = re.compile(r"\bjustice\.", re.IGNORECASE)
 _FORBIDDEN = re.compile(r";|--|/\*|\bjoin\b|\bmig\.|\bpg_", re.IGNORECASE)
 _BRACES = re.compile(r"\{[^}]*\}?|\}")
+_PLACES = ("{batch}", "{department}", "{time_zone}")
+_OTHERS = " and ".join(_PLACES[1:])
 _PARAMETER = re.compile(r"(?<![:\w]):\w")
 
 Argument = str | int | bool | float | tuple[str, ...]
@@ -220,8 +222,8 @@ def find_query_problems(query: str) -> Iterator[tuple[str, str]]:
     words = " ".join(query.split())
     if not words.startswith(_START):
         yield "the query does not begin as it must", f"begin with: {_START} where ..."
-    if words.count("{batch}") != 1 or set(_BRACES.findall(words)) - {"{batch}", "{department}"}:
-        yield "the query has braces with another meaning", "write {batch} once, {department} as needed, nothing else"
+    if words.count("{batch}") != 1 or set(_BRACES.findall(words)) - set(_PLACES):
+        yield "the query has braces with another meaning", f"write {{batch}} once, {_OTHERS} as needed, nothing else"
     if len(_OTHER_TABLE.findall(words)) > words.count("{department}"):
         yield "the query looks into a table without naming the department", "add: and x.department_code = {department}"
     if (word := _FORBIDDEN.search(words)) is not None:

@@ -10,6 +10,16 @@ create table if not exists {home}.journal (
   at timestamp(6) not null default current_timestamp(6),
   key journal_batch (batch)) engine = innodb
 
+-- name: lasting
+-- what a rollback does not take back, neither the row nor this; an entry is told twice, see stamp
+create table if not exists {home}.lasting (
+  seq bigint unsigned auto_increment primary key,
+  table_name varchar(64) not null,
+  op char(1) not null,
+  entry_key text not null,
+  origin enum('PERSON', 'ROUTE') not null,
+  told_at datetime(6) null) engine = aria transactional = 1
+
 -- name: captured
 create table if not exists {home}.captured (table_name varchar(64) primary key) engine = innodb
 
@@ -37,22 +47,39 @@ modifies sql data sql security definer
 begin
   declare last_batch bigint;
   declare fresh bigint default 0;
+  declare begun_at datetime(6);
   declare exit handler for sqlexception begin rollback; resignal; end;
   create temporary table if not exists {home}.fresh (seq bigint unsigned primary key) engine = memory;
   delete from {home}.fresh;
+  create temporary table if not exists {home}.lasting_now (
+    seq bigint unsigned primary key, told_at datetime(6) null) engine = memory;
+  delete from {home}.lasting_now;
   set transaction isolation level read committed;
   start transaction;
   select batch into last_batch from {home}.counter where one = 1 for update;
+  set begun_at = {home}.clock();
+  insert into {home}.lasting_now select seq, told_at from {home}.lasting
+   where told_at is null or told_at <= begun_at - interval 1 second;
+  insert into {home}.journal (table_name, op, entry_key, origin)
+  select l.table_name, l.op, l.entry_key, l.origin
+    from {home}.lasting l join {home}.lasting_now n on n.seq = l.seq order by l.seq;
   -- a consistent read: what others have not committed is not seen, not waited for, and gets a later batch
   insert into {home}.fresh select seq from {home}.journal where batch is null;
   select count(*) into fresh from {home}.fresh;
   if fresh > 0 then
     set last_batch = last_batch + 1;
-    update {home}.journal j join {home}.fresh f on f.seq = j.seq set j.batch = last_batch;
+    -- row by row through its key: walking the journal would wait for what others have not committed
+    update {home}.fresh f straight_join {home}.journal j force index (primary) on j.seq = f.seq
+       set j.batch = last_batch;
     insert into {home}.batch (batch, mark, at) values (last_batch, uuid(), {home}.clock());
     update {home}.counter set batch = last_batch where one = 1;
   end if;
   commit;
+  -- a table without transactions may show its entry a moment before its row: told once more, a second later
+  delete l from {home}.lasting l join {home}.lasting_now n on n.seq = l.seq
+   where n.told_at is not null;
+  update {home}.lasting l join {home}.lasting_now n on n.seq = l.seq set l.told_at = {home}.clock()
+   where l.told_at is null;
   select b.batch, b.mark from {home}.batch b where b.batch = last_batch;
 end
 

@@ -1,6 +1,7 @@
 import json
 import random
 import threading
+import time
 
 import pymysql
 import pytest
@@ -348,7 +349,7 @@ def test_capabilities_tell_each_table_apart(marel, way):
     }  # fmt: skip
     assert {table: can.incremental for table, can in full.items()} == {
         "dossier": own, "ligne": own, "code": own, "personne": own, "vrac": diff, "arbre": diff,
-        "vieux": own if log else diff,  # a journal forgets what a table without transactions keeps after a rollback
+        "vieux": own if log else diff,  # nothing is installed on it
     }  # fmt: skip
     assert {table: can.write_back for table, can in full.items() if can.write_back is WriteBack.NONE} == {
         "vieux": WriteBack.NONE, "vrac": WriteBack.NONE
@@ -360,3 +361,112 @@ def test_without_a_reverse_account_nothing_can_be_written(marel):
     port = open_mariadb(marel.url("banyan_reader"), marel.schema)
 
     assert port.capabilities("dossier").write_back is WriteBack.NONE
+
+
+@pytest.fixture
+def untransacted(marel, way):
+    """A table without transactions beside one with, both captured."""
+    marel.run("create table sorti (id int auto_increment primary key, texte varchar(20)) engine = myisam")
+    with marel.port(way, ("dossier", "sorti", "vieux")) as port:
+        port.install_capture(marel.url(), ("dossier", "sorti", "vieux"))
+        yield port
+
+
+def test_what_people_write_in_a_table_without_transactions_is_told_once_its_row_is_seen(marel, untransacted, way):
+    since = untransacted.head()
+    marel.run(
+        "insert into sorti (texte) values ('a'), ('b'), ('c')",
+        "update sorti set texte = 'z' where id = 1",
+        "update sorti set id = 9 where id = 2",
+        "delete from sorti where id = 3",
+        "replace into vieux values (7, 'r')",
+        account="marel_app",
+    )
+
+    assert untransacted.capabilities("sorti").incremental.value == way
+    assert sorted(seen(untransacted, since, untransacted.head())) == [
+        ("sorti", "1", CHANGED), ("sorti", "2", GONE), ("sorti", "3", GONE), ("sorti", "9", NEW), ("vieux", "7", NEW)
+    ]  # fmt: skip
+
+
+def test_what_a_table_without_transactions_keeps_of_a_transaction_is_told(marel, untransacted):
+    since = untransacted.head()
+    with marel.connect("marel_app", autocommit=False) as undone, marel.connect("marel_app", autocommit=False) as open_:
+        ask(undone, "insert into dossier (id) values (1)")
+        ask(undone, "insert into sorti values (5, 'kept')")
+        with pytest.raises(pymysql.err.IntegrityError):  # the first row of the statement stays
+            ask(undone, "insert into sorti values (6, 'kept'), (5, 'twice')")
+        undone.rollback()
+        ask(open_, "insert into dossier (id) values (2)")
+        ask(open_, "insert into sorti values (8, 'seen before the commit')")
+
+        found = seen(untransacted, since, untransacted.head())
+        open_.rollback()
+
+    assert marel.run("select id from sorti order by id") == [(5,), (6,), (8,)]
+    assert {("sorti", "5", NEW), ("sorti", "6", NEW), ("sorti", "8", NEW)} <= set(found)
+
+
+def test_a_journal_tells_what_no_transaction_protects_once_more_a_second_later(marel):
+    with marel.port("journal", ("vieux",)) as port:
+        port.install_capture(marel.url(), ("vieux",))
+        since = port.head()
+        marel.run("insert into vieux values (1, 'a')", account="marel_app")
+        first = port.head()
+        second = port.head()
+        at_once = seen(port, since, first)
+        assert seen(port, first, second) == []
+        time.sleep(1.1)
+        last = port.head()
+
+        assert (at_once, seen(port, second, last)) == ([("vieux", "1", NEW)], [("vieux", "1", NEW)])
+        assert port.changes(last) == []
+    assert marel.run(f"select count(*) from banyan_{marel.schema}.lasting") == [(0,)]
+
+
+def test_truncating_a_table_without_transactions_is_loud(marel, untransacted):
+    marel.run("insert into vieux values (1, 'a')")
+    since = untransacted.head()
+    time.sleep(1.1)  # the catalogue knows when such a table was made to the second
+
+    marel.run("truncate vieux")
+
+    with pytest.raises(SourceDrifted, match=r"vieux.*truncated"):
+        untransacted.changes(since)
+
+
+def test_a_copy_of_a_table_without_transactions_ends_equal_to_it_under_concurrent_writers(marel, untransacted):
+    def write(number):
+        chance = random.Random(number)
+        with marel.connect("marel_app", autocommit=False) as connection:
+            for _ in range(60):
+                key = chance.randrange(30)
+                ask(connection, chance.choice((
+                    f"insert into sorti (texte) values ('{chance.random()}')",
+                    f"replace into vieux values ({key}, '{chance.random()}')",
+                    f"delete from vieux where id = {key}",
+                )))  # fmt: skip
+                if chance.random() < 0.3:
+                    connection.rollback()
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(3)]
+    position, copy = untransacted.head(), {"sorti": {}, "vieux": {}}
+
+    def follow(position):
+        head = untransacted.head()
+        for table, key, _ in seen(untransacted, position, head):
+            copy[table].pop(key, None)
+            copy[table].update((key, text) for text in untransacted.read_keys(table, [key]).rows["texte"])
+        return head
+
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        position = follow(position)
+    for writer in writers:
+        writer.join()
+    follow(position)
+
+    for table, rows in copy.items():
+        assert rows == {str(key): text for key, text in marel.run(f"select id, texte from {table}")}, table
+    assert len(copy["sorti"]) > 30

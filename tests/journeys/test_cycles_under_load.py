@@ -37,14 +37,27 @@ def cycles(world: SwitchWorld, count: int, seed: int, *, kills: float) -> dict[s
             tally.cycles = number
             if number % _CHECKED_EVERY == 0 or number == count:
                 wrong += look_closely(world, writers, number)
+                write_report(tell(world, writers, tally, wrong, time.monotonic() - began))
     finally:
         for writer in writers:
             writer.stop()
+    return tell(world, writers, tally, wrong, time.monotonic() - began)
+
+
+def tell(world, writers, tally, wrong, seconds) -> dict[str, object]:
+    """Put the figures together, as far as it has come."""
     tally.there_ms, tally.back_ms = gaps(writers)
     two = find_two_writers(world, writers)
-    wrong += [f"two writers: {write}" for write in two[:5]]
-    told = tally.say(writers, time.monotonic() - began)
-    return told | {"two-writer moments": len(two), "wrong": wrong, "lost": sum("lost" in each for each in wrong)}
+    found = [*wrong, *(f"two writers: {write}" for write in two[:5])]
+    told = tally.say(writers, seconds)
+    return told | {"two-writer moments": len(two), "wrong": found, "lost": sum("lost" in each for each in found)}
+
+
+def write_report(told) -> None:
+    """Leave the figures where BANYAN_CYCLES_REPORT says; a run that is interrupted leaves the last ones."""
+    report = os.environ.get("BANYAN_CYCLES_REPORT")
+    if report:
+        Path(report).write_text(json.dumps(told, indent=2) + "\n")
 
 
 def look_closely(world, writers, number) -> list[str]:
@@ -82,9 +95,7 @@ def test_a_cycle_under_load_loses_nothing(switch_world):
 def test_many_cycles_under_load_with_kills_and_cuts_lose_nothing(switch_world):
     count = int(os.environ.get("BANYAN_CYCLES", "50"))
     told = cycles(switch_world, count, seed=int(os.environ.get("BANYAN_SEED", "1")), kills=0.1)
-    report = os.environ.get("BANYAN_CYCLES_REPORT")
-    if report:
-        Path(report).write_text(json.dumps(told, indent=2) + "\n")
+    write_report(told)
     print(json.dumps(told, indent=2))
 
     assert told["cycles"] == count

@@ -31,8 +31,18 @@ NOT_NULL, ROWS = "expect_column_values_to_not_be_null", "unexpected_rows_expecta
 
 
 @pytest.fixture(scope="module")
-def worker():
-    with RuleWorker() as started:
+def workplace(tmp_path_factory):
+    """The folder the worker works in, which is its home too."""
+    return tmp_path_factory.mktemp("workplace")
+
+
+@pytest.fixture(scope="module")
+def worker(workplace):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(workplace)
+        patch.setenv("HOME", str(workplace))
+        started = RuleWorker()
+    with started:
         yield started
 
 
@@ -274,6 +284,13 @@ def test_no_value_of_a_record_leaves_the_worker(run, estate, capfd):
     assert all(UUID.fullmatch(key) for each in found.rules for key in each.keys)
 
 
+def test_the_worker_writes_no_file(run, workplace):
+    """The library's own contexts write the address of the store in clear, and results with their values."""
+    run(rule("a", NOT_NULL, column="id"), rule("b", NOT_NULL, column="sex_code"))
+
+    assert list(workplace.rglob("*")) == []
+
+
 def test_a_record_of_another_department_satisfies_no_reference(worker, make_store):
     store = make_store()
     savoie = replace(
@@ -300,6 +317,70 @@ def test_a_record_of_another_department_satisfies_no_reference(worker, make_stor
     assert found.rule("participation.role_code_present").state is RuleState.FAIL
     assert found.level.state is LevelState.FAIL
     assert found.rows == {"participation": 1}
+
+
+HOURS = """
+insert into justice.incident (id, department_code, domain_code, origin, occurred_from, occurred_precision_code)
+values (%s, '38', 'cases', 'LEGACY', %s, %s)
+"""
+
+
+def test_an_hour_that_a_change_of_clock_skipped_or_told_twice_is_named_at_the_clock_of_the_department(
+    worker, make_store
+):
+    store = make_store()
+    own(store, "LEGACY")
+    told = {
+        "skipped": (None, None),
+        "unknown": (None, "UNKNOWN"),
+        "first of two": ("2011-10-30 00:30+00", "MINUTE"),
+        "second of two": ("2011-10-30 01:30+00", "MINUTE"),
+        "a day alone": ("2011-10-30 00:30+00", "DAY"),
+        "an hour before": ("2011-10-29 23:30+00", "MINUTE"),
+        "an hour after": ("2011-10-30 02:30+00", "MINUTE"),
+    }
+    ids = {name: str(uuid.uuid4()) for name in told}
+    for name, (instant, precision) in told.items():
+        store.run(HOURS, (ids[name], instant, precision), role="banyan_forward")
+    (incidents,) = [each for each in load_suites() if each.table == "incident"]
+
+    at_home = run_rules(store.url("banyan_steward"), "38", [incidents], worker=worker)
+    store.run("update mig.department set time_zone = 'Indian/Reunion'")
+    elsewhere = run_rules(store.url("banyan_steward"), "38", [incidents], worker=worker)
+    store.run("update mig.department set time_zone = 'no zone'")
+    nowhere = run_rules(store.url("banyan_steward"), "38", [incidents], worker=worker)
+
+    assert at_home.rule("incident.hour_exists").keys == (ids["skipped"],)
+    assert set(at_home.rule("incident.hour_told_once").keys) == {ids["first of two"], ids["second of two"]}
+    assert elsewhere.rule("incident.hour_told_once").state is RuleState.PASS
+    assert nowhere.rule("incident.hour_told_once").cause == "the department has no time zone"
+
+
+SHARED = """
+insert into justice.case_file (id, department_code, domain_code, origin, confidentiality_code)
+select gen_random_uuid(), '38', 'cases', 'LEGACY', code from unnest(array['CONFIDENTIAL', 'STANDARD']) code;
+insert into justice.person_identity (id, department_code, domain_code, origin)
+select gen_random_uuid(), '38', 'cases', 'LEGACY' from generate_series(1, 3);
+insert into justice.participation (id, department_code, domain_code, origin, case_file_id, person_identity_id)
+select gen_random_uuid(), '38', 'cases', 'LEGACY', c.id, p.id
+from justice.case_file c, (select id, row_number() over (order by id) n from justice.person_identity) p
+where n = 1 or (n = 2 and confidentiality_code = 'STANDARD') or (n = 3 and confidentiality_code = 'CONFIDENTIAL');
+insert into justice.residence (id, department_code, domain_code, origin, person_identity_id)
+select id, '38', 'cases', 'LEGACY', id from justice.person_identity
+"""
+
+
+def test_an_address_that_a_confidential_case_shares_with_an_ordinary_one_is_named(worker, make_store):
+    store = make_store()
+    own(store, "LEGACY")
+    for statement in SHARED.split(";"):
+        store.run(statement, role="banyan_forward")
+    (residences,) = [each for each in load_suites() if each.table == "residence"]
+
+    found = run_rules(store.url("banyan_steward"), "38", [residences], worker=worker)
+
+    first = store.run("select id::text from justice.person_identity order by id limit 1")[0][0]
+    assert found.rule("residence.restricted_address_is_not_shared").keys == (first,)
 
 
 def test_a_worker_that_died_leaves_an_error():

@@ -231,7 +231,8 @@ def test_one_record_moved_by_a_month_is_found_in_a_real_load(estate):
         moved = connection.execute(
             sa.text(
                 "update justice.incident set occurred_from = occurred_from - interval '2 months' where id ="
-                " (select i.id from justice.incident i where i.occurred_from is not null order by i.id limit 1)"
+                " (select i.id from justice.incident i join justice.offense o on o.incident_id = i.id"
+                " where i.occurred_from is not null order by i.id limit 1)"
             )
         )
         found = count_canonical(connection, "38", PARIS)

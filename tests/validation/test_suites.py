@@ -7,16 +7,12 @@ import pytest
 import yaml
 
 import mappings
-from banyan.canonical.model import TABLES
+from banyan.canonical.model import TABLES, Kind
+from banyan.departments import Domain
 from banyan.errors import RulesetError
 from banyan.findings import Severity
 from validation.suites import EXPECTATIONS, SHIPPED, load_suites
 
-CLOSURE_TABLES = (
-    "case_file", "contact_means", "custody_transfer", "detention", "disposition", "document", "enforcement_official",
-    "enforcement_unit", "evidence", "incident", "item", "location", "offense", "participation", "person_identity",
-    "recorded_code", "residence", "vehicle",
-)  # fmt: skip
 GOOD = """\
 suite: vehicle
 table: vehicle
@@ -80,6 +76,9 @@ def test_arguments_keep_their_types(tmp_path):
         (GOOD.replace("    owner:", "    ownr: x\n    owner:"), 9, "unknown key ownr", "owner"),
         (GOOD.replace("    owner: steward\n", ""), 5, "key owner is missing", "owner"),
         (GOOD.replace("WARN", "FATAL"), 8, "severity", ""),
+        (GOOD.replace("    severity: WARN\n", ""), 5, "key severity is missing", "severity"),
+        (GOOD.replace("values_to_not_be_null", "mean_to_be_between"), 11, "there is no expectation", ""),
+        (GOOD.replace("to_not_be_null", "to_be_of_type"), 11, "there is no expectation", ""),
         (GOOD.replace("row_floor: 1", "row_floor: -1"), 3, "row_floor", ""),
         (GOOD.replace("id: vehicle.", "id: item."), 5, "not named after its table", "vehicle.plate_raw_present"),
         (GOOD[: GOOD.index("  - id")].replace("rules:", "rules: []"), 4, "rules", ""),
@@ -133,23 +132,39 @@ def test_the_digest_follows_the_file(tmp_path):
     assert before.digest != after.digest
 
 
-def test_each_table_of_the_closure_has_a_suite():
+def test_each_canonical_table_has_a_suite_and_is_in_its_domain():
     suites = load_suites()
 
-    assert tuple(suite.table for suite in suites) == CLOSURE_TABLES
+    assert [suite.table for suite in suites] == sorted(TABLES)
     assert min(len(suite.rules) for suite in suites) >= 7
-    assert sum(len(suite.rules) for suite in suites) >= 140
+    for suite in suites:
+        (domain,) = [rule for rule in suite.rules if rule.rule_id == f"{suite.table}.domain_is_its_own"]
+        assert set(domain.arguments["value_set"]) <= set(Domain)
 
 
-def test_each_reference_of_the_closure_to_itself_has_a_rule():
+def test_each_reference_between_canonical_tables_has_a_rule():
     rules = {rule.rule_id for suite in load_suites() for rule in suite.rules}
-    # no rule of ORION fills these, and an official is known by the reference alone
-    empty = {"parent_case_id", "organization_id", "reporting_official_id"}
+    # an official who recorded an incident is known by the reference alone
+    unknown = {"incident.reporting_official_id"}
 
-    for table in CLOSURE_TABLES:
-        for column in TABLES[table].columns:
-            if column.name.endswith("_id") and column.name not in empty:
-                assert f"{table}.{column.name}_exists" in rules
+    references = {
+        f"{table}.{column.name}"
+        for table in TABLES
+        for column in TABLES[table].columns
+        if column.kind is Kind.UUID and column.name.endswith("_id")
+    }
+    assert {f"{name}_exists" for name in references - unknown} - rules == set()
+    assert len(references) >= 25
+
+
+def test_a_table_that_the_shipped_rules_of_a_whole_base_fill_may_not_be_empty():
+    """A floor of 0 is for what a small unit may not have; cases and people are no such thing."""
+    floors = {suite.table: suite.row_floor for suite in load_suites()}
+
+    assert {table for table, floor in floors.items() if floor} == {
+        "case_file", "contact_means", "enforcement_official", "enforcement_unit", "incident", "location", "offense",
+        "participation", "person_identity", "recorded_code", "residence",
+    }  # fmt: skip
 
 
 def test_each_code_a_map_can_give_is_in_the_list_of_its_rule():

@@ -1,0 +1,336 @@
+"""What judging costs: CPU seconds of client and servers together, as so many scans of both sides in the same run.
+
+python bench/bench_validation.py [--rows N] [--table t_proc] [--reladiff PATH] [--profile]
+
+A scan reads every column of every row of one side. L4 reads the legacy rows of PostgreSQL, maps them and compares them
+with the canonical records of PostgreSQL: identical, with 10 and with 1,000 differences scattered evenly (six tenths
+edited, two tenths removed, two tenths added). It runs in a process of its own, whose peak memory is told. Beside it:
+bucket digests (L3), 1,000 changes judged again, 22 passing rules through Great Expectations against one scan, and
+reladiff on two tables of one schema, the same rows, when its program is given.
+"""
+
+import argparse
+import cProfile
+import json
+import pstats
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from bench_sync import KEYS, cpu_of_servers, cpu_seconds, prepare
+from sqlalchemy.engine import make_url
+from stores import only_tables
+from worlds import DOMAINS, ISERE, ORION, RULES, World
+
+from banyan.departments import Side
+from banyan.findings import Severity
+from banyan.records import Position
+from connectors.postgresql import open_postgresql
+from mappings.ruleset import load_rulebook
+from store.buckets import read_digests, read_moment
+from store.ledger import LedgerReader
+from store.postgres import open_engine, transaction
+from validation.incremental import find_touched
+from validation.level_two import run_rules
+from validation.reconcile import reconcile
+from validation.rules_worker import RuleWorker
+from validation.subject import Subject
+from validation.suites import Rule, Suite
+from validation.text import Text
+from wire.cluster import Cluster, ClusterPlace, Durability, cluster_home
+
+CHANGED = 1_000
+RULES_ASKED = 22
+SCANS = 40
+CPU_ENOUGH = 1.5
+
+
+@dataclass
+class Bench:
+    """One loaded world, and what a scan of each side costs."""
+
+    cluster: Cluster
+    world: World
+    table: str
+    canonical: str
+    rows: int
+    legacy_scan: float = 0.0
+    canonical_scan: float = 0.0
+
+    @property
+    def both(self) -> float:
+        return self.legacy_scan + self.canonical_scan
+
+    def cost(self, work: Callable[[], object]) -> tuple[float, object]:
+        """Give the CPU seconds of this process, those it started and the servers, while work is done."""
+        own, servers = cpu_seconds(), cpu_of_servers(self.cluster)
+        found = work()
+        return cpu_seconds() - own + cpu_of_servers(self.cluster) - servers, found
+
+    def tell(self, what: str, seconds: float, *, scans: float, more: str = "") -> None:
+        print(f"{what:44}{seconds:9.2f} CPU s {seconds / scans:8.1f}x  {more}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--table", default="t_proc", choices=sorted(KEYS))
+    parser.add_argument("--reladiff", default=shutil.which("reladiff") or "", help="its program, in a venv of its own")
+    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--judge", action="store_true", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.judge:
+        judge_alone(json.loads(sys.stdin.readline()))
+        return
+    folder = Path(tempfile.mkdtemp())
+    cluster = Cluster(ClusterPlace(cluster_home(folder, "bench"), Durability.THROWAWAY)).start()
+    try:
+        measure(cluster, folder, asked)
+    finally:
+        cluster.destroy()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def measure(cluster: Cluster, folder: Path, asked: argparse.Namespace) -> None:
+    world = prepare(cluster, folder, asked.table, asked.rows)
+    lane = world.forward()
+    plans = [plan for plan in lane.plan_load() if plan.table == asked.table]
+    world.forward_engine().load(lane, lambda: plans, rules_digest="")
+    canonical = world.book.rulesets[asked.table].main.table
+    world.place.run(f"vacuum analyze justice.{canonical}_38")
+    (records,) = world.place.run(f"select count(*) from justice.{canonical}")[0]
+    bench = Bench(cluster, world, asked.table, canonical, asked.rows)
+    bench.legacy_scan = scan(bench, world.on_legacy, f"orion.{asked.table}")
+    bench.canonical_scan = scan(bench, world.place.run, f"justice.{canonical}")
+    print(f"{asked.table}: {asked.rows} rows, {records} records of {canonical}; 1x is a scan of both sides")
+    bench.tell("scan of both sides", bench.both, scans=bench.both, more=f"legacy {bench.legacy_scan:.3f} s")
+    reconciled(bench, "L4, identical", expected=0, is_profiled=asked.profile)
+    for number in (10, CHANGED):
+        with differences(bench, number):
+            reconciled(bench, f"L4, {number} differences", expected=number)
+    tripwire(bench)
+    again(bench)
+    rules(bench)
+    rivals(bench, asked.reladiff)
+
+
+def scan(bench: Bench, run: Callable[[str], object], table: str) -> float:
+    """Give what one scan that reads every column costs: the mean of as many as it takes to measure it."""
+    names = [row[0] for row in run(f"select attname from pg_attribute where attrelid = '{table}'::regclass"
+                                   " and attnum > 0 and not attisdropped order by attnum")]  # fmt: skip
+    counted = ", ".join(f"count({name})" for name in names)
+    before, done = cpu_of_servers(bench.cluster), 0
+    while done < SCANS and cpu_of_servers(bench.cluster) - before < CPU_ENOUGH:
+        run(f"select {counted} from {table}")
+        done += 1
+    return (cpu_of_servers(bench.cluster) - before) / done
+
+
+def subject_for(asked: dict[str, object]) -> Subject:
+    return Subject(
+        department=ISERE,
+        source=ORION,
+        port=open_postgresql(str(asked["legacy"]), "orion"),
+        engine=open_engine(str(asked["store"]), pool_size=1),
+        book=only_tables(load_rulebook(RULES), (str(asked["table"]),)),
+        table_numbers=asked["numbers"],
+        digest_key=b"k" * 32,
+        domains=DOMAINS,
+    )
+
+
+def asked_of(bench: Bench) -> dict[str, object]:
+    return {
+        "legacy": bench.world.legacy_url("banyan_reader"),
+        "store": bench.world.place.url("banyan_judge").render_as_string(hide_password=False),
+        "table": bench.table,
+        "numbers": bench.world.numbers,
+    }
+
+
+def judge_alone(asked: dict[str, object]) -> None:
+    """Judge in this process, which did nothing else, and say what it took."""
+    subject = subject_for(asked)
+    profiler = cProfile.Profile()
+    before = cpu_seconds()
+    if asked.get("profile"):
+        profiler.enable()
+    found = reconcile(subject, watermark=None)
+    profiler.disable()
+    told = {
+        "cpu": cpu_seconds() - before,
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "rows": found.rows,
+        "different": found.level.figures["different"],
+    }
+    if asked.get("profile"):
+        pstats.Stats(profiler, stream=sys.stderr).sort_stats("tottime").print_stats(25)
+    print(json.dumps(told))
+
+
+def reconciled(bench: Bench, what: str, *, expected: int, is_profiled: bool = False) -> None:
+    servers = cpu_of_servers(bench.cluster)
+    done = subprocess.run(
+        [sys.executable, __file__, "--judge"],
+        input=json.dumps(asked_of(bench) | {"profile": is_profiled}) + "\n",
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    servers = cpu_of_servers(bench.cluster) - servers
+    told = json.loads(done.stdout)
+    if (told["rows"], told["different"]) != (bench.rows, expected):
+        raise RuntimeError(f"{what}: {told}")
+    more = f"client {told['cpu']:.2f}, servers {servers:.2f} CPU s; peak {told['peak']:.0f} MB"
+    bench.tell(what, told["cpu"] + servers, scans=bench.both, more=more)
+
+
+@contextmanager
+def differences(bench: Bench, number: int) -> Iterator[None]:
+    """Seed differences scattered evenly, as the account of the applier could, then take them back."""
+    place, table = bench.world.place, f"justice.{bench.canonical}"
+    text = next(row[0] for row in place.run(
+        "select column_name from information_schema.columns where table_schema = 'justice' and table_name = %s"
+        " and data_type = 'text' and column_name not in ('department_code', 'domain_code', 'origin')"
+        " order by ordinal_position", (bench.canonical,),
+    ))  # fmt: skip
+    numbered = f"select id, row_number() over (order by id) as n, count(*) over () as records from {table}"
+    every = (
+        f"select id, row_number() over (order by id) % 10 as share from ({numbered}) r"
+        f" where n % (records / {number}) = 0 order by id limit {number}"
+    )
+    applier = "banyan_forward"
+    place.run(f"create table public.kept as select t.*, share from {table} t join ({every}) c using (id)")
+    place.run("grant usage on schema public to banyan_forward; grant select on public.kept to banyan_forward")
+    added = place.run(f"select string_agg(column_name, ', ') from information_schema.columns where table_schema = "
+                      f"'justice' and table_name = '{bench.canonical}' and column_name <> 'id'")[0][0]  # fmt: skip
+    chosen = "select id from public.kept where share"
+    place.run(
+        f"update {table} set {text} = 'X' || coalesce({text}, '') where id in ({chosen} in (0, 1, 2, 3, 4, 5))",
+        role=applier,
+    )
+    place.run(f"delete from {table} where id in ({chosen} in (6, 7))", role=applier)
+    place.run(f"insert into {table} (id, {added}) select gen_random_uuid(), {added} from public.kept"
+              " where share in (8, 9)", role=applier)  # fmt: skip
+    yield
+    place.run(
+        f"delete from {table} where id not in (select id from mig.crosswalk where deleted_at is null)", role=applier
+    )
+    place.run(f"delete from {table} where id in (select id from public.kept)", role=applier)
+    place.run(f"insert into {table} (id, {added}) select id, {added} from public.kept", role=applier)
+    place.run("drop table public.kept")
+    place.run(f"vacuum analyze {table}")
+
+
+def tripwire(bench: Bench) -> None:
+    def fold() -> None:
+        with transaction(bench.world.place.engine("banyan_judge")) as connection:
+            read_digests(connection, bench.canonical, "38", seed=1)
+
+    seconds, _ = bench.cost(fold)
+    bench.tell("L3, bucket digests of the canonical side", seconds, scans=bench.both)
+
+
+def again(bench: Bench) -> None:
+    """Change rows in the old system, carry them, and judge again what changed and what was written."""
+    world, key = bench.world, KEYS[bench.table]
+    subject = replace(subject_for(asked_of(bench)))
+    with transaction(subject.engine) as connection:
+        snapshot = read_moment(connection).snapshot
+        since = LedgerReader(connection).find_watermark(ORION, Side.CANONICAL) or Position(subject.port.head())
+    number = min(CHANGED, bench.rows // 10)
+    world.on_legacy(
+        f"update orion.{bench.table} set dt_maj = clock_timestamp() where {key} in (select {key} from"
+        f" orion.{bench.table} where {key}::bigint % {max(1, bench.rows // number)} = 0 limit {number})"
+    )
+    changed = len(subject.port.changes(since))
+    world.forward_engine().advance(world.forward())
+
+    def judge() -> object:
+        keys = find_touched(subject, since=since, snapshot=snapshot, until=subject.port.head())
+        return reconcile(subject, watermark=None, keys_by_table={one: sorted(many) for one, many in keys.items()})
+
+    seconds, found = bench.cost(judge)
+    bench.tell(f"judged again: {changed} changed rows", seconds, scans=bench.both, more=str(found.level.state.value))
+
+
+def rules(bench: Bench) -> None:
+    said = Text("Une phrase.", "A sentence.")
+    texts = [row[0] for row in bench.world.place.run(
+        "select column_name from information_schema.columns where table_schema = 'justice' and table_name = %s"
+        " and data_type = 'text' order by ordinal_position", (bench.canonical,),
+    )]  # fmt: skip
+    forms = (
+        ("expect_column_value_lengths_to_be_between", {"min_value": 0, "max_value": 100_000}),
+        ("expect_column_values_to_not_match_regex", {"regex": "^no such text$"}),
+        ("expect_column_values_to_not_be_in_set", {"value_set": ("NO SUCH TEXT",)}),
+    )
+    listed = [
+        Rule(f"{bench.canonical}.rule_{number}", said, Severity.BLOCK, "engineer", kind, {"column": column, **more})
+        for number, (column, (kind, more)) in enumerate((column, form) for form in forms for column in texts)
+    ][:RULES_ASKED]
+    url = bench.world.place.url("banyan_judge")
+    with RuleWorker() as worker:
+        suite = Suite(bench.canonical, bench.canonical, 1, tuple(listed))
+        run_rules(url, "38", [replace(suite, rules=suite.rules[:1])], worker=worker)  # it is imported before the clock
+        before = cpu_of_process(worker._process.pid)
+        servers = cpu_of_servers(bench.cluster)
+        found = run_rules(url, "38", [suite], worker=worker)
+        servers = cpu_of_servers(bench.cluster) - servers
+        client = cpu_of_process(worker._process.pid) - before
+    if found.level.figures["evaluated"] != RULES_ASKED or found.level.figures["block_rules"]:
+        raise RuntimeError(found.level.sentence)
+    more = f"1x is one scan of the canonical side; servers alone {servers / bench.canonical_scan:.1f}x"
+    bench.tell(f"L2, {RULES_ASKED} passing rules", servers + client, scans=bench.canonical_scan, more=more)
+
+
+def cpu_of_process(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(int(one) for one in fields[11:15]) / 100
+
+
+def rivals(bench: Bench, program: str) -> None:
+    """Have reladiff compare two tables of one schema, which is all it can: ours compares through a mapping."""
+    if not program:
+        print("reladiff: NOT RUN, it is not installed (--reladiff PATH of a venv of its own)")
+        return
+    place = bench.world.place
+    place.run(f"create table public.one as select * from justice.{bench.canonical}")
+    place.run("create table public.two as select * from public.one")
+    for table in ("one", "two"):
+        place.run(f"alter table public.{table} add primary key (id)")
+        place.run(f"vacuum analyze public.{table}")
+    url = make_url(place.url()).set(drivername="postgresql").render_as_string(hide_password=False)
+    columns = place.run(
+        "select string_agg(' -c ' || column_name, '') from information_schema.columns where table_schema = 'justice'"
+        " and table_name = %s and column_name <> 'id'",
+        (bench.canonical,),
+    )
+    single = scan(bench, place.run, "public.one") + scan(bench, place.run, "public.two")
+    for number in (0, CHANGED):
+        if number:
+            place.run(f"update public.two set origin = 'TARGET' where id in (select id from (select id, row_number()"
+                      f" over (order by id) n from public.two) r where n % ({bench.rows} / {number}) = 0)")  # fmt: skip
+        done: list[str] = []
+
+        def compare(done: list[str] = done) -> None:
+            command = [program, url, "public.one", url, "public.two", "-k", "id", *columns[0][0].split()]
+            answer = subprocess.run(command, capture_output=True, text=True, check=False)
+            if answer.returncode:
+                raise RuntimeError(answer.stderr[-2000:])
+            done.extend(answer.stdout.splitlines())
+
+        seconds, _ = bench.cost(compare)
+        bench.tell(f"reladiff, one schema, {number} differences", seconds, scans=single, more=f"{len(done)} lines")
+
+
+if __name__ == "__main__":
+    main()
