@@ -1,4 +1,5 @@
--- The journal of a legacy MariaDB: keys of changed rows, never a value of another column.
+-- The journal of a legacy MariaDB: keys of changed rows, never a value of another column. `lasting` holds those of
+-- tables without transactions: no rollback takes them back, and stamp tells each of them twice.
 -- name: journal
 create table if not exists {home}.journal (
   seq bigint unsigned auto_increment primary key,
@@ -11,7 +12,6 @@ create table if not exists {home}.journal (
   key journal_batch (batch)) engine = innodb
 
 -- name: lasting
--- what a rollback does not take back, neither the row nor this; an entry is told twice, see stamp
 create table if not exists {home}.lasting (
   seq bigint unsigned auto_increment primary key,
   table_name varchar(64) not null,
