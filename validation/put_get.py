@@ -141,7 +141,7 @@ class _Bench:
         lists = [pl.DataFrame(schema=_CELL)]
         mains = self.stored.crosswalk.select(pl.col("id").alias("main_id"), "source_key")
         for part in self.compiled.parts:
-            columns = list(part.dtypes)
+            columns = [column for column in part.dtypes if column not in self._judged_columns]
             read = again[part.rule.name].join(mains, on="source_key").select("main_id", *columns)
             stands = edited[part.rule.name].select("main_id", *columns)
             both = stands.join(read, on="main_id", how="full", suffix=_AFTER)
@@ -152,6 +152,11 @@ class _Bench:
                 there = pl.col("main_id").is_not_null() & pl.col("main_id" + _AFTER).is_not_null()
                 lists.append(_cells(both.filter(there & differs), part, column))
         return pl.concat(lists)
+
+    @property
+    def _judged_columns(self) -> frozenset[str]:
+        """Name the columns that no legacy column feeds: the terms of retention are judged, never written back."""
+        return frozenset(TERM_COLUMNS) if self.compiled.ruleset.is_judged else frozenset()
 
     def _explained(self, degraded: pl.DataFrame) -> pl.DataFrame:
         """Name every column of the fields that the write-back lists: an entry speaks for its whole field."""
