@@ -115,6 +115,7 @@ def show_grants(
 ) -> None:
     """Print the exact SQL that grants a rung of rights, and the SQL that undoes it; nothing is run."""
     from cli.grants import Rung, plan_rung
+    from cli.printed_grants import print_plans
     from connectors.database import DatabasePort
     from connectors.postgresql import PostgreSQLPort
 
@@ -129,21 +130,15 @@ def show_grants(
             continue
         if not isinstance(port, PostgreSQLPort):
             raise UsageError(
-                f"{reference} is only read, and has no account whose rights banyan can write down; nothing was read",
+                f"{reference} is only read, from files or through a driver: there is no account to grant anything to; "
+                "nothing was read",
                 hint=f"banyan source capabilities {reference}",
             )
         plans += [(reference, plan_rung(rung, port, book, reference.department_code)) for rung in rungs]
     if as_json:
         print_json([{"source": str(reference), **asdict(plan)} for reference, plan in plans])
         return
-    for reference, plan in plans:
-        print_line(f"-- {reference} {plan.rung.value}: works: {plan.works}")
-        print_line(f"-- cannot: {plan.cannot or '-'} · risk: {plan.risk}")
-        print_line("-- GRANT")
-        _print_statements(plan.grant)
-        print_line("-- UNDO")
-        _print_statements(tuple(f"-- {line}" for line in _lines(plan.undo)), ends=False)
-        print_line()
+    print_plans(plans)
 
 
 def _plan_mariadb(rung: "Rung", port: "DatabasePort", book: "RuleBook", reference: SourceRef) -> "RungPlan":
@@ -250,15 +245,6 @@ def _print_scan(found: list[dict[str, object]], drifted: list[dict[str, object]]
         print_line(f"NO   {one['table']}: the rule names {one['missing'] or 'no'} missing columns, and "
                    f"{one['unknown'] or 'no'} columns have no fate")  # fmt: skip
     print_next("banyan map lint" if drifted else "banyan map coverage")
-
-
-def _lines(statements: tuple[str, ...]) -> list[str]:
-    return [line for text in statements for line in (text if text.startswith("--") else f"{text};").split("\n")]
-
-
-def _print_statements(statements: tuple[str, ...], *, ends: bool = True) -> None:
-    for line in _lines(statements) if ends else statements:
-        print_line(line)
 
 
 source_app.command("drift", epilog="Example: banyan source drift 38")(show_drift)

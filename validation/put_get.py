@@ -12,6 +12,7 @@ import polars as pl
 from mappings.engine import Compiled, Lookups, MapContext, WrittenBack, apply_forward, compile_ruleset, write_back
 from mappings.fate_masks import filtered_by
 from mappings.model import RuleBook
+from mappings.outcomes import TERM_COLUMNS
 from mappings.plans import FieldPlan, PartPlan
 from validation.differences import field_groups
 from validation.subject import any_of

@@ -3,7 +3,7 @@
 Every function takes the psycopg connection of an open transaction and only reads.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 from psycopg import sql
@@ -87,14 +87,14 @@ def find_holders(connection: Psycopg, subject: Subject, table: str, ids: pl.Seri
 def find_doubled_keys(connection: Psycopg, subject: Subject) -> pl.DataFrame:
     """Find legacy keys that two live crosswalk rows claim: a list of differences with legacy_table."""
     query = sql.SQL(
-        "select id::text, source_table_no::text, source_key from (select id, source_table_no, source_key,"
-        " count(*) over (partition by source_table_no, source_key) as times from mig.crosswalk"
-        " where department_code = %s and deleted_at is null and source_table_no = any(%s)) counted where times > 1"
-        " order by 2, 3, 1"
+        "with doubled as materialized (select source_table_no, source_key from mig.crosswalk where department_code ="
+        " %(code)s and deleted_at is null and source_table_no = any(%(tables)s) group by 1, 2 having count(*) > 1)"
+        " select id::text, source_table_no::text, source_key from mig.crosswalk join doubled using (source_table_no,"
+        " source_key) where department_code = %(code)s and deleted_at is null order by 2, 3, 1"
     )
     kinds = {"id": Kind.UUID, "source_table_no": Kind.SMALLINT, "source_key": Kind.TEXT}
     names = {subject.table_numbers[table]: table for table in subject.tables}
-    found = _read(connection, query, kinds, (subject.department.code, list(names)))
+    found = _read(connection, query, kinds, {"code": subject.department.code, "tables": list(names)})
     found = found.unique(["source_table_no", "source_key"], keep="first", maintain_order=True)
     mains = {table: subject.book.rulesets[table].main.table for table in subject.tables}
     return found.with_columns(
@@ -162,7 +162,10 @@ def _known(table: str) -> str:
 
 
 def _read(
-    connection: Psycopg, query: sql.Composable, kinds: Mapping[str, Kind], bound: tuple[object, ...]
+    connection: Psycopg,
+    query: sql.Composable,
+    kinds: Mapping[str, Kind],
+    bound: Sequence[object] | Mapping[str, object],
 ) -> pl.DataFrame:
     schema = {name: POLARS_TYPES[kind] for name, kind in kinds.items()}
     frames = list(copy_out(connection, query, kinds, bound))

@@ -10,7 +10,7 @@ import mappings
 from banyan.ports import FenceKind, Incremental
 from cli.grants import Rung
 from cli.grants_mariadb import plan_mariadb_rung
-from cli.sources import _lines
+from cli.printed_grants import printed_lines
 from connectors.mariadb import open_mariadb
 from connectors.mariadb_connection import ask
 from estate.marel_load import create_marel
@@ -52,7 +52,7 @@ def through_client(bare, statements):
     """Run the printed text as a DBA does: through the client of the server."""
     done = subprocess.run(
         ["mariadb", "--no-defaults", "-uroot", "-h127.0.0.1", f"-P{bare.server.port}"],
-        input="\n".join(_lines(statements)), text=True, check=False, capture_output=True,
+        input="\n".join(printed_lines(statements)), text=True, check=False, capture_output=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 

@@ -104,3 +104,13 @@ def test_the_rung_without_rights_grants_nothing_and_says_what_to_hand_over(fresh
 
     assert all(line.startswith("--") for line in (*plan["grant"], *plan["undo"]))
     assert "t_proc" in plan["grant"][0]
+
+
+def test_each_printed_statement_ends_before_the_remark_behind_it(fresh_project, capfd):
+    capfd.readouterr()
+    assert fresh_project.banyan("source", "grants", "38", "--level", "R3") == 0
+
+    grant, undo = capfd.readouterr().out.split("-- UNDO")
+
+    assert "  elsif tg_op = 'UPDATE' then\n    -- a changed key" in grant
+    assert "-- drop schema if exists banyan;   -- after the undo of R4" in undo

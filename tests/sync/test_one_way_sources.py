@@ -61,6 +61,12 @@ def told(project, capfd, *arguments, code=0):
     return json.loads(capfd.readouterr().out)
 
 
+def doctor(project, capfd):
+    capfd.readouterr()
+    project.banyan("doctor")
+    return capfd.readouterr().out
+
+
 def seals(project):
     return [number for (number,) in project.ask(project.store, "select seal_number from justice.evidence order by 1")]
 
@@ -86,6 +92,10 @@ def test_a_sqlite_file_is_copied_then_followed_by_looking_deletes_included(proje
     now = seals(project)
     assert len(now) == len(first)
     assert {"9001", "9002"} <= set(now)
+
+    assert project.banyan("sync", "status") == 0
+    assert project.banyan("map", "draft", "48.BUREAU.SCELLES") == 0
+    assert "source 48.BUREAU: sqlite, read one way, 2 tables" in doctor(project, capfd)
 
     capabilities = told(project, capfd, "source", "capabilities", "48")
     assert {(one["changes by"], one["write-back"], one["fence"]) for one in capabilities} == {
