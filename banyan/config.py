@@ -91,6 +91,7 @@ class SourceConfig(_Strict):
     write_once: bool = False
     drift: DriftConfig = DriftConfig()
     capture: Literal["journal", "log", "row_version", "snapshot"] = "journal"
+    fence: Literal["", "triggers", "closed_window"] = ""
     version_column: str = ""
     plaintext: PlaintextConfig | None = None
     after_load: AfterLoadConfig | None = None
@@ -98,7 +99,7 @@ class SourceConfig(_Strict):
     @model_validator(mode="before")
     @classmethod
     def _only_way(cls, given: Any) -> Any:  # noqa: ANN401 - pydantic's signature
-        if isinstance(given, dict) and given.get("medium") in ONE_WAY_MEDIA:
+        if isinstance(given, dict) and given.get("medium") in ONE_WAY_MEDIA and not given.get("fence"):
             return {"capture": "snapshot"} | given
         return given
 
@@ -106,11 +107,25 @@ class SourceConfig(_Strict):
     def _once(self) -> "SourceConfig":
         if self.write_once and self.medium not in FILE_MEDIA:
             raise ValueError(f"write_once speaks of files that nobody writes again, and {self.medium} is not one")
-        if self.medium in ONE_WAY_MEDIA and self.capture != "snapshot":
+        if self.fence and self.medium != "sqlite":
+            raise ValueError(f"fence is chosen for a SQLite file; {self.medium} has one kind of its own, or none")
+        if self.is_one_way and self.capture != "snapshot":
             raise ValueError(f"changes of {self.medium} are found by looking at every row: capture: snapshot")
+        if self.fence and self.capture != "journal":
+            raise ValueError("a file that is written back knows its own echoes by a journal: capture: journal")
         if self.after_load and not self.write_once:
             raise ValueError("after_load follows the load of files that are written once; other rows come and go")
         return self
+
+    @property
+    def is_database(self) -> bool:
+        """Tell whether it is a database both ways: captured, fenced and written back."""
+        return self.medium in DATABASE_MEDIA or bool(self.fence)
+
+    @property
+    def is_one_way(self) -> bool:
+        """Tell whether it is a database that is only read."""
+        return self.medium in ONE_WAY_MEDIA and not self.fence
 
 
 class DepartmentConfig(_Strict):

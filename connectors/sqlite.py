@@ -8,32 +8,21 @@ column (n null, i integer, r real, t text, b blob), so that the cell can be writ
 The file is opened read-only and read in one transaction.
 """
 
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
-from banyan.errors import SourceDrifted, SourceUnavailable, SourceUnreadable
+from banyan.errors import SourceDrifted, SourceUnreadable
 from connectors.lines import checked_encoding
+from connectors.sqlite_connection import Connection, Text, Value, reading
 
 RECNO = "_recno"
 STORAGE = "_storage"
-
-
-class _Text(bytes):
-    """The bytes of a text, to tell them from those of a blob."""
-
-    __slots__ = ()
-
-
-Value = int | float | bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +43,11 @@ class SqliteTable:
         number of rows than the file counts in the same transaction is refused.
         """
         read = 0
-        with _opened(self.path) as connection:
+        with reading(self.path) as connection:
             counted = _count(connection, self.table)
             cursor = connection.execute(_select(self.table, self.columns, self.order))
             while rows := cursor.fetchmany(batch_rows):
-                yield self._frame(rows, read, recno=recno, storage=storage)
+                yield self.frame(rows, read, recno=recno, storage=storage)
                 read += len(rows)
         if read != counted:
             raise SourceUnreadable(
@@ -71,25 +60,31 @@ class SqliteTable:
 
     def texts(self, query: str, values: Sequence[str], names: Sequence[str], *, storage: bool = False) -> pl.DataFrame:
         """Read the rows of a statement that gives these columns, values as they stand in the file."""
-        with _opened(self.path) as connection:
+        with reading(self.path) as connection:
             rows = connection.execute(query, tuple(values)).fetchall()
-        return self._frame(rows, 0, names=names, storage=storage)
+        return self.frame(rows, 0, names=names, storage=storage)
+
+    def read_in(self, connection: Connection, batch_rows: int) -> Iterator[pl.DataFrame]:
+        """Give the rows with the class of each value, as a transaction of the caller sees them."""
+        cursor = connection.execute(_select(self.table, self.columns, self.order))
+        while rows := cursor.fetchmany(batch_rows):
+            yield self.frame(rows, 0, storage=True)
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Run a statement about the table."""
-        with _opened(self.path) as connection:
+        with reading(self.path) as connection:
             return connection.execute(query).fetchall()
 
     def declarations(self) -> list[tuple[str, str, bool]]:
         """Give the name of each column, the type it declares and nothing enforces, and whether it may be empty."""
-        with _opened(self.path) as connection:
+        with reading(self.path) as connection:
             query = 'SELECT name, type, "notnull" FROM pragma_table_xinfo(?) ORDER BY cid'
             found = connection.execute(query, (self.table,)).fetchall()
         return [
             (bytes(name).decode(), bytes(declared).decode(), not is_not_null) for name, declared, is_not_null in found
         ]
 
-    def _frame(
+    def frame(
         self,
         rows: list[tuple[Value, ...]],
         first: int,
@@ -98,9 +93,10 @@ class SqliteTable:
         recno: bool = False,
         storage: bool = False,
     ) -> pl.DataFrame:
+        """Give rows that were read elsewhere as texts; `first` is the number of the row before them."""
         series = []
         for place, name in enumerate(names or self.columns):
-            texts = [self._text(cells[place], name, first + row) for row, cells in enumerate(rows, 1)]
+            texts = [self.text(cells[place], name, first + row) for row, cells in enumerate(rows, 1)]
             series.append(pl.Series(name, texts, dtype=pl.String))
         if storage:
             letters = ["".join(_letter(cell) for cell in row) for row in rows]
@@ -110,11 +106,12 @@ class SqliteTable:
             series.append(pl.Series(RECNO, numbers, dtype=pl.String))
         return pl.DataFrame(series)
 
-    def _text(self, cell: Value, column: str, row: int) -> str | None:
+    def text(self, cell: Value, column: str, row: int) -> str | None:
+        """Give the raw text of one cell; `row` is said when it cannot be read."""
         match cell:
             case None:
                 return None
-            case _Text():
+            case Text():
                 try:
                     return cell.decode(self.encoding)
                 except UnicodeDecodeError as error:
@@ -142,7 +139,7 @@ def open_sqlite(path: Path, table: str, encoding: str) -> SqliteTable:
     Rows come in the order of the primary key, of the rowid when there is none.
     """
     path, encoding = Path(path), checked_encoding(encoding)
-    with _opened(path) as connection:
+    with reading(path) as connection:
         found = connection.execute("SELECT name, pk FROM pragma_table_xinfo(?) ORDER BY cid", (table,)).fetchall()
         if not found:
             raise SourceDrifted(
@@ -158,9 +155,12 @@ def open_sqlite(path: Path, table: str, encoding: str) -> SqliteTable:
 
 
 def list_tables(path: Path) -> list[str]:
-    """List the tables of a file, without those that SQLite keeps for itself."""
-    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
-    with _opened(Path(path)) as connection:
+    """List the tables of a file, without those that SQLite and banyan keep for themselves."""
+    query = (
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
+        "AND name NOT LIKE 'banyan\\_%' ESCAPE '\\'"
+    )
+    with reading(Path(path)) as connection:
         return sorted(bytes(name).decode() for (name,) in connection.execute(query))
 
 
@@ -171,7 +171,7 @@ def _select(table: str, columns: tuple[str, ...], order: tuple[str, ...]) -> str
     return str(statement.order_by(*keys).compile(dialect=sqlite_dialect(paramstyle="qmark")))
 
 
-def _count(connection: sqlite3.Connection, table: str) -> int:
+def _count(connection: Connection, table: str) -> int:
     statement = sa.select(sa.func.count()).select_from(sa.table(_quoted(table)))
     (count,) = connection.execute(str(statement.compile(dialect=sqlite_dialect()))).fetchone()
     return int(count)
@@ -185,7 +185,7 @@ def _letter(cell: Value) -> str:
     match cell:
         case None:
             return "n"
-        case _Text():
+        case Text():
             return "t"
         case bytes():
             return "b"
@@ -193,26 +193,3 @@ def _letter(cell: Value) -> str:
             return "r"
         case _:
             return "i"
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a file read-only, in one transaction, and say what is wrong with it in our words."""
-    try:
-        uri = f"file:{quote(str(path.absolute()))}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
-            connection.text_factory = _Text
-            connection.execute("BEGIN")
-            yield connection
-    except sqlite3.OperationalError as error:
-        raise SourceUnavailable(
-            f"{path.name} cannot be opened or is locked ({error.sqlite_errorname}); nothing more was read",
-            hint="check the path, the rights of the reader and who has the file open",
-            file=path.name,
-        ) from error
-    except sqlite3.DatabaseError as error:
-        raise SourceUnreadable(
-            f"{path.name} is no SQLite file that can be read ({error.sqlite_errorname}); nothing more was read",
-            hint="check the file: PRAGMA integrity_check",
-            file=path.name,
-        ) from error

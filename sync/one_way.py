@@ -1,8 +1,11 @@
-"""Legacy systems that are only read: SQLite files and databases behind an ODBC driver, opened from the project.
+"""SQLite files and databases behind an ODBC driver, opened from the project: read only, or a file both ways.
 
 Their changes are found by looking at every row; what a look saw is remembered in the canonical store. `url` is the path
 of the SQLite file, below the project unless it is absolute, or the ODBC connection string, by reference.
 """
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from banyan.departments import SourceRef
 from banyan.errors import ConfigurationError
@@ -11,6 +14,9 @@ from connectors.one_way import OneWayPort
 from store.row_marks import StoreRowMarks
 from sync.workspace import Workspace
 
+if TYPE_CHECKING:
+    from connectors.sqlite_database import SqliteDatabase
+
 
 def open_one_way(workspace: Workspace, source: SourceRef, *, is_followed: bool = True) -> OneWayPort:
     """Open a legacy system that is only read; nothing of it is read before the first question.
@@ -18,10 +24,7 @@ def open_one_way(workspace: Workspace, source: SourceRef, *, is_followed: bool =
     Opened to be followed, it remembers its looks in the store; else no store need exist.
     """
     config = workspace.source_config(source)
-    looks = None
-    if is_followed:
-        marks = StoreRowMarks(lambda: workspace.engine("banyan_forward"), source)
-        looks = Looks(tuple(workspace.book(source).rulesets), marks, key=workspace.digest_key)
+    looks = _looks(workspace, source) if is_followed else None
     place = workspace.legacy_urls(source).reader
     match config.medium:
         case "sqlite":
@@ -34,6 +37,22 @@ def open_one_way(workspace: Workspace, source: SourceRef, *, is_followed: bool =
 
             return open_odbc(place, config.schema_name, encoding=_codec(config.encoding), looks=looks)
     raise ConfigurationError(f"{source} is {config.medium}, which is not read one way; nothing was opened")
+
+
+def open_both_ways(workspace: Workspace, source: SourceRef, *, is_followed: bool = True) -> "SqliteDatabase":
+    """Open a SQLite file that is written back, behind the fence that the project says."""
+    from connectors.sqlite_database import open_sqlite_database
+
+    config = workspace.source_config(source)
+    assert config.fence, "a file without a fence is only read"
+    looks = _looks(workspace, source) if is_followed else None
+    path = Path(workspace.legacy_urls(source).reader)
+    return open_sqlite_database(path, config.fence, encoding=_codec(config.encoding), looks=looks)
+
+
+def _looks(workspace: Workspace, source: SourceRef) -> Looks:
+    marks = StoreRowMarks(lambda: workspace.engine("banyan_forward"), source)
+    return Looks(tuple(workspace.book(source).rulesets), marks, key=workspace.digest_key)
 
 
 def _codec(encoding: str) -> str:
