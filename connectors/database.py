@@ -6,6 +6,7 @@ The driver of a make is loaded when a source of that make is opened, not before:
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 from uuid import UUID
 
@@ -62,10 +63,16 @@ class DatabaseFence(LegacyFence, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """The schema of a legacy database in which a fence stands, and the make of its server."""
+    """The schema of a legacy database in which a fence stands, and the make of its server; of a file, which fence."""
 
     medium: str
     schema: str
+    fence: Literal["", "triggers", "closed_window"] = ""
+
+    @property
+    def has_codes(self) -> bool:
+        """Tell whether a fence can be opened by a code over the telephone: a file has no server that compares one."""
+        return self.medium != "sqlite"
 
     def open_fence(self, guard_url: str, closure: str, *, probe_url: str) -> DatabaseFence:
         """Open the door to the fence of a closure; nothing is connected before the first question."""
@@ -78,6 +85,10 @@ class Guarded:
                 from connectors.mariadb_fence import open_mariadb_fence
 
                 return open_mariadb_fence(guard_url, closure, schema=self.schema, probe_url=probe_url)
+            case "sqlite" if self.fence:
+                from connectors.sqlite_fence import open_sqlite_fence
+
+                return open_sqlite_fence(Path(guard_url), closure, self.fence)
         raise self._unknown()
 
     def install_fence(self, admin_url: str, closure: str, tables: Sequence[str]) -> UUID:
@@ -91,6 +102,10 @@ class Guarded:
                 from connectors.mariadb_fence_plan import install_fence as install_mariadb_fence
 
                 return install_mariadb_fence(admin_url, closure, tables, schema=self.schema)
+            case "sqlite" if self.fence:
+                from connectors.sqlite_fence import install_sqlite_fence
+
+                return install_sqlite_fence(Path(admin_url), closure, self.fence, tables)
         raise self._unknown()
 
     def keep_code_key(self, admin_url: str, closure: str, key: bytes) -> None:
@@ -104,6 +119,8 @@ class Guarded:
                 from connectors.mariadb_fence_plan import keep_code_key as keep_mariadb_code_key
 
                 keep_mariadb_code_key(admin_url, closure, key, schema=self.schema)
+            case "sqlite":
+                pass  # nobody in the file could compare a code with it
             case _:
                 raise self._unknown()
 
@@ -118,6 +135,10 @@ class Guarded:
                 from connectors.mariadb_fence import find_mariadb_writers
 
                 return find_mariadb_writers(guard_url, tables, schema=self.schema)
+            case "sqlite":
+                from connectors.sqlite_fence import find_sqlite_writers
+
+                return find_sqlite_writers(Path(guard_url), tables)
         raise self._unknown()
 
     def _unknown(self) -> ConfigurationError:
@@ -127,11 +148,11 @@ class Guarded:
 
 
 def mariadb_way(capture: str, source: str) -> Literal["journal", "log"]:
-    """Give the way of capture of a MariaDB; a snapshot or a row version has none there yet."""
+    """Give the way of capture of a MariaDB; one that looks at rows needs the store, and is opened there."""
     match capture:
         case "journal" | "log":
             return capture
     raise ConfigurationError(
-        f"{source} asks for capture: {capture}, which is built for PostgreSQL only; nothing was read",
+        f"{source} asks for capture: {capture}, which remembers rows in a store; nothing was read",
         hint="capture: log, or capture: journal",
     )

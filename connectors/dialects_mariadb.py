@@ -163,7 +163,7 @@ def project(shape: MariaDBShape, column: str, alias: str) -> str:
 
 def select_range(shape: MariaDBShape, keys: KeyRange) -> Bound:
     """Select the rows above `low` up to `high`."""
-    where, values = _range_condition(shape, keys)
+    where, values = range_condition(shape, keys)
     return Bound(f"select {_projected(shape)} from {shape.identifier} t where {where}", values)
 
 
@@ -175,7 +175,7 @@ def select_keys(shape: MariaDBShape, keys: Sequence[str]) -> Bound:
 
 def select_step(shape: MariaDBShape, low: str | None, rows: int) -> Bound:
     """Select the key that is `rows` rows after `low`: the next boundary of a plan, read from the index alone."""
-    where, values = _range_condition(shape, KeyRange(low, None))
+    where, values = range_condition(shape, KeyRange(low, None))
     order = ", ".join(f"t.{quoted(name)}" for name in shape.key)
     query = f"select {key_text(shape, 't')} from {shape.identifier} t where {where} order by {order} limit 1 offset %s"
     return Bound(query, (*values, rows - 1))
@@ -278,7 +278,8 @@ def _projected(shape: MariaDBShape) -> str:
     return ", ".join(f"{project(shape, c.name, 't')} as {quoted(c.name)}" for c in shape.columns)
 
 
-def _range_condition(shape: MariaDBShape, keys: KeyRange) -> tuple[str, tuple[object, ...]]:
+def range_condition(shape: MariaDBShape, keys: KeyRange) -> tuple[str, tuple[object, ...]]:
+    """Write the condition of the rows above `low` up to `high`, and its values."""
     conditions, values = [], []
     for strictly, loosely, bound in ((">", ">=", keys.low), ("<", "<=", keys.high)):
         if bound is None:

@@ -1,6 +1,6 @@
 """A legacy system on MariaDB: rows as raw text, changes from its log or a journal, write-back behind the fence."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Literal
 from uuid import UUID
@@ -11,11 +11,12 @@ from banyan.errors import ConfigurationError, SourceDrifted, UsageError
 from banyan.ports import NO_FENCE, Capabilities, FenceCapability, FenceKind, Incremental, SourceColumn, WriteBack
 from banyan.records import Batch, ChangedKey, KeyRange, Position
 from connectors.dialects_mariadb import Bound, ForeignKey, MariaDBShape, named, select_range, select_step
-from connectors.mariadb_capture import MariaDBCapture, Watched
+from connectors.mariadb_capture import MariaDBCapture, OpenMariaDBCapture, Watched
 from connectors.mariadb_connection import RAW_SETTINGS, MariaDBConnections, ask, read_rows
 from connectors.mariadb_journal import MariaDBJournal
 from connectors.mariadb_log import MariaDBLog
 from connectors.mariadb_objects import FENCE, administrator, inspect_triggers, is_installed, run
+from connectors.mariadb_questions import answer_mariadb
 from connectors.mariadb_reverse import (
     Admission,
     MariaDBReverseSession,
@@ -35,7 +36,7 @@ FENCE_WITHOUT_ROLLBACK: Final = FenceCapability(
 """What a fence can promise of a table without transactions."""
 
 Way = Literal["journal", "log"]
-_WAYS: Final[dict[Way, Callable[[MariaDBConnections, str], MariaDBCapture]]] = {
+_WAYS: Final[dict[Way, OpenMariaDBCapture]] = {
     "journal": MariaDBJournal,
     "log": MariaDBLog,
 }
@@ -114,6 +115,7 @@ class MariaDBPort:
             write_back=WriteBack.SQL if can_write else WriteBack.NONE,
             deletes_visible=True,  # in the log or journal, or by the difference of two snapshots
             fence=fence if is_fenced else NO_FENCE,
+            note="" if is_followed else f"its changes are not found by {self._capture.incremental.value}",
         )
 
     def incarnation(self) -> str:
@@ -125,6 +127,10 @@ class MariaDBPort:
         """Give the present Position, in a transaction of its own."""
         with self.reader.session("reading the position") as connection:
             return self._capture.head(connection)
+
+    def _place(self) -> Position:
+        with self.reader.session("reading the position") as connection:
+            return self._capture.place(connection)
 
     def count(self, table: str) -> int:
         """Count the rows of a table."""
@@ -157,17 +163,17 @@ class MariaDBPort:
     def read_range(self, table: str, keys: KeyRange) -> Batch:
         """Read the rows of a key range between a low and a high Position."""
         shape = self.shape(table)
-        low = self.head()
+        low = self._place()
         frames = list(self._stream(shape, select_range(shape, keys)))
-        return Batch(table, pl.concat(frames), low, self.head())
+        return Batch(table, pl.concat(frames), low, self._place())
 
     def read_keys(self, table: str, keys: Sequence[str]) -> Batch:
         """Read the rows of the keys given, as they are now; an absent key has no row."""
         shape = self._keyed(table)
-        low = self.head()
+        low = self._place()
         with self.reader.session("reading rows", table=table) as connection:
             rows = read_keyed(connection, shape, keys)
-        return Batch(table, rows, low, self.head())
+        return Batch(table, rows, low, self._place())
 
     def watched(self, more: Sequence[str] = ()) -> Watched:
         """Describe the tables whose changes are asked for: those of the rules, or all."""
@@ -187,6 +193,10 @@ class MariaDBPort:
                 return []
             rows = ask(connection, named("loose_rights", self.schema))
         return sorted({str(account) for account, table, _ in rows if account and not table})
+
+    def answer(self, question: str) -> Iterator[list[tuple[object, ...]]]:
+        """Answer a recorded question in the SQL of this server, in pieces; its transaction may not write."""
+        return answer_mariadb(self.reader, self.schema, question)
 
     def plan_capture(self, tables: Sequence[str]) -> list[str]:
         """Write the statements that would install the capture of these tables; runs none of them."""
@@ -294,7 +304,7 @@ def open_mariadb(
     schema: str,
     *,
     reverse_url: str = "",
-    way: Way = "journal",
+    way: Way | OpenMariaDBCapture = "journal",
     tables: Sequence[str] | None = None,
 ) -> MariaDBPort:
     """Open a legacy database for reading, and for write-back when the URL of `banyan_reverse` is given.
@@ -306,4 +316,5 @@ def open_mariadb(
         raise ConfigurationError("a MariaDB source needs its database; nothing was opened", hint="schema: marel")
     reader = MariaDBConnections(url)
     reverse = open_writer(reverse_url) if reverse_url else None
-    return MariaDBPort(reader, schema, reverse, capture=_WAYS[way](reader, schema), tables=tables)
+    opened = _WAYS[way] if isinstance(way, str) else way
+    return MariaDBPort(reader, schema, reverse, capture=opened(reader, schema), tables=tables)

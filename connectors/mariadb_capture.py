@@ -1,6 +1,6 @@
 """How changes of a legacy MariaDB are found, whatever the way: its face, what is folded, what is refused."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from banyan.ports import Incremental
 from banyan.records import ChangedKey, Operation, Origin, Position
 from connectors.dialects_mariadb import ForeignKey, MariaDBShape
 from connectors.mariadb_cascades import Cascades, find_cascades
-from connectors.mariadb_connection import Connection
+from connectors.mariadb_connection import Connection, MariaDBConnections
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,10 @@ class MariaDBCapture(Protocol):
         """Give the present Position: all that a later reading does not show is behind it."""
         ...
 
+    def place(self, connection: Connection) -> Position:
+        """Give the Position beside which rows are read at this moment."""
+        ...
+
     def changes(self, since: Position, until: Position | None, watched: Watched) -> list[ChangedKey]:
         """List each key that changed between two Positions, once; refuses a Position it cannot answer."""
         ...
@@ -72,6 +76,10 @@ class MariaDBCapture(Protocol):
     def prune(self, before: Position) -> int:
         """Forget what every reader has passed; gives how many entries."""
         ...
+
+
+OpenMariaDBCapture = Callable[[MariaDBConnections, str], MariaDBCapture]
+"""Opens a way of capture on the connections and the schema of a port."""
 
 
 def fold(entries: Iterable[Entry]) -> list[ChangedKey]:

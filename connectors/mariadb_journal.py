@@ -69,6 +69,10 @@ class MariaDBJournal:
             batch, mark = ask(connection, named("stamp", self._schema))[0]
         return Position(json.dumps({"incarnation": incarnation, "batch": batch, "mark": mark}, sort_keys=True))
 
+    def place(self, connection: Connection) -> Position:
+        """Give the present Position."""
+        return self.head(connection)
+
     def changes(self, since: Position, until: Position | None, watched: Watched) -> list[ChangedKey]:
         """List each key that changed between two Positions, once; refuses a journal that may have missed any."""
         with self._reader.session("reading changes") as connection:

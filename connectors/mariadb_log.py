@@ -86,6 +86,10 @@ class MariaDBLog:
         place = {"file": file, "position": position, "gtid": gtid, "born": self._birth(file)}
         return Position(json.dumps({"incarnation": self.incarnation(connection), "log": place}, sort_keys=True))
 
+    def place(self, connection: Connection) -> Position:
+        """Give the present Position."""
+        return self.head(connection)
+
     def changes(self, since: Position, until: Position | None, watched: Watched) -> list[ChangedKey]:
         """List each key that changed between two Positions, once; refuses a log that no longer tells all."""
         with self._reader.session("reading changes") as connection:

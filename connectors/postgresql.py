@@ -1,6 +1,6 @@
 """A legacy system on PostgreSQL: rows as raw text, changes from the trigger journal, write-back behind the fence."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from connectors.postgresql_capture import JournalCapture
 from connectors.postgresql_connection import PostgreSQLConnections, copy_rows
 from connectors.postgresql_log_setup import slot_name
 from connectors.postgresql_reverse import Admission, PostgreSQLReverseSession, open_reverse_session
+from connectors.questions import answer_postgresql
 
 ONLINE_FENCE = FenceCapability(
     FenceKind.ONLINE, blocks_new=True, waits_inflight=True, checks_token=True, probe=True, lease=True
@@ -91,6 +92,7 @@ class PostgreSQLPort:
             write_back=WriteBack.SQL if self._reverse is not None else WriteBack.NONE,
             deletes_visible=self._capture.deletes_visible or not is_captured,  # or by the difference of two snapshots
             fence=ONLINE_FENCE if is_fenced else NO_FENCE,
+            note="" if is_captured else f"its changes are not found by {self._capture.incremental.value}",
         )
 
     def incarnation(self) -> str:
@@ -162,7 +164,11 @@ class PostgreSQLPort:
     def read_keys(self, table: str, keys: Sequence[str]) -> Batch:
         """Read the rows of the keys given, as they are now; an absent key has no row."""
         shape = self._keyed(table)
-        return self._read(shape, select_keys(shape, keys))
+        return self._read(shape, select_keys(shape, keys), asked=len(keys))
+
+    def answer(self, question: str) -> Iterator[list[tuple[object, ...]]]:
+        """Answer a recorded question in the SQL of this server, in pieces; its transaction may not write."""
+        return answer_postgresql(self._reader, self.schema, question)
 
     def plan_capture(self, tables: Sequence[str]) -> list[str]:
         """Write the statements that would install the capture of these tables; runs none of them."""
@@ -223,11 +229,11 @@ class PostgreSQLPort:
             taken = connection.execute(statement("next_keys"), {"sequence": sequence, "count": count}).fetchall()
         return [key for (key,) in taken]
 
-    def _read(self, shape: TableShape, bound: Bound) -> Batch:
+    def _read(self, shape: TableShape, bound: Bound, *, asked: int | None = None) -> Batch:
         names = [column.name for column in shape.columns]
         with self._reader.session("reading rows", table=shape.name) as connection:
             low = self._capture.place(connection)
-            rows = copy_rows(connection, bound, names)
+            rows = copy_rows(connection, bound, names, asked=asked)
             high = self._capture.place(connection)
         return Batch(shape.name, rows, low, high)
 

@@ -9,8 +9,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
+import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from banyan.errors import ConfigurationError, SourceDrifted
 from banyan.ports import Incremental
@@ -19,6 +22,10 @@ from connectors.capture import ShapeOf
 from connectors.dialects import TableShape, capture_statements, statement, statements, uncapture_statements
 from connectors.postgresql_connection import Connection, PostgreSQLConnections
 
+Answered = psycopg.Cursor[Any]
+_QUESTIONS = ("capture_defects", "position_faults", "truncated_unseen", "changes")
+_AT_ONCE: WeakSet[Connection] = WeakSet()
+"""Connections on which a capture stands and whose account may read the identity of the server."""
 _LOCK_WAIT = "set local lock_timeout = '5s'"  # installing waits for running transactions, not for ever
 
 
@@ -89,7 +96,17 @@ class JournalCapture:
 
 
 def read_head(connection: Connection) -> Head:
-    """Read the incarnation and the present snapshot."""
+    """Read the incarnation and the present snapshot; in one question where the connection has shown that it may."""
+    if connection in _AT_ONCE:
+        try:
+            row = connection.execute(statement("head")).fetchone()
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+            _AT_ONCE.discard(connection)
+            if not connection.autocommit or connection.info.transaction_status is not TransactionStatus.IDLE:
+                raise
+        else:
+            assert row is not None
+            return _head(*row)
     row = connection.execute(statement("snapshot")).fetchone()
     assert row is not None
     snapshot, database, timeline, is_captured, may_read_system = row
@@ -100,6 +117,12 @@ def read_head(connection: Connection) -> Head:
     if may_read_system or not installed:  # the identity installed with the capture can stand alone
         found = connection.execute(statement("system_identifier")).fetchone()
         system = found[0] if found else ""
+    if is_captured and may_read_system:
+        _AT_ONCE.add(connection)
+    return _head(snapshot, database, timeline, installed, system)
+
+
+def _head(snapshot: str, database: str, timeline: str, installed: str | None, system: str | None) -> Head:
     return Head("-".join(filter(None, (system, database, timeline, installed))), snapshot)
 
 
@@ -145,8 +168,14 @@ def read_changes(connection: Connection, schema: str, since: Position, until: Po
             "since": _snapshot_of(since, head.incarnation),
             "until": _snapshot_of(until, head.incarnation) if until is not None else head.snapshot,
         }
-        _check_journal(connection, schema, bounds)
-        rows = connection.execute(statement("changes"), bounds).fetchall()
+        try:
+            with connection.pipeline():  # one round trip for all of them: the link may be long
+                captured = connection.execute(statement("capture_table"))
+                asked = [connection.execute(statement(name), bounds) for name in _QUESTIONS]
+        except psycopg.errors.UndefinedTable:
+            raise _no_capture(schema) from None
+        _check_journal(schema, captured, *asked[:-1])
+        rows = asked[-1].fetchall()
     return [
         ChangedKey(table, key, Operation(operation), Origin.PERSON if by_person else Origin.ROUTE)
         for table, key, operation, by_person in rows
@@ -189,22 +218,25 @@ def _snapshot_of(position: Position, incarnation: str) -> str:
     return snapshot
 
 
-def _check_journal(connection: Connection, schema: str, bounds: dict[str, str]) -> None:
-    if connection.execute(statement("capture_table")).fetchone() != (True,):
-        raise ConfigurationError(
-            f"no capture is installed beside {schema}; no change was read",
-            hint="banyan source grants, then install the capture",
-        )
-    defects = connection.execute(statement("capture_defects")).fetchall()
-    if defects:
-        names = ", ".join(name for (name,) in defects)
+def _no_capture(schema: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"no capture is installed beside {schema}; no change was read",
+        hint="banyan source grants, then install the capture",
+    )
+
+
+def _check_journal(schema: str, captured: Answered, defects: Answered, faults: Answered, truncated: Answered) -> None:
+    if captured.fetchone() != (True,):
+        raise _no_capture(schema)
+    broken = defects.fetchall()
+    if broken:
+        names = ", ".join(name for (name,) in broken)
         raise SourceDrifted(
             f"the capture of {names} was removed, disabled or changed: changes may be missing; nothing was read",
             hint="install the capture again, then sweep these tables by snapshot difference",
             tables=names,
         )
-    row = connection.execute(statement("position_faults"), {"position": bounds["since"]}).fetchone()
-    is_future, is_pruned = row or (False, False)
+    is_future, is_pruned = faults.fetchone() or (False, False)
     if is_future:
         raise SourceDrifted(
             "the Position is later than this database: it was restored from a backup; nothing was read",
@@ -215,9 +247,9 @@ def _check_journal(connection: Connection, schema: str, bounds: dict[str, str]) 
             "the journal was pruned after this Position: changes are missing; nothing was read",
             hint="sweep the tables by snapshot difference, then continue from a new Position",
         )
-    truncated = connection.execute(statement("truncated_unseen"), bounds).fetchall()
-    if truncated:
-        names = ", ".join(name for (name,) in truncated)
+    unlisted = truncated.fetchall()
+    if unlisted:
+        names = ", ".join(name for (name,) in unlisted)
         raise SourceDrifted(
             f"{names} was truncated in a transaction whose keys could not be listed; no change was read",
             hint="sweep these tables by snapshot difference, then continue from a Position taken before the sweep",

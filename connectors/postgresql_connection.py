@@ -25,7 +25,8 @@ from banyan.errors import (
     StoreFenced,
 )
 from connectors.dialects import RAW_SETTINGS, Bound
-from wire.copy import copy_out
+from wire.copy import read_frame
+from wire.pools import ask_after_a_pause
 
 Connection = psycopg.Connection[Any]
 
@@ -46,15 +47,15 @@ class PostgreSQLConnections:
     def __init__(self, url: str, *, settings: Mapping[str, str] = RAW_SETTINGS) -> None:
         self.url = _parsed(url)
         self._settings = settings
-        self.engine: Engine = create_engine(
+        engine = create_engine(
             "postgresql+psycopg://",
             creator=self._connect,
             poolclass=QueuePool,
             pool_size=2,
             max_overflow=6,
-            pool_pre_ping=True,
             hide_parameters=True,
         )
+        self.engine: Engine = ask_after_a_pause(engine)
 
     @property
     def place(self) -> str:
@@ -134,12 +135,12 @@ class PostgreSQLConnections:
             )
 
 
-def copy_rows(connection: Connection, bound: Bound, columns: Sequence[str]) -> pl.DataFrame:
-    """Read the rows of a query as raw text columns, through COPY."""
+def copy_rows(
+    connection: Connection, bound: Bound, columns: Sequence[str], *, asked: int | None = None
+) -> pl.DataFrame:
+    """Read the rows of a query as raw text columns: those of few keys at once, others through COPY."""
     query, values = bound
-    kinds = dict.fromkeys(columns, Kind.TEXT)
-    frames = list(copy_out(connection, query, kinds, values))
-    return pl.concat(frames) if frames else pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
+    return read_frame(connection, query, dict.fromkeys(columns, Kind.TEXT), values, asked=asked)
 
 
 def explain(error: psycopg.Error, doing: str, table: str = "") -> BanyanError:

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from banyan.errors import BanyanError, ConfigurationError, SwitchRefused, SwitchUncertain
 from banyan.ports import FenceAnswer, FenceDefect, FenceMode, FenceState
-from connectors.dialects import fence_statements, statement, statements, unfence_statements
+from connectors.dialects import RAW_SETTINGS, fence_statements, statement, statements, unfence_statements
 from connectors.dialects_probe import PROBED, probe_tables
 from connectors.postgresql_capture import administrator
 from connectors.postgresql_connection import Connection, PostgreSQLConnections
@@ -115,11 +115,13 @@ class PostgreSQLFence:
 
     def wait_in_flight(self, timeout_seconds: float) -> bool:
         """Wait for every transaction that wrote before the fence closed; tell whether none is left."""
+        milliseconds = str(max(1, round(timeout_seconds * 1000)))
         with self._guard.session("waiting for writers in flight") as connection:
             try:
-                with connection.transaction():
-                    self._limit_lock_wait(connection, timeout_seconds)
-                    row = connection.execute(statement("wait_in_flight"), {"closure": self.closure}).fetchone()
+                with connection.pipeline(), connection.transaction():
+                    connection.execute(statement("lock_timeout"), {"milliseconds": milliseconds})
+                    answered = connection.execute(statement("wait_in_flight"), {"closure": self.closure})
+                row = answered.fetchone()
             except psycopg.errors.LockNotAvailable:
                 return False
         if row != (True,):
@@ -152,15 +154,11 @@ class PostgreSQLFence:
             "nonce_old": nonces[0],
             "nonce_new": nonces[1],
         }
-        sent = False
         with self._guard.session(f"{what} of the fence of {self.closure}") as connection:
-            try:
-                with connection.transaction():
-                    self._limit_lock_wait(connection, self._timeout_seconds)
-                    sent = True
-                    row = connection.execute(statement("effect"), values).fetchone()
+            try:  # one statement, one commit, one round trip; the connection gives up behind a lock by itself
+                row = connection.execute(statement("effect"), values).fetchone()
             except psycopg.OperationalError as error:
-                if sent and (error.sqlstate is None or error.sqlstate.startswith("57P")):
+                if error.sqlstate is None or error.sqlstate.startswith("57P"):
                     raise SwitchUncertain(
                         f"the link ended during {what} of the fence of {self.closure}: it may have taken place",
                         hint="banyan switch status, which reads the fence",
@@ -171,10 +169,6 @@ class PostgreSQLFence:
         assert row is not None
         accepted, reason, lease_seconds = row
         return FenceAnswer(accepted, reason, lease_seconds)
-
-    def _limit_lock_wait(self, connection: Connection, seconds: float) -> None:
-        milliseconds = str(max(1, round(seconds * 1000)))
-        connection.execute(statement("lock_timeout"), {"milliseconds": milliseconds})
 
     def _missing(self) -> BanyanError:
         return ConfigurationError(
@@ -192,7 +186,8 @@ def open_postgresql_fence(
     Nothing is connected before the first question.
     """
     probe = PostgreSQLConnections(probe_url) if probe_url else None
-    guard = PostgreSQLConnections(guard_url)
+    lock_timeout = f"{max(1, round(timeout_seconds * 1000))}ms"
+    guard = PostgreSQLConnections(guard_url, settings={**RAW_SETTINGS, "lock_timeout": lock_timeout})
     return PostgreSQLFence(guard, closure, schema=schema, probe=probe, timeout_seconds=timeout_seconds)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import polars as pl
+import psycopg
 from psycopg import sql
 
 from banyan.errors import BanyanError, StoreFenced
@@ -22,7 +23,7 @@ from connectors.dialects import (
     statement,
     upsert_stage,
 )
-from connectors.postgresql_connection import Connection, PostgreSQLConnections, copy_rows
+from connectors.postgresql_connection import Connection, PostgreSQLConnections, copy_rows, explain
 from wire.copy import copy_in
 
 _LOCK_MILLISECONDS = "5000"
@@ -45,6 +46,15 @@ class PostgreSQLReverseSession:
         self._connection = connection
         self._shape_of = shape_of
         self._numbers = itertools.count(1)
+
+    @contextmanager
+    def attempt(self, table: str) -> Iterator[None]:
+        """Try what follows in a savepoint; an error takes back only that, and says what was refused."""
+        try:
+            with self._connection.transaction():
+                yield
+        except psycopg.Error as error:
+            raise explain(error, "writing back", table) from None
 
     def upsert(self, table: str, rows: pl.DataFrame) -> WrittenRows:
         """Insert or update rows by primary key, only the columns given and only where a value differs."""
@@ -78,7 +88,7 @@ class PostgreSQLReverseSession:
         with self._connection.transaction(force_rollback=True):
             for name, value in RAW_SETTINGS.items():
                 self._connection.execute(statement("raw_setting"), {"name": name, "value": value})
-            return copy_rows(self._connection, select_keys(shape, keys), names)
+            return copy_rows(self._connection, select_keys(shape, keys), names, asked=len(keys))
 
     def set_position(self, route: str, position: Position) -> None:
         """Record how far a route has come; commits with the rows or not at all."""

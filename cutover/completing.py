@@ -63,9 +63,13 @@ def complete(rig: Rig, closure: Closure, *, actor: Actor) -> Completion:
 
 
 def _retire(rig: Rig, closure: Closure, actor: Actor) -> Completion:
-    """Remove the capture of the closure's tables, then commit RETIRED; what is removed already stays so."""
+    """Remove the capture of the closure's tables, then commit RETIRED; what is removed already stays so.
+
+    With the last closure of the old system goes all that capture left there: a slot that nobody reads any more keeps
+    the log of its server until the disk is full, and a journal keeps growing.
+    """
     admin = rig.workspace.legacy_urls(rig.source).admin
-    rig.database.remove_capture(admin, closure.tables)
+    rig.database.remove_capture(admin, None if _is_last(rig, closure) else closure.tables)
     carried = rig.reverse(closure.name).watermark()
     with (
         transaction(rig.workspace.engine("banyan_guard")) as connection,
@@ -77,6 +81,12 @@ def _retire(rig: Rig, closure: Closure, actor: Actor) -> Completion:
         write_move(connection, same, found, actor=actor, writing=Writing())
         prune(connection, carried, department_code=closure.department_code, domains=closure.domains)
     return _tell(rig, closure, is_done=True, removed_from=closure.tables)
+
+
+def _is_last(rig: Rig, closure: Closure) -> bool:
+    """Tell whether every other closure of the old system is retired already."""
+    others = [found.name for found in rig.closures if found.name != closure.name]
+    return all(rig.slices(name)[0].phase is Phase.RETIRED for name in others)
 
 
 def _count_waiting(rig: Rig, closure: Closure) -> int:

@@ -12,6 +12,15 @@ select pg_catalog.pg_current_snapshot()::text,
        pg_catalog.to_regclass('banyan.incarnation') is not null,
        pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')
 
+-- name: head
+select pg_catalog.pg_current_snapshot()::text,
+       (select oid::text from pg_catalog.pg_database where datname = pg_catalog.current_database()),
+       case when pg_catalog.pg_is_in_recovery()
+            then (select timeline_id::text from pg_catalog.pg_control_checkpoint())
+            else substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) end,
+       (select id::text from banyan.incarnation),
+       (select system_identifier::text from pg_catalog.pg_control_system())
+
 -- name: installed_incarnation
 select id::text from banyan.incarnation
 
@@ -51,12 +60,12 @@ where pg_catalog.to_regclass(quote_ident(c.schema_name) || '.' || quote_ident(c.
 order by c.table_name
 
 -- name: position_faults
-select pg_catalog.pg_snapshot_xmax(%(position)s::pg_catalog.pg_snapshot)
+select pg_catalog.pg_snapshot_xmax(%(since)s::pg_catalog.pg_snapshot)
          > pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()),
        exists (select from banyan.pruned p
                where pg_catalog.pg_snapshot_xmax(p.snapshot)
-                       > pg_catalog.pg_snapshot_xmax(%(position)s::pg_catalog.pg_snapshot)
-                  or exists (select from pg_catalog.pg_snapshot_xip(%(position)s::pg_catalog.pg_snapshot) x
+                       > pg_catalog.pg_snapshot_xmax(%(since)s::pg_catalog.pg_snapshot)
+                  or exists (select from pg_catalog.pg_snapshot_xip(%(since)s::pg_catalog.pg_snapshot) x
                              where pg_catalog.pg_visible_in_snapshot(x, p.snapshot)))
 
 -- name: truncated_unseen

@@ -1,181 +1,23 @@
 """A legacy MariaDB from its first copy to the switch and back again, through the same doors as any other."""
 
-import os
-import shutil
-from pathlib import Path
-from uuid import UUID
-
-import psycopg
-import pymysql
 import pytest
-import sqlalchemy as sa
-from mariadbs import LegacyMariaDB
-from projects import ENVIRONMENT
-from psycopg import sql
-from switches import TestWorkspace, order
+from marels import is_equal, make_marel
+from switches import order
 
-import mappings
-from banyan.clock import new_id
-from banyan.config import load_project
-from banyan.departments import Phase, SourceRef
+from banyan.departments import Phase
 from banyan.ports import FenceMode
-from connectors.mariadb_connection import ask
 from cutover.switching import roll_back, switch
 from estate.live import Pace
-from estate.marel import generate_marel
 from estate.marel_live import live_marel
-from estate.marel_load import load_marel
-from sync.assembly import Rig, prepare
-from sync.workspace import LegacyUrls
-from validation.reconcile import reconcile
 
 pytestmark = [pytest.mark.mariadb, pytest.mark.server, pytest.mark.journey]
-
-MAREL = SourceRef("35", "MAREL")
-NAME = "35.vehicles"
-PROJECT = """\
-project: test
-target: {{url: "postgresql+psycopg://postgres@127.0.0.1:{port}/{store}"}}
-landing: {{kind: local, path: landing}}
-people: {{tester: [engineer], claire: [steward], paul: [lead]}}
-departments:
-  "35":
-    name: Ille-et-Vilaine
-    time_zone: Europe/Paris
-    domains: [reference, cases, vehicles]
-    sources:
-      MAREL:
-        medium: mariadb
-        capture: {capture}
-        url: {reader}
-        reverse_url: {reverse}
-        fence_url: {guard}
-        admin_url: {admin}
-        application_url: {application}
-        schema: {schema}
-        rules: rules/marel
-"""
-
-
-class MarelWorkspace(TestWorkspace):
-    """A project whose officers' account is the one its file names."""
-
-    __test__ = False
-
-    def legacy_urls(self, source: SourceRef) -> LegacyUrls:
-        return super(TestWorkspace, self).legacy_urls(source)
 
 
 @pytest.fixture(params=["log", "journal"])
 def world(request, cluster, mariadb, tmp_path):
-    os.environ.update(ENVIRONMENT)
-    marel = LegacyMariaDB(mariadb, f"marel_{request.param}")
-    store = f"marel_store_{request.param}"
-    with psycopg.connect(
-        host="127.0.0.1", port=cluster.port, user="postgres", dbname="postgres", autocommit=True
-    ) as connection:
-        connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(store)))
-    with pymysql.connect(host="127.0.0.1", port=mariadb.port, user="root", autocommit=True) as root:
-        ask(root, f"create database {marel.schema} character set utf8mb3")
-    load_marel(generate_marel("XS", 1, "35"), marel.url())
-    marel.run("grant replication slave, binlog monitor on *.* to banyan_reader@'%'")
-    folder = tmp_path / "project"
-    folder.mkdir()
-    urls = {name: marel.url(account) for name, account in (
-        ("reader", "banyan_reader"), ("reverse", "banyan_reverse"), ("guard", "banyan_guard"), ("admin", "root"),
-        ("application", "marel_app"))}  # fmt: skip
-    text = PROJECT.format(port=cluster.port, store=store, schema=marel.schema, capture=request.param, **urls)
-    (folder / "banyan.yaml").write_text(text)
-    shutil.copytree(Path(mappings.__file__).parent / "rules" / "marel", folder / "rules" / "marel")
-    workspace = MarelWorkspace(load_project(folder))
-    rig = prepare(workspace, MAREL)
-    yield World(rig, marel, store, cluster.port, request.param)
-    rig.close()
-    workspace.close()
-
-
-class World:
-    """Both sides of 35."""
-
-    def __init__(self, rig: Rig, marel: LegacyMariaDB, store: str, port: int, way: str) -> None:
-        self.rig, self.marel, self.store, self.port, self.way = rig, marel, store, port, way
-        self.closure = rig.closure(NAME)
-
-    @property
-    def phase(self) -> Phase:
-        return self.rig.slices(NAME)[0].phase
-
-    def ask_store(self, query, **bound):
-        url = f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{self.store}"
-        with sa.create_engine(url, poolclass=sa.pool.NullPool).begin() as connection:
-            found = connection.execute(sa.text(query), bound)
-            return [tuple(row) for row in found] if found.returns_rows else []
-
-    def catch_up(self):
-        lane = self.rig.forward()
-        while self.rig.forward_engine().advance(lane) is not None:
-            pass
-
-    def load(self):
-        lane = self.rig.forward()
-        self.rig.forward_engine().load(lane, lane.plan_load, rules_digest=self.rig.book.digest)
-        self.catch_up()
-        self.ask_store("update mig.slice set phase = 'SYNCING' where phase in ('REGISTERED', 'LOADING')")
-
-    def sign(self):
-        evidence = f"{1:064x}"
-        self.ask_store(
-            "insert into mig.evidence (evidence_id, department_code, closure, profile, verdict, reasons,"
-            " legacy_position, rules_digest)"
-            " values (:id, '35', :closure, 'standard', 'GO', '[]', :position, :rules)",
-            id=evidence, closure=NAME, position=self.rig.port.head(), rules=self.rig.book.digest,
-        )  # fmt: skip
-        for role in ("steward", "lead"):
-            self.ask_store(
-                "insert into mig.sign_off (evidence_id, actor, role, authenticated_by, decision)"
-                " values (:id, :actor, :role, 'card', 'ACCEPTED')",
-                id=evidence, actor=f"the {role}", role=role,
-            )  # fmt: skip
-
-    def fence(self):
-        door = self.rig.fence(NAME)
-        try:
-            return door.read(), door.find_open(self.closure.tables), door.check_installed(self.closure.tables)
-        finally:
-            door.disconnect()
-
-    def people_of_the_new_system(self):
-        """Edit five items, remove one and describe one that the old system has never seen."""
-        items = "justice.item where department_code = '35' and domain_code = 'vehicles'"
-        plain = f"{items} and id not in (select item_id from justice.vehicle where department_code = '35')"
-        with self.rig.workspace.engine("banyan_app").begin() as connection:
-            ids = list(connection.scalars(sa.text(f"select id from {plain} order by id limit 6")))
-            connection.execute(
-                sa.text(
-                    "update justice.item set serial_number = 'NOUVEAU', row_version = row_version + 1 "
-                    "where department_code = '35' and id = any(:ids)"
-                ),
-                {"ids": ids[:5]},
-            )
-            connection.execute(
-                sa.text(
-                    "insert into justice.item (id, department_code, domain_code, origin, case_file_id, "
-                    "item_category_code, item_status_code, description) select :new, department_code, domain_code, "
-                    "'TARGET', case_file_id, item_category_code, item_status_code, 'né ici' from justice.item "
-                    "where department_code = '35' and id = :like"
-                ),
-                {"new": UUID(bytes=new_id()), "like": ids[0]},
-            )
-            connection.execute(
-                sa.text("delete from justice.item where department_code = '35' and id = :id"), {"id": ids[5]}
-            )
-
-
-def is_equal(world):
-    from cutover.judgement import subject_of
-
-    found = reconcile(subject_of(world.rig, NAME), watermark=None)
-    return found.level.state.value, found.level.figures["different"]
+    world = make_marel(cluster, mariadb, tmp_path / "project", capture=request.param, name=f"marel_{request.param}")
+    yield world
+    world.close()
 
 
 def test_a_legacy_mariadb_is_copied_followed_switched_and_taken_back(world):
