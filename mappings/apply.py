@@ -16,6 +16,7 @@ from mappings.compile import Compiled
 from mappings.emission import identify_rows
 from mappings.fate_masks import filtered_by, holds, key_fault, key_of_row
 from mappings.lanes import Lane
+from mappings.lookups import seat
 from mappings.outcomes import MapContext, Mapped, RoundTrip
 from mappings.reading import read_rows
 from mappings.residue import pack
@@ -24,6 +25,7 @@ from mappings.residue import pack
 def apply_forward(compiled: Compiled, rows: pl.DataFrame, context: MapContext, *, lane: Lane = Lane.AUTO) -> Mapped:
     """Map a batch of legacy rows: every row gets exactly one fate, loaded rows their canonical records."""
     refuse_drift(compiled, rows)
+    compiled = seat(compiled, context.looked_up, rows=rows.height)
     ruleset = compiled.ruleset
     keyed = rows.with_columns(key_of_row(ruleset).alias("source_key"))
     fates = keyed.select(

@@ -6,10 +6,11 @@ table have one owner: so a table that two domains read ties these domains. A can
 not: each of its records carries its domain, and the fence asks for it.
 """
 
+from collections.abc import Iterable
 from graphlib import CycleError, TopologicalSorter
 
 from banyan.departments import Closure
-from banyan.errors import RulesetError
+from banyan.errors import RulesetError, SwitchRefused
 from mappings.catalogue import bind_parameters
 from mappings.model import RuleBook, Ruleset
 
@@ -31,6 +32,39 @@ def canonical_slices(book: RuleBook, found: Closure) -> tuple[str, ...]:
     """Give the canonical tables in which a closure owns records: those that carry one of its domains."""
     parts = [part for table in found.tables for part in book.rulesets[table].parts]
     return tuple(sorted({part.table for part in parts if part.domain.value in found.domains}))
+
+
+def find_whole(known: Iterable[Closure], named: Iterable[str]) -> Closure | None:
+    """Give the closure that these domains cut: some of its domains are among them, and others are not, or strangers
+    stand beside them; None when they cut none.
+    """
+    wanted = set(named)
+    return next((one for one in known if wanted & set(one.domains) and wanted != set(one.domains)), None)
+
+
+def say_tie(whole: Closure) -> str:
+    """Say what ties the domains of a closure: the legacy tables that more than one of them reads."""
+    joint = ", ".join(whole.shared_tables)
+    return f"{whole.name} moves as a whole" + (f": {joint} is read by more than one of its domains" if joint else "")
+
+
+def refuse_part(known: Iterable[Closure], department: str, named: Iterable[str], *, untouched: str) -> None:
+    """Refuse domains that are to move, or to be carried, without the rest of their closure."""
+    domains = sorted(set(named))
+    whole = find_whole(known, domains)
+    if whole is not None:
+        raise SwitchRefused(
+            f"{department}.{'+'.join(domains)} is not a closure; {say_tie(whole)}; {untouched}",
+            hint=f"banyan map closure {department}",
+            closure=whole.name,
+            shared=whole.shared_tables,
+        )
+
+
+def find_cut(known: Iterable[Closure], listed: Iterable[str]) -> Closure | None:
+    """Give the closure of which a list of several closures holds a part only; None when it holds each whole or not."""
+    wanted = set(listed)
+    return next((one for one in known if 0 < len(wanted & set(one.domains)) < len(one.domains)), None)
 
 
 def find_domains(ruleset: Ruleset) -> set[str]:

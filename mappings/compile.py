@@ -11,8 +11,9 @@ from banyan.errors import ConfigurationError
 from mappings.binding import bind_lens
 from mappings.catalogue import bind_parameters, find_lens
 from mappings.lenses.codes import through_code_map
-from mappings.lenses.lens import LensSetting
+from mappings.lenses.lens import Lens, LensSetting
 from mappings.lenses.library import LENSES
+from mappings.lenses.lookups import looking_up
 from mappings.model import CodeMap, FieldRule, PartRule, RuleBook, Ruleset, Scalar
 from mappings.outcomes import TERM_COLUMNS, MapContext
 from mappings.plans import FieldNames, FieldPlan, LensPlan, OutputPlan, PartPlan, ReferencePlan, SiblingPlan
@@ -102,7 +103,6 @@ class _Builder:
 
     def _build_lens(self, table: CanonicalTable, rule: FieldRule, parameters: dict[str, Scalar]) -> LensPlan:
         spec = find_lens(rule.lens)
-        lens = LENSES[spec.name]
         setting = LensSetting(parameters, self.context.time_zone, len(rule.sources))
         outputs = tuple(
             OutputPlan(name, POLARS_TYPES[table.column(name).kind], output.derived)
@@ -110,20 +110,26 @@ class _Builder:
         )
         if len(outputs) != len(rule.to):
             raise self._refuse(f"field {rule.to[0]} asks more of the lens {spec.name} than it yields")
-        names = FieldNames(next(self.numbers))
+        names, owned = FieldNames(next(self.numbers)), self._claim(rule)
         values = tuple(pl.col(names.value(number)) for number in range(len(outputs)))
         raws = tuple(self._raw(column) for column in rule.sources)
         code_map = self._code_map(rule, parameters)
-        if code_map is not None:
-            lens = through_code_map(lens, code_map)
-        elif lens.is_dated:
-            raise self._refuse(f"field {rule.to[0]} needs a code_map for its lens {spec.name}")
-        try:
-            directions = lens.forward(raws, setting), lens.backward(values, setting)
-        except ValueError as error:
-            raise self._refuse(f"field {rule.to[0]}: {error}") from error
-        bound = bind_lens(rule, outputs, names=names, owned=self._claim(rule), directions=directions)
-        return replace(bound, reads_nul=True) if lens.reads_nul else bound
+
+        def bind(lens: Lens) -> LensPlan:
+            if code_map is not None:
+                lens = through_code_map(lens, code_map)
+            elif lens.is_dated:
+                raise self._refuse(f"field {rule.to[0]} needs a code_map for its lens {spec.name}")
+            try:
+                directions = lens.forward(raws, setting), lens.backward(values, setting)
+            except ValueError as error:
+                raise self._refuse(f"field {rule.to[0]}: {error}") from error
+            bound = bind_lens(rule, outputs, names=names, owned=owned, directions=directions)
+            return replace(bound, reads_nul=True) if lens.reads_nul else bound
+
+        if spec.name == "lookup":
+            return replace(bind(LENSES[spec.name]), seat=lambda known: bind(looking_up(known)))
+        return bind(LENSES[spec.name])
 
     def _raw(self, column: str) -> pl.Expr:
         """Give a source column as its lens reads it: as it stands, but for the texts that were decided otherwise."""

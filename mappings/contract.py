@@ -117,7 +117,8 @@ class _Terms:
             yield self._term((Check.READ_ONLY, Degradation.NO_PLACE), words.LINK, columns=rule.to)
             return
         if not rule.writes_back or set(legacy) <= set(self.ruleset.key):
-            other = words.OTHER_FIELD.within(columns="{columns}", column=", ".join(legacy), table="{table}")
+            said = words.SHARED if self.part.share else words.OTHER_FIELD
+            other = said.within(columns="{columns}", column=", ".join(legacy), table="{table}")
             yield self._term((Check.READ_ONLY, Degradation.NO_PLACE), other, columns=rule.to, legacy=legacy)
             return
         if rule.lens is not None and spec.name == "ref":

@@ -57,6 +57,10 @@ ONE = Sentence(
     "« {part} » : une fiche au plus par fiche « {main} » ; la ligne de {table} n'en montre qu'une.",
     "{part}: one record at most for one {main}; the row of {table} shows only one.",
 )
+SHARED = Sentence(
+    "« {columns} » : ne se corrige pas ici ; plusieurs lignes de {table} ont la même fiche, aucune ne l'écrit seule.",
+    "{columns}: is not corrected here; several rows of {table} share this record, and none of them alone writes it.",
+)
 ALWAYS = Sentence(
     "« {part} » : ne se supprime pas sans sa fiche « {main} » ; la ligne de {table} la porte toujours.",
     "{part}: is not deleted without its {main}; the row of {table} always has it.",
@@ -127,6 +131,11 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
         r"has fewer than (\d+) parts",
         "{0} éléments, séparés comme dans l'ancien système",
         "{0} parts, with their separator",
+    ),
+    (
+        r"no row of (\S+) says this, or several do",
+        "seulement ce qu'une ligne, et une seule, de {0} dit",
+        "only what one row of {0}, and no other, says",
     ),
     (
         r"the name holds the text that separates a use name",

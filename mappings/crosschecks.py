@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from banyan.canonical.model import TABLES
 from mappings.catalogue import bind_parameters
 from mappings.diagnostics import Diagnostics, suggest
+from mappings.lenses.lookups import column_of, table_of
+from mappings.lookups import target_of
 from mappings.model import CodeMap, FieldRule, PartRule, Ruleset
 
 REFERENCES: Mapping[str, str] = {
@@ -35,6 +37,7 @@ def check_book(rulesets: Mapping[str, Ruleset], code_maps: Mapping[str, CodeMap]
             for rule in part.fields:
                 _check_codes(rule, code_maps, found)
                 _check_reference(ruleset, rule, rulesets, found)
+                _check_lookup(rule, rulesets, found)
         for one in ruleset.filters:
             if one.parent is not None and one.parent.table not in rulesets:
                 found.refuse(
@@ -91,3 +94,35 @@ def _check_reference(ruleset: Ruleset, rule: FieldRule, rulesets: Mapping[str, R
         )
         return
     _check_points(rule.to[0], names[name].table, rule, found)
+
+
+def _check_lookup(rule: FieldRule, rulesets: Mapping[str, Ruleset], found: Diagnostics) -> None:
+    """Refuse a look-up of what no rule describes, of what may not be held, and of a key that is not the table's."""
+    target = target_of(rule)
+    if target is None:
+        return
+    table, column = table_of(target), column_of(target)
+    if table not in rulesets:
+        found.refuse(rule.mark, f"unknown table {table} in a look-up", suggest(table, rulesets, what="tables"))
+        return
+    other = rulesets[table]
+    if column not in other.columns:
+        found.refuse(
+            rule.mark, f"unknown column {column or '(none)'} of {table}", suggest(column, other.columns, what="columns")
+        )
+    elif column in other.drop:
+        found.refuse(
+            rule.mark, f"column {column} of {table} is dropped", "what may not be held is not looked up either"
+        )
+    if other.filters:
+        found.refuse(
+            rule.mark,
+            f"rows of {table} may be kept out, and their texts may not come in through a look-up",
+            "refer to the record of that row with lens: ref(...)",
+        )
+    if len(rule.sources) != len(other.key):
+        found.refuse(
+            rule.mark,
+            f"the key of {table} has {len(other.key)} column(s), {len(rule.sources)} given",
+            f"the key of {table} is {' and '.join(other.key)}",
+        )

@@ -25,7 +25,7 @@ class SourceDocument(Document):
     table: Words
     key: Annotated[tuple[Words, ...], Field(min_length=1)]
     deletes: Annotated[str | None, Field(description="condition that means deleted: top_supp = 'O'")] = None
-    write_once: Annotated[bool, Field(description="true: files that never change; allows $recno and share")] = False
+    write_once: Annotated[bool, Field(description="true: files that never change; allows $recno")] = False
     key_reuse: Annotated[
         tuple[Words, ...], Field(description="columns that all differ when the key is used for something else")
     ] = ()

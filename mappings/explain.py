@@ -1,7 +1,7 @@
 """One legacy row followed by eye: its fate, its canonical records, the row that would be written back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -56,9 +56,8 @@ def try_row(compiled: Compiled, row: Mapping[str, str | None], context: MapConte
     fate, reason = fate_of(mapped)
     if fate is not Fate.LOADED:
         return RowTrial(compiled.ruleset.rule_id, fate, reason, {}, ())
-    written = write_back(
-        compiled, with_owners(mapped, compiled), mapped.crosswalk, own_references(compiled, mapped, rows)
-    )
+    lookups = replace(own_references(compiled, mapped, rows), looked_up=context.looked_up)
+    written = write_back(compiled, with_owners(mapped, compiled), mapped.crosswalk, lookups)
     return RowTrial(
         compiled.ruleset.rule_id,
         fate,

@@ -21,6 +21,7 @@ from mappings.explain import fate_of, own_references, with_owners
 from mappings.golden_documents import EditDocument, Expected, GoldenDocument, ReferenceDocument, parse_golden
 from mappings.golden_values import read_value, show_value
 from mappings.identity import NAMESPACE, reference_uuid5
+from mappings.lenses.lookups import LOOKED_UP
 from mappings.model import Mark, PartRule, RuleBook
 from mappings.residue import unpack
 from mappings.yaml_nodes import Steps, YamlFile, read_yaml
@@ -147,9 +148,15 @@ class _Bench:
         filtered = {table: pl.Series("key", keys, pl.String) for table, keys in self.record.filtered.items()}
         context = MapContext(
             self.context.department_code, self.context.system_code, self.context.time_zone, self.context.digest_key,
-            as_of=self.context.as_of, filtered=filtered,
+            as_of=self.context.as_of, filtered=filtered, looked_up=self._looked_up(),
         )  # fmt: skip
         return apply_forward(self.compiled, self._rows(), context)
+
+    def _looked_up(self) -> dict[str, pl.DataFrame]:
+        return {
+            target: pl.DataFrame({"key": list(rows), "value": list(rows.values())}, schema=LOOKED_UP)
+            for target, rows in self.record.looked_up.items()
+        }
 
     def _judge_fate(self, mapped: Mapped) -> None:
         fate, reason = fate_of(mapped)
@@ -218,7 +225,7 @@ class _Bench:
                     more = pl.DataFrame({"id": [self._identifier(reference, ids)], "key": [text]})
                     known[table] = pl.concat([known[table], more]) if table in known else more
         rows = self._rows()
-        written = write_back(self.compiled, parts, mapped.crosswalk, Lookups(known, rows))
+        written = write_back(self.compiled, parts, mapped.crosswalk, Lookups(known, rows, self._looked_up()))
         after = written.rows.row(0, named=True)
         for column in self.compiled.written:
             wanted = edit.writes[column] if column in edit.writes else self.record.row.get(column)

@@ -48,6 +48,10 @@ class GoldenDocument(Document):
     filtered: Annotated[
         dict[str, tuple[str, ...]], Field(default_factory=dict, description="keys of filtered rows of parent tables")
     ]
+    looked_up: Annotated[
+        dict[str, dict[str, str | None]],
+        Field(default_factory=dict, description="table.column: what the rows of other tables say, by key"),
+    ]
     records: Annotated[
         dict[str, Expected], Field(default_factory=dict, description="part: columns; all others are null")
     ]

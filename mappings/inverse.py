@@ -18,6 +18,7 @@ from mappings.current import Current, align, split_key
 from mappings.fate_masks import holds
 from mappings.lanes import Lane, write_lenses
 from mappings.lenses.lens import Degradation
+from mappings.lookups import seat
 from mappings.losses import Losses, list_losses
 from mappings.outcomes import Lookups, WrittenBack
 from mappings.plans import LensPlan, PartPlan, ReferencePlan, SiblingPlan
@@ -181,6 +182,7 @@ def write_back(
     compiled: Compiled, parts: Mapping[str, pl.DataFrame], crosswalk: pl.DataFrame, lookups: Lookups
 ) -> WrittenBack:
     """Write canonical rows, as they stand now, as legacy rows; list every edit that these cannot show."""
+    compiled = seat(compiled, lookups.looked_up, rows=crosswalk.height)
     current = align(compiled, parts, crosswalk, lookups)
     writing = _Writing(current, lookups)
     writing.carry()

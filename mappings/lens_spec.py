@@ -24,6 +24,7 @@ class ParameterKind(StrEnum):
     NUMBER = "number"
     CODE_MAP = "code map"
     REFERENCE = "table.part"
+    COLUMN = "table.column"
     PART = "part"
 
 

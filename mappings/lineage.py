@@ -1,10 +1,12 @@
 """Column lineage: which source column makes which canonical column, by which rule; read off the rules alone."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from mappings.catalogue import bind_parameters, find_lens
+from mappings.lenses.lookups import column_of, table_of
+from mappings.lookups import LOOKUP_LENS, target_of
 from mappings.model import FieldRule, PartRule, RuleBook, Ruleset
 
 
@@ -15,6 +17,10 @@ class Way(StrEnum):
     """A lens reads it from the source column."""
     DERIVED = "derived"
     """Recomputed from what the lens reads; it has no way back of its own."""
+    LOOKED_UP = "looked up"
+    """The text of a column of another table, in the row whose key the rule's own table holds."""
+    LOOKUP_KEY = "look-up key"
+    """The key of the row of another table whose text it takes."""
     REFERENCE = "reference"
     """The identifier of another row, whose key stands in the source column."""
     KEY = "key"
@@ -42,6 +48,9 @@ class ColumnLineage:
     code_map: str | None
     is_written_back: bool
     """Whether an edit of the canonical column is written into this source column."""
+
+
+_WAYS = {"ref": Way.REFERENCE, LOOKUP_LENS: Way.LOOKUP_KEY}
 
 
 def column_lineage(book: RuleBook) -> tuple[ColumnLineage, ...]:
@@ -74,9 +83,12 @@ def _of_field(ruleset: Ruleset, part: PartRule, rule: FieldRule) -> Iterator[Col
         for column in sibling.share or ruleset.key:
             yield _step(ruleset, part, column, rule.to[0], Way.KEY)
         return
+    if (target := target_of(rule)) is not None:
+        looked_up = _step(ruleset, part, column_of(target), rule.to[0], Way.LOOKED_UP, lens=str(rule.lens))
+        yield replace(looked_up, table=table_of(target), code_map=rule.code_map)
     for column in rule.sources:
         for name, output in zip(rule.to, spec.outputs, strict=False):
-            way = Way.REFERENCE if spec.name == "ref" else Way.DERIVED if output.derived else Way.READ
+            way = _WAYS.get(spec.name, Way.DERIVED if output.derived else Way.READ)
             yield ColumnLineage(
                 table=ruleset.table,
                 column=column,

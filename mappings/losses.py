@@ -21,6 +21,7 @@ from mappings.references import find_keys, refers_to
 
 READS_DIFFERENTLY = "the form that the old system holds reads differently"
 WRITTEN_BY_ANOTHER = "another field writes the legacy column"
+SHARED_BY_ROWS = "several rows share this record, and none of them alone writes it"
 RECOMPUTED = "recomputed from what the old system holds, never written"
 FIXED = "a constant of the rule, which no legacy column holds"
 LINK_FIXED = "the parts of one legacy row belong together"
@@ -103,7 +104,7 @@ class _Judge:
         if not any(name in self.differing for name in names.values()):
             return
         unjudged = present & ~self._listed(part, plan.rule)
-        cause = READS_DIFFERENTLY if plan.owned else WRITTEN_BY_ANOTHER
+        cause = READS_DIFFERENTLY if plan.owned else SHARED_BY_ROWS if part.rule.share else WRITTEN_BY_ANOTHER
         whole = unjudged
         for number in plan.stated:
             differs = self.differing.get(names[number])

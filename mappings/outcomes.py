@@ -36,7 +36,7 @@ class MapContext:
     `adopted` (columns table, key, id, and optionally part, null for the main part) overrides computed identifiers;
     `epochs` (table, key, epoch) names the keys that the old system has used again; `filtered` gives the keys of the
     filtered rows of each parent table; `terms` (key, until, rule_code, is_expired) what was judged of the rows of the
-    batch under the terms of retention.
+    batch under the terms of retention; `looked_up` (key, value) what the rows of other tables say, by `table.column`.
     """
 
     department_code: str
@@ -48,6 +48,7 @@ class MapContext:
     epochs: pl.DataFrame | None = field(default=None, repr=False)
     filtered: Mapping[str, pl.Series] = field(default_factory=dict, repr=False)
     terms: pl.DataFrame | None = field(default=None, repr=False)
+    looked_up: Mapping[str, pl.DataFrame] = field(default_factory=dict, repr=False)
 
     @property
     def source(self) -> str:
@@ -104,11 +105,13 @@ class Lookups:
     """What the way back must look up.
 
     `keys_by_id` gives, for each legacy table, the keys of the rows whose canonical ids are referred to (columns id,
-    key); `previous`, when known, holds the legacy rows as they are now, as text columns with the key columns.
+    key); `previous`, when known, holds the legacy rows as they are now, as text columns with the key columns;
+    `looked_up` is that of the context.
     """
 
     keys_by_id: Mapping[str, pl.DataFrame] = field(default_factory=dict, repr=False)
     previous: pl.DataFrame | None = field(default=None, repr=False)
+    looked_up: Mapping[str, pl.DataFrame] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A field of a part, ready to run: its lens bound to columns, types and code map, in both directions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -95,6 +95,8 @@ class LensPlan:
     """From raw columns to values, fault, event, and whether each raw text would be lost."""
     reads_nul: bool = False
     """Whether the lens itself says what the character NUL means."""
+    seat: "Callable[[pl.DataFrame], LensPlan] | None" = field(default=None, repr=False, compare=False)
+    """Gives this plan with the rows of another table in place, where the lens looks them up; else None."""
 
     @property
     def stated(self) -> tuple[int, ...]:

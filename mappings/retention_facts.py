@@ -8,7 +8,7 @@ import polars as pl
 from mappings.fate_masks import READABLE_DATE, filtered_by, holds
 from mappings.model import RuleBook
 from mappings.outcomes import MapContext
-from mappings.retention import OffenceClass
+from mappings.retention import OffenceClass, Role
 from mappings.retention_sources import RetentionSources
 from mappings.terms import FACTS
 
@@ -76,6 +76,13 @@ class FactReader:
             pl.col("case_kept").fill_null(value=True),
             pl.col("case_open").fill_null(value=True),
         ).select(pl.col(name).cast(dtype) for name, dtype in FACTS.items())
+
+    def suspects(self, reduced: Mapping[str, pl.DataFrame]) -> pl.Series:
+        """Give the keys of the participations of suspects."""
+        who = self.sources.participation
+        roles = self.book.code_maps[who.role_map].entries
+        codes = [code for code, role in roles.items() if role == Role.SUSPECT.value]
+        return reduced[who.table].filter(pl.col(who.role).str.strip_chars_end(" ").is_in(codes))[who.key]
 
     def dispositions(self, reduced: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         """Give what courts decided: table, key, participation, effect."""

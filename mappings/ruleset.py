@@ -261,7 +261,7 @@ class _RulesetReader:
                     f"column {column} feeds {names}, and both write it back",
                     "declare the owner: write_back: false on every other field",
                 )
-            elif uses and not owners:
+            elif uses and not owners and not all(part.share for part, _ in uses):
                 self.found.refuse(
                     self.file.value_mark(("columns", number)),
                     f"column {column} is mapped and no field writes it back",

@@ -163,13 +163,17 @@ def find_unapplied(dispositions: pl.DataFrame, judged: JudgedTerms) -> tuple[Fin
     `dispositions` has key, participation and effect, of live rows, with the table in `table`; a participation that is
     still there as that of a suspect has not been erased.
     """
-    suspects = judged.participations.filter(pl.col("role") == Role.SUSPECT.value)["key"]
+    return find_waiting(dispositions, judged.participations.filter(pl.col("role") == Role.SUSPECT.value)["key"])
+
+
+def find_waiting(dispositions: pl.DataFrame, suspects: pl.Series) -> tuple[Finding, ...]:
+    """Find decisions that erase among `dispositions` whose participation is still that of a suspect."""
     waiting = dispositions.filter(
         (pl.col("effect") == "ERASE") & pl.col("participation").is_in(suspects.implode())
     ).sort("table", "key")
     return tuple(
         Finding(
-            FindingKind.RULE_BROKEN,
+            FindingKind.DISPOSITION_NOT_APPLIED,
             Severity.QUARANTINE,
             table,
             key,

@@ -157,6 +157,15 @@ TEXT_SPECS = (
         (Parameter("target", ParameterKind.REFERENCE),),
     ),
     LensSpec(
+        "lookup",
+        Law.EMBED,
+        "keys of rows of another table whose text no other row of it says; of several that say the same, the residue "
+        "keeps the key. No row with the key is rejected, blanks are null, blanks at the end of the text do not count",
+        (text_output("text"),),
+        (Parameter("target", ParameterKind.COLUMN),),
+        inputs=(1, 4),
+    ),
+    LensSpec(
         "part",
         Law.EMBED,
         "the id of a sibling part of the same row; reads no source column",

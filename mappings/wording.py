@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mappings.catalogue import Law, LensSpec, bind_parameters, find_lens
+from mappings.fates import find_uses
+from mappings.lenses.lookups import column_of, table_of
+from mappings.lookups import target_of
 from mappings.model import CodeMap, FieldRule, FilterRule, PartRule, RuleBook, Ruleset, Severity, ToleranceKind
 
 _LAWS = {
@@ -101,6 +104,10 @@ def say_field(rule: FieldRule, ruleset: Ruleset, book: RuleBook) -> str:
         target, _, part = str(bind_parameters(rule.lens)["target"]).partition(".")
         told = f"is the identifier of {part} in the row of {target} whose key is {sources}"
         return f"{told}; {_way_back(rule, ruleset, spec)}"
+    if (looked_up := target_of(rule)) is not None:
+        told = f"is {column_of(looked_up)} of the row of {table_of(looked_up)} whose key is {sources}"
+        codes = "" if rule.code_map is None else _say_codes(book.code_maps[rule.code_map])
+        return f"{told}{codes}; {_SEVERITIES[rule.severity]}; {_way_back(rule, ruleset, spec)}"
     lens = "as it stands" if rule.lens is None else f"by {rule.lens} ({spec.domain})"
     codes = "" if rule.code_map is None else _say_codes(book.code_maps[rule.code_map])
     told = f"is read from {sources} {lens}{codes}; {_SEVERITIES[rule.severity]}; {_way_back(rule, ruleset, spec)}"
@@ -115,6 +122,9 @@ def _way_back(rule: FieldRule, ruleset: Ruleset, spec: LensSpec) -> str:
     if ruleset.write_once:
         return "nothing is written back"
     if not rule.writes_back:
+        owners = [one for column in rule.sources for _, one in find_uses(ruleset.parts, column) if one.writes_back]
+        if not owners:
+            return "it is not written back: several rows share the record, and its columns live as residue"
         return "it is not written back: another field owns the column"
     if set(rule.sources) <= set(ruleset.key):
         return "the key is never written by a field"

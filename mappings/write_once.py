@@ -1,7 +1,9 @@
-"""What only a source of write-once files may say: record numbers as keys, and parts that many rows share.
+"""What only a source of write-once files may say, and what a part that many rows share may say elsewhere.
 
-A record number names a row for as long as nobody writes the file again. A shared part follows from its columns alone,
-so it cannot come back from the target under the id it was born with: both wait for a source that never changes.
+A record number names a row for as long as nobody writes the file again. A shared part follows from its columns alone:
+its id is computed from their raw texts, in any source. Where rows change, no field of it writes back: one edit would
+have to be written into every row that shares the record, and would give it another id. Its columns live as residue
+then, and an edit of the shared record is listed as degraded.
 """
 
 from dataclasses import dataclass
@@ -48,8 +50,6 @@ class _SharedPart:
 
     def check(self) -> None:
         place = self.file.key_mark((*self.steps, "share"))
-        if not self.document.source.write_once:
-            self.found.refuse(place, f"part {self.part.name} is shared by rows that may change", _ONCE)
         if self.part.main:
             self.found.refuse(place, "the main part is shared", "a row has its own main part; share another one")
         if self.part.attach is not None:
@@ -82,6 +82,13 @@ class _SharedPart:
                 rule.mark,
                 f"part {self.part.name} is shared and refers to a part of one row",
                 "let the part of the row refer to the shared one",
+            )
+        if rule.writes_back and not self.document.source.write_once:
+            self.found.refuse(
+                rule.mark,
+                f"part {self.part.name} is shared by rows that may change, and no row alone can write "
+                f"{rule.to[0]} back",
+                "write_back: false keeps its columns as residue, and lists an edit as degraded",
             )
         for column in rule.sources:
             if column not in self.part.share:

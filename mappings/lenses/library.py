@@ -16,6 +16,7 @@ from mappings.lenses import (
     flags,
     instants,
     joined,
+    lookups,
     masked_dates,
     names,
     numbers,
@@ -79,6 +80,7 @@ LENSES: dict[str, Lens] = {
     "address.postal_code": places.POSTAL_CODE,
     "commune.cog": places.COMMUNE,
     "id.uuid": amounts.UUID,
+    "lookup": lookups.LOOKUP,
     "python": python.PYTHON,
 }
 

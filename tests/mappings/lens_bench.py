@@ -10,11 +10,13 @@ from banyan.canonical.model import TABLES
 from banyan.departments import Domain
 from mappings.catalogue import bind_parameters
 from mappings.compile import compile_ruleset
+from mappings.lookups import seat
 from mappings.model import CodeMap, FieldRule, LensCall, PartRule, RuleBook, Ruleset
 from mappings.outcomes import MapContext
 from mappings.plans import raw_name, value_name
 from tests.mappings.lens_case import (
     AMOUNTS,
+    LOOKED_UP,
     NOISES,
     WORDS,
     Case,
@@ -50,7 +52,7 @@ DIRTY = [
 ]  # fmt: skip
 DIRTY += MORE_DIRTY
 """What old systems really hold, and worse."""
-CODE_MAPS = {"SEX": SEX, "UNIT": UNIT, "COMMUNE": COMMUNE}
+CODE_MAPS = {"SEX": SEX, "UNIT": UNIT, "COMMUNE": COMMUNE, "GRADE": CodeMap("GRADE", {"GARDIEN": "M"})}
 
 CASES = (
     Case("verbatim", None, "item", ("description",), one(NOISES), one(NOISES)),
@@ -206,7 +208,10 @@ def plan_of(case):
         (PartRule("main", case.table, Domain.CASES, main=True, fields=(rule,)),),
     )  # fmt: skip
     book = RuleBook("ORION", {"t_bench": ruleset}, CODE_MAPS)
-    return compile_ruleset(ruleset, book, CONTEXT).parts[0].fields[0]
+    looked_up = {
+        target: pl.DataFrame({"key": list(rows), "value": list(rows.values())}) for target, rows in LOOKED_UP.items()
+    }
+    return seat(compile_ruleset(ruleset, book, CONTEXT), looked_up, rows=1).parts[0].fields[0]
 
 
 def raw_frame(case, rows):

@@ -18,6 +18,12 @@ MINUTES = st.datetimes(datetime(1990, 1, 1), datetime(2037, 12, 31), timezones=s
 AMOUNTS = st.integers(-(10**7), 10**7).map(lambda cents: Decimal(cents).scaleb(-2))
 
 
+GRADES = {"1": "GARDIEN", "2": "BRIGADIER", "3": "BRIGADIER ", "4": "MAJOR  ", "5": None, "6": " ", "7": "a\x00b"}
+"""What another table says, by key: two rows say the same but for a blank, two say nothing, one cannot be told."""
+POSTS = {"38\x1f1": "ACCUEIL", "38\x1f2": "BAC", "69\x1f1": "BAC"}
+LOOKED_UP = {"grade.label": GRADES, "post.label": POSTS}
+
+
 @dataclass(frozen=True)
 class Case:
     """One lens with its parameters, texts of its domain, and canonical values that the old system can hold."""

@@ -7,6 +7,14 @@ from decimal import Decimal
 SOME_UUID = uuid.UUID("6f9619ff-8b86-d011-b42d-00cf4fc964ff")
 
 READ = [
+    ("looked up", ("1",), ("GARDIEN",)),
+    ("looked up", ("4",), ("MAJOR",)),
+    ("looked up", ("3",), ("BRIGADIER",)),
+    ("looked up", ("5",), (None,)),
+    ("looked up", ("  ",), (None,)),
+    ("looked up by two", ("38", "1"), ("ACCUEIL",)),
+    ("looked up by two", ("38", " "), (None,)),
+    ("looked up code", ("1",), ("M",)),
     ("max", ("AB ",), ("AB ",)),
     ("trimmed", ("  AB ",), ("AB",)),
     ("point", ("    12.500000",), (Decimal("12.5"),)),
@@ -88,6 +96,10 @@ EVENTS = [
 ]
 
 REJECTED = [
+    ("looked up", ("8",), "no row of grade has this key, or several have"),
+    ("looked up", ("7",), "the text looked up holds the character NUL, which no canonical text can hold"),
+    ("looked up by two", ("38", "3"), "no row of post has this key, or several have"),
+    ("looked up code", ("4",), "a code that the code map does not know"),
     ("iso day", ("2019-02-29",), "not a day of the calendar"),
     ("one mask", ("00/12/1999",), "a partial date has no place here"),
     ("several masks", ("1999/12/31",), "not a date of the expected form"),
@@ -106,6 +118,9 @@ REJECTED = [
 ]
 
 WRITTEN = [
+    ("looked up", ("MAJOR",), ("4",)),
+    ("looked up by two", ("ACCUEIL",), ("38", "1")),
+    ("looked up code", ("M",), ("1",)),
     ("zero iso", (date(2019, 1, 1), "YEAR", None), ("2019-00-00",)),
     ("one mask", (date(1999, 12, 31),), ("31/12/1999",)),
     ("pivot", (date(2029, 12, 31),), ("31/12/29",)),
@@ -127,6 +142,10 @@ WRITTEN = [
 ]
 
 REFUSED = [
+    ("looked up", ("BRIGADIER",), "UNKNOWN_REFERENCE"),
+    ("looked up", ("COLONEL",), "UNKNOWN_REFERENCE"),
+    ("looked up by two", ("BAC",), "UNKNOWN_REFERENCE"),
+    ("looked up code", ("F",), "UNKNOWN_CODE"),
     ("pivot", (date(2030, 1, 1),), "NO_PLACE"),
     ("julian", (date(1899, 12, 31),), "NO_PLACE"),
     ("upper", ("Durand",), "OUT_OF_ALPHABET"),

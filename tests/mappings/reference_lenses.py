@@ -4,6 +4,7 @@ import re
 from decimal import Decimal
 
 from tests.mappings import reference_dates, reference_texts
+from tests.mappings.lens_case import LOOKED_UP
 from tests.mappings.reference_words import CAUSES, NUL_READERS, Refused, Rejected, blank_to_null, bounded, trimmed
 
 # -- texts and names --------------------------------------------------------------------------------------------
@@ -248,7 +249,33 @@ def max_backward(values, p):
     return (bounded(values[0], p.get("n", p.get("max"))),)
 
 
+# -- look-ups ---------------------------------------------------------------------------------------------------
+
+
+def lookup_forward(raws, p):
+    if any(not (raw or "").strip(" ") for raw in raws):
+        return (None,), None
+    rows, key = LOOKED_UP[p["target"]], "\x1f".join(raws)
+    if key not in rows:
+        raise Rejected(f"nobody {p['target'].split('.')[0]}")
+    text = blank_to_null((rows[key] or "").rstrip(" "))
+    if text and "\x00" in text:
+        raise Rejected("looked up nul")
+    return (text,), None
+
+
+def lookup_backward(values, p):
+    if values[0] is None:
+        return (None,) * p["inputs"]
+    rows = LOOKED_UP[p["target"]]
+    found = [key for key, text in rows.items() if (text or "").rstrip(" ") == values[0]]
+    if len(found) != 1:
+        raise Refused("UNKNOWN_REFERENCE")
+    return tuple(found[0].split("\x1f"))
+
+
 LENSES = {
+    "lookup": (lookup_forward, lookup_backward),
     "verbatim": (same_forward, same_backward),
     "code": (same_forward, same_backward),
     "text.padded": (padded_forward, padded_backward),

@@ -25,6 +25,9 @@ CAUSES = {
     "postal": "not a postal code of five digits",
     "lost zero": "a postal code of four digits; the lost zero was put back",
     "uuid": "not a UUID",
+    "nobody grade": "no row of grade has this key, or several have",
+    "nobody post": "no row of post has this key, or several have",
+    "looked up nul": "the text looked up holds the character NUL, which no canonical text can hold",
     "separator": "holds the separator of the code it is part of",
 }
 

@@ -146,17 +146,55 @@ def test_what_cannot_be_said_is_refused_at_its_place(tmp_path, old, new, message
     assert suggestion in found[0].suggestion
 
 
-def test_a_shared_part_waits_for_a_source_that_never_changes(tmp_path):
+def changing(text: str = FACTS) -> str:
+    """Give the rules of the same rows in a source that changes."""
     text = FACTS.replace(", write_once: true", "").replace(", deletes: \"$deleted = '*'\"", "")
-    text = (
+    return (
         text.replace("$recno", "k")
         .replace(", $deleted]", "]")
         .replace('residue_only: {$deleted: "read by deletes"}\n', "")
     )
 
-    messages = [one.message for one in read_errors(write(tmp_path / "rules", text))]
 
-    assert messages == ["part unit is shared by rows that may change"]
+def silent(text: str) -> str:
+    """Let no field of the shared part write back."""
+    return text.replace("'text.joined(sep: \"/\")'}", "'text.joined(sep: \"/\")', write_back: false}").replace(
+        "code_map: KIND}", "code_map: KIND, write_back: false}"
+    )
+
+
+def test_no_field_of_a_part_that_rows_share_writes_back_where_rows_change(tmp_path):
+    text = changing().replace("unit_code:", "§unit_code:")
+    line, column = place_of_sign(text)
+
+    errors = read_errors(write(tmp_path / "rules", text.replace("§", "")))
+
+    assert (errors[0].line, errors[0].column, errors[0].message) == (
+        line, column, "part unit is shared by rows that may change, and no row alone can write unit_code back",
+    )  # fmt: skip
+    assert "write_back: false keeps its columns as residue" in errors[0].suggestion
+    assert len(errors) == 2
+
+
+def test_the_columns_of_a_shared_part_live_as_residue_where_rows_change(tmp_path):
+    book = load_rulebook(write(tmp_path / "rules", silent(changing())))
+    compiled = compile_ruleset(book.rulesets["facts"], book, CONTEXT)
+    rows = pl.DataFrame(
+        [("1", "13", "ARLES", "A", "2012", "5"), ("2", "13", "ARLES", "A", "2013", "7")],
+        schema=dict.fromkeys(["k", "dept", "unit", "kind", "year", "facts"], pl.String), orient="row",
+    )  # fmt: skip
+    found = apply_forward(compiled, rows, CONTEXT)
+    owners = found.links.select(pl.col("id").alias("main_id"), pl.col("canonical_id").alias("id"))
+    units = found.parts["unit"].unique("id").with_columns(unit_code=pl.lit("13/TARASCON")).join(owners, on="id")
+
+    written = write_back(compiled, {"count": found.parts["count"], "unit": units}, found.crosswalk, Lookups())
+
+    assert compiled.carried == ("dept", "unit", "kind")
+    assert found.parts["unit"]["id"].n_unique() == 1
+    assert written.rows.sort("k").rows() == rows.select(written.rows.columns).rows()
+    assert sorted(written.degraded.select("source_key", "column", "kind").rows()) == [
+        ("1", "unit_code", "NO_PLACE"), ("2", "unit_code", "NO_PLACE"),
+    ]  # fmt: skip
 
 
 def test_a_reference_to_a_shared_part_is_refused(tmp_path):
