@@ -27,6 +27,7 @@ from cutover.listed import (
     filtered_of,
     quarantined_fields_of,
     quarantined_rows_of,
+    questions_of,
 )
 from cutover.signatures import read_sign_offs
 from store.buckets import JudgedUpTo, write_judged
@@ -124,7 +125,16 @@ def judge_closure(
     suites = _suites_of(subject)
     legacy_position = rig.port.head()
     rules = digest_rules(_rulesets(rig), _suites(suites))
-    how = Measuring(suites, rules, worker=worker, is_incremental=is_incremental, announce=announce)
+    is_replayed = "L5.replay" in PROFILES[profile].parts
+    how = Measuring(
+        suites,
+        rules,
+        worker,
+        is_incremental=is_incremental,
+        mapping_digest=digest_rules(_rulesets(rig), ()),
+        is_replayed=is_replayed,
+        announce=announce,
+    )
     measured = measure(rig, subject, found.name, how)
     with transaction(subject.engine) as connection:
         facts = _facts(rig, subject, connection, measured=measured, asked=(found.name, profile, legacy_position))
@@ -166,7 +176,8 @@ def _remember(
     moment = measured.tripwire.fold.moment
     before = measured.judged_before
     complete = before.complete_evidence_id if measured.again and before else evidence_id
-    remember(connection, subject, measured.tripwire.fold, rules_digest=rules)
+    # closures that share a table have other suites: what a fold rests on is the rulesets
+    remember(connection, subject, measured.tripwire.fold, rules_digest=digest_rules(facts.rulesets, ()))
     write_judged(
         connection,
         JudgedUpTo(
@@ -232,6 +243,7 @@ def _facts(
         degraded=tuple(degraded_of(connection, subject)),
         findings=findings,
         is_synthetic=rig.workspace.source_config(rig.source).url.startswith("embedded:"),
+        questions=questions_of(measured.answers),
     )
 
 

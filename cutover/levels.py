@@ -9,8 +9,8 @@ from banyan.departments import Side
 from banyan.errors import UsageError
 from banyan.findings import FindingKind, LevelResult, LevelState
 from banyan.records import Position
-from cutover.listed import open_work_of, statistics_of
-from cutover.samples import read_sample
+from cutover.listed import open_work_of, replay_of, statistics_of
+from cutover.samples import CASES, read_sample
 from store.buckets import JudgedUpTo, read_judged, read_moment
 from store.judgements import read_evidence_ids
 from store.ledger import LedgerReader
@@ -26,6 +26,7 @@ from validation.open_work import concerned
 from validation.rechecking import Patience
 from validation.reconcile import reconcile
 from validation.reconciliation import Reconciliation
+from validation.replay import Answer, replay_level
 from validation.round_trip import RoundTripResult, check_round_trip
 from validation.rules_worker import RuleWorker
 from validation.sampling import SampleResult, sample_level
@@ -33,6 +34,7 @@ from validation.statistics import FACTS_TABLE, StatisticLine
 from validation.subject import Progress, Subject
 from validation.suites import Suite
 from validation.tripwire import Tripwire, check_tripwire
+from validation.unapplied import find_unapplied, with_unapplied
 
 Announce = Callable[[str], None]
 
@@ -51,6 +53,7 @@ class Measured:
     judged_before: JudgedUpTo | None
     sample: SampleResult | None = field(default=None, repr=False)
     again: Again | None = field(default=None, repr=False)
+    answers: tuple[Answer, ...] = field(default=(), repr=False)
 
     @property
     def is_remembered(self) -> bool:
@@ -72,6 +75,10 @@ class Measuring:
     rules_digest: str
     worker: RuleWorker | None = None
     is_incremental: bool = False
+    mapping_digest: str = ""
+    """Digest of the rulesets alone: buckets are shared by closures whose suites differ."""
+    is_replayed: bool = False
+    """Whether the recorded questions are put to both sides, which costs the old system as many queries."""
     announce: Announce = lambda _: None
 
 
@@ -89,7 +96,8 @@ def measure(rig: Rig, subject: Subject, closure: str, how: Measuring) -> Measure
     levels.append(judge_balances(balances))
     announce("L2 rules")
     url = rig.workspace.store_url("banyan_judge")
-    levels.append(run_rules(url, subject.department.code, how.suites, worker=how.worker).level)
+    rules = run_rules(url, subject.department.code, how.suites, worker=how.worker).level
+    levels.append(with_unapplied(rules, find_unapplied(subject)))
     announce("L3 tripwire")
     tripwire = _tripwire(rig, subject, closure, how=how, again=again)
     levels.append(tripwire.level)
@@ -104,8 +112,8 @@ def measure(rig: Rig, subject: Subject, closure: str, how: Measuring) -> Measure
     )
     levels.append(reconciliation.level)
     announce("L5 behaviour")
-    behaviour, lines, sample = _behaviour(rig, subject, closure, how)
-    levels.append(behaviour)
+    behaviour = _behaviour(rig, subject, closure, how=how, watermark=watermark)
+    levels.append(behaviour.level)
     announce("L6 round trip")
     round_trip = check_round_trip(subject)
     levels.append(round_trip.level)
@@ -115,11 +123,12 @@ def measure(rig: Rig, subject: Subject, closure: str, how: Measuring) -> Measure
         reconciliation,
         round_trip,
         tripwire,
-        lines,
+        behaviour.lines,
         watermark,
         judged_before=judged,
-        sample=sample,
+        sample=behaviour.sample,
         again=again,
+        answers=behaviour.answers,
     )
 
 
@@ -144,15 +153,21 @@ def _tripwire(rig: Rig, subject: Subject, closure: str, *, how: Measuring, again
     forgotten = {*find_forgotten(anchors, known), *find_broken_links(anchors)}
     return check_tripwire(
         subject,
-        rules_digest=how.rules_digest,
+        rules_digest=how.mapping_digest,
         buckets=again.buckets if again else None,
         forgotten=sorted(forgotten, key=lambda anchor: anchor.place),
     )
 
 
-def _behaviour(
-    rig: Rig, subject: Subject, closure: str, how: Measuring
-) -> tuple[LevelResult, tuple[StatisticLine, ...], SampleResult | None]:
+@dataclass(frozen=True, slots=True)
+class _Behaviour:
+    level: LevelResult
+    lines: tuple[StatisticLine, ...]
+    sample: SampleResult | None
+    answers: tuple[Answer, ...]
+
+
+def _behaviour(rig: Rig, subject: Subject, closure: str, *, how: Measuring, watermark: Position | None) -> _Behaviour:
     parts: list[LevelResult] = []
     not_concerned: list[str] = []
     lines: tuple[StatisticLine, ...] = ()
@@ -166,11 +181,21 @@ def _behaviour(
             parts.append(open_work_of(connection, subject))
         else:
             not_concerned.append("open_work")
+    if CASES not in subject.tables:
+        not_concerned.append("sample")  # the paper is the file of a case
     sample = read_sample(rig.workspace.project.folder, closure)
     level = sample_level(sample, rules_digest=how.rules_digest)
     if level is not None:
         parts.append(level)
-    return combine(parts, not_concerned=not_concerned), lines, sample
+    answers: tuple[Answer, ...] = ()
+    if how.is_replayed:
+        how.announce("L5 queries")
+        with transaction(subject.engine) as connection:
+            replayed = replay_of(connection, subject, watermark)
+        if replayed is not None:
+            answers = replayed
+            parts.append(replay_level(replayed))
+    return _Behaviour(combine(parts, not_concerned=not_concerned), lines, sample, answers)
 
 
 def kept_in(rig: Rig, name: str) -> Path:

@@ -1,12 +1,16 @@
 """The lists and counts of the store as the facts of a verdict: filtered, quarantined, degraded, conserved."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from functools import partial
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from banyan.findings import LevelResult
-from banyan.records import PartCounts
+from banyan.records import PartCounts, Position
+from store.postgres import raw
+from store.records import find_crosswalk_by_key
 from store.row_tables import CROSSWALK, DEGRADED_WRITE_BACK, FILTERED_ROW, QUARANTINE, RETENTION_TERM
 from validation.conservation import Balances
 from validation.facts import (
@@ -14,14 +18,19 @@ from validation.facts import (
     FilteredRows,
     QuarantinedFields,
     QuarantinedRows,
+    QuestionFact,
     TableConservation,
     Total,
 )
 from validation.open_work import compare_list, concerned, open_work_level, read_tables
+from validation.questions import bound, load_questions
+from validation.replay import Answer, LeftOut, ask_canonical, replay
 from validation.retention_total import expired_total
 from validation.statistics import FACTS_TABLE, StatisticLine, count_canonical, read_facts, statistics_level
-from validation.subject import Subject
+from validation.subject import Moves, Subject
 from validation.text import Text
+
+_LONGEST_SECONDS = 300
 
 
 def open_work_of(connection: Connection, subject: Subject) -> LevelResult:
@@ -70,6 +79,74 @@ def statistics_of(connection: Connection, subject: Subject) -> tuple[LevelResult
         canonical,
         time_zone=subject.department.time_zone,
         fields_left_out=fields,
+    )
+
+
+def replay_of(connection: Connection, subject: Subject, watermark: Position | None) -> tuple[Answer, ...] | None:
+    """Put the recorded questions of a closure to both sides; None when nobody recorded any for this legacy system.
+
+    The transaction given reads only from now on.
+    """
+    columns = {table: ruleset.columns for table, ruleset in subject.book.rulesets.items()}
+    questions = load_questions(subject.rules, columns)
+    if questions is None:
+        return None
+    connection.execute(sa.text("set transaction read only"))
+    connection.execute(sa.text(f"set local statement_timeout = '{_LONGEST_SECONDS}s'"))
+    ask = ask_canonical(connection, bound(subject.department))
+    moves = Moves(subject.port, watermark)
+    return tuple(
+        replay(
+            question,
+            subject.port,
+            ask=ask,
+            left_out=_left_out(connection, subject, question.table, moves),
+            identities=partial(_identities, connection, subject, question.table),
+        )
+        for question in questions
+        if question.concerns(subject.tables)
+    )
+
+
+def _left_out(connection: Connection, subject: Subject, table: str, moves: Moves) -> LeftOut:
+    department, number = subject.department.code, subject.table_numbers[table]
+    filtered = FILTERED_ROW.c
+    kept_out = connection.scalars(
+        sa.select(filtered.source_key).where(filtered.department_code == department, filtered.source_table_no == number)
+    )
+    held = QUARANTINE.c
+    waiting: dict[str, set[str | None]] = {}
+    for key, column in connection.execute(
+        sa.select(held.source_key, held.column_name).where(
+            held.department_code == department, held.source_table_no == number, held.state == "OPEN"
+        )
+    ):
+        waiting.setdefault(key, set()).add(column)
+    return LeftOut(frozenset(kept_out), waiting, frozenset(moves.keys(table)))
+
+
+def _identities(connection: Connection, subject: Subject, table: str, keys: Collection[str]) -> dict[str, str]:
+    found = find_crosswalk_by_key(raw(connection), subject.place(table), keys)
+    live = found.filter(found["deleted_at"].is_null()).select("source_key", "id")
+    return {key: str(UUID(bytes=held)) for key, held in live.iter_rows()}
+
+
+def questions_of(answers: Collection[Answer]) -> tuple[QuestionFact, ...]:
+    """Give what evidence keeps of the questions that were replayed: counts, never an answer."""
+    return tuple(
+        QuestionFact(
+            name=each.question.name,
+            sentence=each.question.sentence,
+            digest=each.question.digest,
+            is_absolute=each.question.is_absolute,
+            legacy=each.legacy,
+            explained=each.explained,
+            canonical=each.canonical,
+            moving=each.moving,
+            different=len(each.findings),
+            is_answered=not each.problem,
+        )
+        for each in answers
     )
 
 

@@ -24,7 +24,7 @@ def combine(parts: Sequence[LevelResult], *, not_concerned: Collection[str] = ()
     answered = [str(part.figures["part"]) for part in parts if part.state is LevelState.PASS]
     figures["parts"] = "+".join(sorted({*answered, *not_concerned}))
     figures["blocking"] = len(findings)
-    sentences = [part.sentence for part in parts]
+    sentences = [part.sentence.removesuffix(".") for part in parts]
     if not_concerned:
         sentences.append(f"this closure has no table of: {', '.join(sorted(not_concerned))}")
     state = next(state for state in _WORST if state is LevelState.PASS or any(p.state is state for p in parts))

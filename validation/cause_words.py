@@ -32,6 +32,7 @@ _FRENCH = {
     "it differs from the paper": "elle diffère du papier",
     DEGRADED: "expliqué par une écriture de retour incomplète",
 }
+_QUERY = "query "
 _LISTS = {
     "open cases": "procédures en cours",
     "missing persons": "personnes disparues",
@@ -45,6 +46,8 @@ _LISTS = {
 def say_cause(cause: str) -> Text:
     """Give a cause in both languages; one that has no French words stands for itself."""
     head, colon, tail = cause.partition(": ")
+    if colon and head.startswith(_QUERY) and tail in _FRENCH:
+        return Text(f"recherche {head.removeprefix(_QUERY)}\u202f: {_FRENCH[tail]}", cause)
     if colon and head in _LISTS and tail in _FRENCH:
         return Text(f"{_LISTS[head]}\u202f: {_FRENCH[tail]}", cause)
     return Text(_FRENCH.get(cause, cause), cause)

@@ -48,6 +48,8 @@ def find_contradictions(profile: Profile, facts: EvidenceFacts) -> Iterator[Reas
         yield from _columns(facts)
     if _passed(facts, "L3"):
         yield from _unfolded(facts)
+    if _passed(facts, "L5"):
+        yield from _questions(facts)
     if _passed(facts, "L6") and "L6" in profile.asked:
         yield from _round_trip(facts)
 
@@ -127,6 +129,27 @@ def _columns(facts: EvidenceFacts) -> Iterator[Reason]:
                 f" {write_number(column.compared - column.equal, Language.FR)} valeurs qui ne sont pas égales.",
                 f"L4 says PASS, but {name} counts"
                 f" {write_number(column.compared - column.equal, Language.EN)} values that are not equal.",
+            )
+
+
+def _questions(facts: EvidenceFacts) -> Iterator[Reason]:
+    """Refuse a level that says PASS beside questions that differ, were not answered, or are not all listed."""
+    level = facts.level("L5")
+    counted = level.figures.get("replay_questions", 0) if level else 0
+    if counted != len(facts.questions):
+        yield _reason(
+            ReasonKind.CONTRADICTION,
+            "L5",
+            "L5 se dit conforme et ne liste pas toutes les recherches rejouées.",
+            "L5 says PASS and does not list every query that was replayed.",
+        )
+    for asked in facts.questions:
+        if asked.different or not asked.is_answered:
+            yield _reason(
+                ReasonKind.CONTRADICTION,
+                "L5",
+                f"L5 se dit conforme, mais la recherche {asked.name} n’a pas les mêmes réponses.",
+                f"L5 says PASS, but query {asked.name} has not the same answers.",
             )
 
 

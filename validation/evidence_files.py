@@ -24,7 +24,7 @@ _BESIDE = ("measured_at", "run", "findings")
 
 def render_files(facts: EvidenceFacts, previous_id: str | None) -> dict[str, bytes]:
     """Give the hashed files of a bundle by name."""
-    return {
+    sheets = {
         "columns.csv": _columns(facts),
         "conservation.csv": _conservation(facts),
         "findings.csv": _findings(facts),
@@ -34,6 +34,7 @@ def render_files(facts: EvidenceFacts, previous_id: str | None) -> dict[str, byt
         "totals.csv": _totals(facts),
         "waivers.csv": _waivers(facts),
     }
+    return sheets | {"questions.csv": _questions(facts)} if facts.questions else sheets
 
 
 def render_list(files: dict[str, bytes]) -> bytes:
@@ -48,6 +49,8 @@ def conclusion(reasons: Sequence[Reason]) -> dict[str, object]:
 
 def _manifest(facts: EvidenceFacts, previous_id: str | None) -> bytes:
     kept = {each.name: getattr(facts, each.name) for each in fields(facts) if each.name not in _BESIDE}
+    if not facts.questions:
+        del kept["questions"]  # the bytes of evidence that was taken before questions were replayed
     return canonical_json.encode(
         {
             "format": FORMAT,
@@ -116,6 +119,16 @@ def _totals(facts: EvidenceFacts) -> bytes:
 def _total(kind: str, each: Total) -> Sequence[object]:
     explanation = each.explanation.en if each.explanation else ""
     return kind, each.label.fr, each.label.en, each.legacy, each.canonical, explanation
+
+
+def _questions(facts: EvidenceFacts) -> bytes:
+    lines: list[Sequence[object]] = [
+        ("question", "digest", "legacy", "explained", "canonical", "moving", "different", "answered", "absolute")
+    ]
+    for q in facts.questions:
+        counts = (q.legacy, q.explained, q.canonical, q.moving, q.different)
+        lines.append((q.name, q.digest, *counts, q.is_answered, q.is_absolute))
+    return _csv(lines)
 
 
 def _columns(facts: EvidenceFacts) -> bytes:

@@ -103,6 +103,14 @@ def sheets_of(facts: EvidenceFacts, language: Language, *, history: History = NO
             "approver": [each.waiver.approver for each in waivers],
             "reason": [each.waiver.reason for each in waivers],
         },
+        "questions": {
+            "question": [each.sentence.say(language) for each in facts.questions],
+            "legacy": [each.legacy for each in facts.questions],
+            "explained": [each.explained for each in facts.questions],
+            "canonical": [each.canonical for each in facts.questions],
+            "different": [each.different for each in facts.questions],
+            "answered": ["yes" if each.is_answered else "no" for each in facts.questions],
+        },
         "examples": {
             "cause": [each.cause for each in facts.examples],
             "record": [each.record for each in facts.examples],

@@ -148,6 +148,22 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionFact:
+    """A recorded question as both sides answered it, by counts only; its rows are named in the findings."""
+
+    name: str
+    sentence: Text
+    digest: str
+    is_absolute: bool
+    legacy: int
+    explained: int
+    canonical: int
+    moving: int
+    different: int
+    is_answered: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """One difference side by side: raw, decoded when that is another thing, rule, expected, found; all masked."""
 
@@ -243,6 +259,7 @@ class EvidenceFacts:
     waivers: tuple[WaiverFact, ...] = ()
     run: str = ""
     is_synthetic: bool = False
+    questions: tuple[QuestionFact, ...] = ()
 
     def __post_init__(self) -> None:
         if self.measured_at.tzinfo is None:

@@ -41,7 +41,7 @@ class OpenList:
 
     name: str
     tables: tuple[str, ...]
-    """Legacy tables it is made of; the first holds its keys. A closure without them is not concerned."""
+    """Legacy tables it is made of; the first holds its keys. A closure without that one is not concerned."""
     canonical_table: str
     legacy: Callable[[Tables], pd.DataFrame]
     """Columns key and name; `sql/open_work.sql` gives the same of the new system, under the name of the list."""
@@ -79,8 +79,8 @@ def _read(port: LegacyPort, table: str, names: tuple[str, ...]) -> pd.DataFrame:
 
 
 def concerned(tables: Collection[str]) -> tuple[OpenList, ...]:
-    """Give the lists that rest on the legacy tables of a closure."""
-    return tuple(each for each in LISTS if set(each.tables) <= set(tables))
+    """Give the lists whose rows are of the legacy tables of a closure; what else they read may be of another one."""
+    return tuple(each for each in LISTS if each.tables[0] in tables)
 
 
 def compare_list(

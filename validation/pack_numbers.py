@@ -130,10 +130,16 @@ def _queries(facts: EvidenceFacts) -> Measure:
     known = _part(facts, "replay")
     if known is not None:
         return known
-    different = _number(_figures(facts), "replay_different")
-    state = _figures(facts).get("replay_state")
-    standing = Standing.REACHED if state == LevelState.PASS.value else Standing.MISSED
-    return Measure(standing, (_say("manques\u202f: {0}", "misses: {0}", different),), different)
+    figures = _figures(facts)
+    different = _number(figures, "replay_different")
+    said = (
+        _say(
+            "{0} recherches, {1} réponses", "{0} queries, {1} answers",
+            _number(figures, "replay_questions"), _number(figures, "replay_rows"),
+        ),
+        _say("manques\u202f: {0}", "misses: {0}", different),
+    )  # fmt: skip
+    return Measure(_judged(facts, "replay", FindingKind.ANSWER_DIFFERS), said, different)
 
 
 def _retention(facts: EvidenceFacts) -> Measure:
@@ -211,7 +217,7 @@ def _statistics_rows(facts: EvidenceFacts) -> Iterable[Row]:
         if total.difference:
             why = total.explanation or Text("sans explication", "unexplained")
             label = Text(f"{total.label.fr}\u202f: {why.fr}", f"{total.label.en}: {why.en}")
-            yield ("statistic", "", "", "", label.fr, label.en, int(total.difference))
+            yield ("statistic", "", "", "", label.fr, label.en, abs(int(total.difference)))
     yield from _found(FindingKind.STATISTIC_DIFFERS)(facts)
 
 
@@ -229,6 +235,6 @@ _NUMBERS: dict[str, tuple[Callable[[EvidenceFacts], Measure], Callable[[Evidence
     "history": (_history, _history_rows),
     "evidence": (_evidence, _nothing),
     "statistics": (_statistics, _statistics_rows),
-    "queries": (_queries, _nothing),
+    "queries": (_queries, _found(FindingKind.ANSWER_DIFFERS)),
     "retention": (_retention, _filtered_rows),
 }

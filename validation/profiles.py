@@ -91,6 +91,7 @@ def _whole_level(level: str) -> Text:
 
 _MOVING = Text("clés encore en mouvement", "keys that still move")
 _STILL = (Threshold("L4", "moving", 0, _MOVING), Threshold("L6", "moving", 0, _MOVING))
+_SETTLED = (Threshold("L5", "replay_moving", 0, Text("réponses encore en mouvement", "answers that still move")),)
 _WHOLE = (Threshold("L4", "incomplete", 0, Text("passage incomplet", "incomplete pass")),)
 _UNKNOWN = (Threshold("L0", "decode_errors", 0, Text("erreurs de lecture", "decoding errors")),)
 
@@ -131,7 +132,7 @@ PROFILES: dict[str, Profile] = {
             Text("complet", "full"),
             asked=tuple(LEVELS),
             parts=tuple(f"{level}.{part}" for level, parts in PARTS.items() for part in parts),
-            thresholds=(*_UNKNOWN, *_STILL, *_WHOLE),
+            thresholds=(*_UNKNOWN, *_STILL, *_WHOLE, *_SETTLED),
         ),
     )
 }

@@ -32,6 +32,8 @@ class StoredRows:
     keys_by_id: Mapping[str, pl.DataFrame] = field(repr=False)
     dangling: int = 0
     """References to rows that were never loaded: only the id computed from the raw key says which."""
+    looked_up: Mapping[str, pl.DataFrame] = field(default_factory=dict, repr=False)
+    """What the rows of other legacy tables say, where a rule looks them up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class _Bench:
         name, rule = part.rule.name, plan.rule
         edited = dict(self.stored.parts)
         edited[name] = edited[name].with_columns(given.get_columns())
-        lookups = Lookups(self.stored.keys_by_id, self.rows)
+        lookups = Lookups(self.stored.keys_by_id, self.rows, self.context.looked_up)
         back = write_back(self.compiled, edited, self.stored.crosswalk, lookups)
         again = apply_forward(self.unfiltered, back.rows, self.context)
         touched = self._touched(back, (*rule.sources, *self.compiled.ruleset.side_effects))

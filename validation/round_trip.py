@@ -148,7 +148,8 @@ class _Trip:
 
     def _compare(self, compiled: Compiled, stored: StoredRows, rows: pl.DataFrame, degraded: pl.DataFrame) -> None:
         columns = tuple(column for column in compiled.written if column not in compiled.ruleset.key)
-        lookups = Lookups(stored.keys_by_id)  # never the legacy row itself: it would answer for the store
+        # never the legacy row itself: it would answer for the store
+        lookups = Lookups(stored.keys_by_id, looked_up=stored.looked_up)
         back = write_back(compiled, stored.parts, stored.crosswalk, lookups)
         bare = write_back(
             compiled, stored.parts, stored.crosswalk.with_columns(pl.lit(None, pl.Binary).alias("residue")), lookups

@@ -202,7 +202,7 @@ def sentence(result: SampleResult) -> Text:
         f"{write_number(result.read, Language.FR)} dossiers tirés au sort sur"
         f" {write_number(result.sample.population, Language.FR)} et comparés au papier,"
         f" {write_number(len(result.different), Language.FR)} différents\u202f: on peut dire à"
-        f" {CONFIDENCE_PERCENT} % que moins de {fr} % des dossiers diffèrent.",
+        f" {CONFIDENCE_PERCENT}\u202f% que moins de {fr}\u202f% des dossiers diffèrent.",
         f"{write_number(result.read, Language.EN)} records drawn by lot from"
         f" {write_number(result.sample.population, Language.EN)} and compared to the paper,"
         f" {write_number(len(result.different), Language.EN)} different: one may say at"

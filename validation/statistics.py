@@ -211,7 +211,7 @@ def total_by_index(lines: Collection[StatisticLine]) -> tuple[Total, ...]:
         is_exact = all(line.difference == 0 for line in own)
         totals.append(
             Total(
-                Text(f"Index {index} de l’état 4001", f"Index {index} of the état 4001"),
+                _index_label(index),
                 legacy=sum(line.legacy for line in own),
                 canonical=sum(line.canonical for line in own),
                 explanation=_explanation(explained) if explained and is_exact else None,
@@ -220,7 +220,18 @@ def total_by_index(lines: Collection[StatisticLine]) -> tuple[Total, ...]:
     return tuple(totals)
 
 
+def _index_label(index: str) -> Text:
+    if index == NO_INDEX:
+        return Text("Faits sans index de l’état 4001", "Facts without an index of the état 4001")
+    return Text(f"Index {index} de l’état 4001", f"Index {index} of the état 4001")
+
+
 def _explanation(explained: int) -> Text:
+    if abs(explained) == 1:
+        return Text(
+            f"{explained} fait écarté par une règle ou en quarantaine, listé",
+            f"{explained} fact filtered by a rule or in quarantine, listed",
+        )
     return Text(
         f"{explained} faits écartés par une règle ou en quarantaine, listés",
         f"{explained} facts filtered by a rule or in quarantine, listed",

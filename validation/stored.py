@@ -3,7 +3,7 @@
 Every function takes the psycopg connection of an open transaction and only reads.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 import polars as pl
 from psycopg import sql
@@ -14,8 +14,7 @@ from banyan.findings import FindingKind
 from store.records import find_crosswalk, find_owners, uuid_array
 from validation.differences import field_groups
 from validation.subject import Psycopg, Subject
-from wire.copy import copy_out
-from wire.kinds import POLARS_TYPES
+from wire.copy import copy_out, read_frame
 
 _ID = {"id": Kind.UUID}
 _NO_ROW_KNOWN = "no legacy row is known"
@@ -47,7 +46,7 @@ def find_standing(connection: Psycopg, table: str, department_code: str, ids: pl
     query = sql.SQL("select id::text from {} where department_code = %s and id = any(%s::uuid[])").format(
         sql.Identifier("justice", _known(table))
     )
-    return _read(connection, query, _ID, (department_code, uuid_array(ids)))
+    return read_frame(connection, query, _ID, (department_code, uuid_array(ids)), asked=len(ids))
 
 
 def find_holders(connection: Psycopg, subject: Subject, table: str, ids: pl.Series) -> pl.DataFrame:
@@ -94,7 +93,7 @@ def find_doubled_keys(connection: Psycopg, subject: Subject) -> pl.DataFrame:
     )
     kinds = {"id": Kind.UUID, "source_table_no": Kind.SMALLINT, "source_key": Kind.TEXT}
     names = {subject.table_numbers[table]: table for table in subject.tables}
-    found = _read(connection, query, kinds, {"code": subject.department.code, "tables": list(names)})
+    found = read_frame(connection, query, kinds, {"code": subject.department.code, "tables": list(names)})
     found = found.unique(["source_table_no", "source_key"], keep="first", maintain_order=True)
     mains = {table: subject.book.rulesets[table].main.table for table in subject.tables}
     return found.with_columns(
@@ -141,7 +140,8 @@ def find_degraded(connection: Psycopg, subject: Subject, main_ids: pl.Series) ->
         " where department_code = %s and state = 'OPEN' and main_id = any(%s::uuid[])"
     )
     kinds = {"main_id": Kind.UUID, "canonical_table": Kind.TEXT, "column": Kind.TEXT}
-    return _read(connection, query, kinds, (subject.department.code, uuid_array(main_ids)))
+    bound = (subject.department.code, uuid_array(main_ids))
+    return read_frame(connection, query, kinds, bound, asked=len(main_ids))
 
 
 def degraded_cells(subject: Subject, table: str, listed: pl.DataFrame) -> pl.DataFrame:
@@ -159,14 +159,3 @@ def degraded_cells(subject: Subject, table: str, listed: pl.DataFrame) -> pl.Dat
 
 def _known(table: str) -> str:
     return TABLES[table].name
-
-
-def _read(
-    connection: Psycopg,
-    query: sql.Composable,
-    kinds: Mapping[str, Kind],
-    bound: Sequence[object] | Mapping[str, object],
-) -> pl.DataFrame:
-    schema = {name: POLARS_TYPES[kind] for name, kind in kinds.items()}
-    frames = list(copy_out(connection, query, kinds, bound))
-    return pl.concat(frames) if frames else pl.DataFrame(schema=schema)

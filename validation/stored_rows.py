@@ -38,7 +38,7 @@ def read_stored(connection: Psycopg, subject: Subject, compiled: Compiled, rows:
         records = read_records(connection, part.table, code, owned["id"].unique())
         parts[part.name] = owned.join(records, on="id", how="inner").sort("main_id")
     keys_by_id, dangling = _find_keys(connection, subject, compiled, parts, rows=plain, context=context)
-    return StoredRows(parts, crosswalk, keys_by_id, dangling)
+    return StoredRows(parts, crosswalk, keys_by_id, dangling, context.looked_up)
 
 
 def _find_keys(

@@ -22,6 +22,7 @@ from mappings.closure import find_domains, load_order
 from mappings.emission import part_ids, with_epochs
 from mappings.engine import Compiled, MapContext, compile_ruleset
 from mappings.epochs import epochs_of
+from mappings.lookups import looked_up_tables, refuse_too_many, say_rows
 from mappings.model import PartRule, RuleBook, Ruleset
 from mappings.plans import ReferencePlan
 from store.outcomes import find_adopted, find_filtered
@@ -141,7 +142,25 @@ def look_up_keys(
     every = pl.concat([*([] if context.adopted is None else [context.adopted]), *parts])
     distinct = every.unique(["table", "key", "part"], keep="first", maintain_order=True)
     terms = find_terms(connection, subject.place(ruleset.table), own) if ruleset.is_judged else None
-    return replace(context, adopted=distinct, filtered=_find_filtered(connection, subject, ruleset, rows), terms=terms)
+    return replace(
+        context,
+        adopted=distinct,
+        filtered=_find_filtered(connection, subject, ruleset, rows),
+        terms=terms,
+        looked_up=read_looked_up(subject, ruleset),
+    )
+
+
+def read_looked_up(subject: Subject, ruleset: Ruleset) -> dict[str, pl.DataFrame]:
+    """Read the legacy tables that a ruleset looks up, whole, and what their rows say to it."""
+    rows = {}
+    for table in looked_up_tables(ruleset):
+        refuse_too_many(ruleset, table, subject.port.count(table))
+        ranges = subject.port.plan_ranges(table, ROWS_PER_CHUNK)
+        nothing = pl.DataFrame(schema=dict.fromkeys(subject.compiled(table).hashed, pl.String))
+        read = (subject.port.read_range(table, keys).rows.select(nothing.columns) for keys in ranges)
+        rows[table] = pl.concat([nothing, *read])
+    return say_rows(subject.book, ruleset, rows)
 
 
 def _references(compiled: Compiled, rows: pl.DataFrame) -> list[tuple[ReferencePlan, pl.Series]]:

@@ -22,6 +22,7 @@ from store.buckets import (
     StoreMoment,
     find_rows_written,
     find_written,
+    prune_marks,
     read_digests,
     read_folded,
     read_moment,
@@ -78,6 +79,7 @@ def check_tripwire(
 
 def remember(connection: Connection, subject: Subject, fold: Fold, *, rules_digest: str) -> None:
     """Write a fold down: from now on these buckets must look like this unless somebody known writes to them."""
+    prune_marks(connection, subject.department.code, fold=fold.moment.snapshot)
     write_folded(connection, subject.department.code, fold.digests, moment=fold.moment, rules_digest=rules_digest)
 
 

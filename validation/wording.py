@@ -133,6 +133,16 @@ _MEASURED: dict[str, tuple[tuple[str, ...], Text]] = {
     ),
 }  # fmt: skip
 
+_MEASURED_MORE: dict[str, tuple[tuple[str, ...], Text]] = {
+    "L2": (
+        ("dispositions_not_applied",),
+        Text("décisions d’effacement connues et non appliquées dans l’ancien système\u202f: {dispositions_not_applied}",
+             "decisions that erase, known and not applied in the old system: {dispositions_not_applied}"),
+    ),
+}  # fmt: skip
+"""What a level says besides, where it was asked."""
+_NOTHING: tuple[tuple[str, ...], Text] = ((), Text("", ""))
+
 _MEASURED_PARTS: dict[str, tuple[tuple[str, ...], Text]] = {
     "open_work": (
         ("open_work_lists", "open_work_different"),
@@ -143,6 +153,12 @@ _MEASURED_PARTS: dict[str, tuple[tuple[str, ...], Text]] = {
         ("statistics_lines", "statistics_different"),
         Text("statistiques\u202f: {statistics_lines} index et mois, différents\u202f: {statistics_different}",
              "statistics: {statistics_lines} indexes and months, different: {statistics_different}"),
+    ),
+    "replay": (
+        ("replay_questions", "replay_rows", "replay_different"),
+        Text("recherches\u202f: {replay_questions} rejouées, {replay_rows} réponses, différentes\u202f:"
+             " {replay_different}",
+             "queries: {replay_questions} replayed, {replay_rows} answers, different: {replay_different}"),
     ),
     "sample": (
         ("sample_read", "sample_population", "sample_different"),
@@ -159,7 +175,9 @@ def measured(level: LevelResult, language: Language) -> str:
     if level.level == "L5" and parts:
         joint = "\u202f; " if language is Language.FR else "; "
         return joint.join(parts)
-    return _from_figures(level, _MEASURED.get(level.level, ((), Text("", ""))), language) or level.sentence
+    said = _from_figures(level, _MEASURED.get(level.level, _NOTHING), language) or level.sentence
+    more = _from_figures(level, _MEASURED_MORE.get(level.level, _NOTHING), language)
+    return ("\u202f; " if language is Language.FR else "; ").join([said, more] if more else [said])
 
 
 def _from_figures(level: LevelResult, told: tuple[tuple[str, ...], Text], language: Language) -> str:

@@ -92,6 +92,10 @@ def test_a_closure_without_the_tables_of_a_list_is_not_concerned():
     }
 
 
+def test_custody_and_seals_are_asked_of_their_own_closure_which_holds_no_case():
+    assert [each.name for each in concerned(["t_gav", "t_mvt_scelle", "t_scelle"])] == ["in_custody", "live_seals"]
+
+
 def test_a_person_in_custody_and_a_seal_that_is_kept_are_read_from_raw_text():
     tables = {
         "t_proc": pd.DataFrame({"id_proc": ["1"], "num_proc": ["7/2020"], "statut": ["C"], "top_supp": ["N"]}),

@@ -122,7 +122,7 @@ def test_a_page_says_threshold_measure_trend_and_list_of_each_number(tmp_path):
     assert "37 → 3 → 0 Atteint liste E1\u202f: vide" in text
     assert f"42{NARROW}433 lues" in text
     assert "Non demandé pas de liste" in text
-    assert "moins de 0,99 % des dossiers diffèrent" in text
+    assert "moins de 0,99\u202f% des dossiers diffèrent" in text
 
 
 def test_the_list_of_a_number_holds_each_exception_without_a_name(tmp_path):

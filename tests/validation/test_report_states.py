@@ -204,7 +204,7 @@ def test_the_sample_is_said_with_the_bound_recomputed_here(tmp_path):
     text = text_of(render(write_chain(tmp_path, lying), lying))
 
     assert "299 dossiers tirés au sort sur 12\u202f000 et comparés au papier, 0 différents" in text
-    assert "moins de 0,99 %" in text
+    assert "moins de 0,99\u202f%" in text
     assert "Aucun échantillon n’a été lu." in text_of(render(write_chain(tmp_path / "2", good_facts()), good_facts()))
 
 

@@ -161,7 +161,11 @@ def test_totals_by_index_are_explained_only_when_each_month_is():
     _, wrong = statistics_level(GOLDEN, {"8"}, canonical({("37", "2019-05"): 5}), time_zone=PARIS)
 
     totals = {total.label.en: total for total in total_by_index(exact)}
-    assert list(totals) == [f"Index {index} of the état 4001" for index in ("37", "107", "none")]
+    assert list(totals) == [
+        "Index 37 of the état 4001",
+        "Index 107 of the état 4001",
+        "Facts without an index of the état 4001",
+    ]
     assert (totals["Index 37 of the état 4001"].legacy, totals["Index 37 of the état 4001"].canonical) == (6, 5)
     assert totals["Index 37 of the état 4001"].explanation is not None
     assert all(total.explanation is None for total in total_by_index(wrong))

@@ -129,6 +129,30 @@ def test_the_applier_marks_what_it_writes_and_people_leave_the_outbox(loaded):
     assert wire(loaded).level.state is LevelState.PASS
 
 
+def test_marks_that_no_fold_asks_for_are_forgotten_and_a_write_by_nobody_is_still_named(loaded):
+    def marks():
+        return loaded.place.run("select count(*) from mig.bucket_mark")[0][0]
+
+    first = marks()
+    fold(loaded)
+    assert marks() == first  # there was no fold before: nothing was used up
+    row = live_row(loaded, "t_personne")
+    loaded.on_legacy("update orion.t_personne set profession = 'MACON' where id_pers = %s", (row[0],))
+    assert loaded.forward_engine().advance(loaded.forward()) is not None
+    folded_tables = set(subject_of(loaded).canonical_tables)
+    others = loaded.place.run("select canonical_table from mig.bucket_mark where xid < pg_current_xact_id()")
+    kept = sum(1 for (table,) in others if table not in folded_tables)
+
+    fold(loaded)
+    assert marks() == kept + 1  # the one of the change: it lies behind the fold that was replaced just now
+    assert wire(loaded).level.state is LevelState.PASS
+    fold(loaded)
+    assert marks() == kept
+    other = live_row(loaded, "t_fait")[1]
+    with edited(loaded, "offense", other, "offense_label", "AUTRE"):
+        assert [each.key for each in wire(loaded).level.findings] == [other.replace("-", "")]
+
+
 def test_a_bucket_is_the_last_byte_of_an_identifier(judged):
     row = live_row(judged, "t_fait")[1]
     import polars as pl
