@@ -1,14 +1,18 @@
 """How long nobody can write at a switch and at a way back, what the new side's fence costs, and the explorer's time.
 
-python bench/bench_cutover.py [outage|fence|explorer]... [--size S] [--cycles 6] [--writers 4]
+python bench/bench_cutover.py [outage|fence|explorer]... [--size S] [--cycles 6] [--writers 16] [--delays 0,20,80]
+                              [--changed 0,1000,10000]
 The estate must be large enough for 10,000 changed rows: size S or more. The delay is that of the controller's link.
+A source that is only compared, snapshot by snapshot, is shut for at least one look at all its rows: printed below.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -22,18 +26,22 @@ from torture import gaps, spread, start_writers
 
 from banyan.config import load_project
 from banyan.errors import BanyanError
+from connectors.postgresql import open_postgresql
+from connectors.snapshot_diff import open_snapshot_diff
 from cutover.deeds import Limits
 from cutover.explorer import BASES, explore
 from cutover.mutants import MUTANTS
 from cutover.switching import roll_back, switch
 from estate.load import load
 from estate.orion import generate
+from store.row_marks import StoreRowMarks
 from sync.assembly import open_rig
 from sync.workspace import LegacyUrls
 from wire.cluster import Cluster, ClusterPlace, Durability, cluster_home, wheel_installation
 
 DELAYS_MS = (0, 20, 80)
 CHANGED = (0, 1_000, 10_000)
+_KEYS = 64  # the smallest estate has so many cases for people to write
 LIMITS = Limits(lease_seconds=120, budget_seconds=100, rollback_seconds=200)
 
 
@@ -84,34 +92,67 @@ def change(world: SwitchWorld, rows: int) -> int:
     return changed
 
 
-def outage(size: str, cycles: int, writers: int) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """What to measure."""
+
+    size: str
+    cycles: int
+    writers: int
+    delays: tuple[int, ...]
+    changed: tuple[int, ...]
+
+
+def look_at_everything(world: SwitchWorld) -> None:
+    """Measure what a source costs in the fence whose changes are found by comparing every row."""
+    tables = world.closure.tables
+    marks = StoreRowMarks(lambda: world.rig.workspace.engine("banyan_forward"), ORION)
+    urls = world.rig.workspace.legacy_urls(ORION)
+    way = open_snapshot_diff(tables, marks, key=world.rig.workspace.digest_key)
+    port = open_postgresql(urls.reader, "orion", capture=way)
+    try:
+        port.head()
+        began = time.monotonic()
+        port.head()
+        seconds = time.monotonic() - began
+        rows = sum(port.count(table) for table in tables)
+    finally:
+        port.close()
+    rate = rows / seconds
+    print(f"snapshot_diff: one look at {rows} rows {seconds * 1000:.0f} ms, {rate:.0f} rows/s;"
+          f" ten million rows would be shut for at least {10_000_000 / rate / 60:.0f} min")  # fmt: skip
+
+
+def outage(asked: Asked) -> None:
     """Switch and come back, again and again, beside people who write; print what was expected and what was."""
     folder = Path(tempfile.mkdtemp())
     cluster = Cluster(ClusterPlace(cluster_home(folder, "bench"), Durability.THROWAWAY)).start()
     try:
-        world = build(cluster, folder, size)
-        print(f"size {size}, {writers} writers, {cycles} cycles each; milliseconds")
+        world = build(cluster, folder, asked.size)
+        told = f"size {asked.size}, {asked.writers} writers, {asked.cycles} cycles each; milliseconds"
+        print(f"{told}; load of the machine {os.getloadavg()[0]:.1f}")
         print(f"{'delay':>6} {'changed':>8} {'way':<6} {'controller':<52} {'people see':<52} predicted / measured")
-        for delay in DELAYS_MS:
+        for delay in asked.delays:
             link = Link(cluster.port, delay_ms=delay)
             workspace = FarWorkspace(load_project(world.project.folder))
             workspace.link = link
             rig = open_rig(workspace, ORION)
-            for rows in CHANGED:
-                measure(world, rig, delay, rows, cycles, writers)
+            for rows in asked.changed:
+                measure(world, rig, delay, rows, asked)
             workspace.close()
             rig.close()
             link.close()
+        look_at_everything(world)
     finally:
         cluster.destroy()
 
 
-def measure(world, rig, delay, rows, cycles, writers) -> None:
-    people = start_writers(world, writers, 8)
+def measure(world, rig, delay, rows, asked) -> None:
+    people = start_writers(world, asked.writers, max(1, _KEYS // asked.writers))
     there, back, ratios = [], [], []
     changed = 0
     try:
-        for _ in range(cycles):
+        for _ in range(asked.cycles):
             world.sign()
             changed = change(world, rows) if rows else 0
             try:
@@ -176,17 +217,22 @@ def pgbench(cluster: Cluster, database: str, script: Path, clients: int, seconds
 
 def explorer() -> None:
     """The fast set of the normal tests in one process."""
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     states = 0
     for base in BASES:
         if base.is_fast:
             states += explore(base.bounds).states
     bases = time.perf_counter() - began
     killed = sum(mutant.is_killed_by(explore(mutant.bounds, mutant.rules)) for mutant in MUTANTS if mutant.killed_by)
-    total = time.perf_counter() - began
+    total, cpu = time.perf_counter() - began, time.process_time() - cpu
     print(
-        f"explorer: {states} states of the fast bases in {bases:.1f} s; {killed} mutants killed; {total:.1f} s in all"
+        f"explorer: {states} states of the fast bases in {bases:.1f} s; {killed} mutants killed; {total:.1f} s in all,"
+        f" {cpu:.1f} s of one processor; load of the machine {os.getloadavg()[0]:.1f}"
     )
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in text.split(","))
 
 
 def main() -> None:
@@ -194,7 +240,9 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=[], metavar="outage|fence|explorer")
     parser.add_argument("--size", default="S")
     parser.add_argument("--cycles", type=int, default=6)
-    parser.add_argument("--writers", type=int, default=4)
+    parser.add_argument("--writers", type=int, default=16)
+    parser.add_argument("--delays", type=numbers, default=DELAYS_MS)
+    parser.add_argument("--changed", type=numbers, default=CHANGED)
     asked = parser.parse_args()
     parts = asked.parts or ["explorer", "fence", "outage"]
     if "explorer" in parts:
@@ -202,7 +250,7 @@ def main() -> None:
     if "fence" in parts:
         fence_cost("XS")
     if "outage" in parts:
-        outage(asked.size, asked.cycles, asked.writers)
+        outage(Asked(asked.size, asked.cycles, asked.writers, asked.delays, asked.changed))
 
 
 if __name__ == "__main__":

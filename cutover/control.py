@@ -7,7 +7,7 @@ system restored from before is recognised; until a move commits it, a fence may 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID, uuid5
 
@@ -18,7 +18,7 @@ from banyan.departments import Actor, Phase
 from banyan.errors import StoreUnavailable, SwitchUncertain
 from cutover.journal import Facts, Word, note
 from cutover.protocol import ControlRow, OwnerNumber, PhaseNumber, Refusal, number_of, phase_of
-from store.postgres import transaction
+from store.postgres import asking, transaction
 from store.slices import KEEP, Expected, Keep, SliceRow, Target, read_closure
 from store.slices import transition as move_slices
 from store.tables import SLICE
@@ -82,7 +82,7 @@ def next_nonce(nonce: UUID) -> UUID:
 
 def read_control(engine: Engine, closure: str) -> Control:
     """Read the control row of a closure."""
-    with transaction(engine) as connection:
+    with asking(engine) as connection:
         return control_of(read_closure(connection, closure))
 
 
@@ -91,11 +91,7 @@ def held(connection: Connection, closure: str, *, lock_seconds: float = LOCK_SEC
     """Lock the slices of a closure to the end of the caller's transaction; waits for writers in flight."""
     limit = sa.func.set_config("lock_timeout", f"{round(lock_seconds * 1000)}ms", sa.true())
     connection.execute(sa.select(limit))
-    ordered = sa.select(SLICE.c.epoch).where(SLICE.c.closure == closure)
-    connection.execute(
-        ordered.order_by(SLICE.c.department_code, SLICE.c.domain_code).with_for_update(key_share=True)
-    ).fetchall()
-    yield control_of(read_closure(connection, closure))
+    yield control_of(read_closure(connection, closure, is_locked=True))
 
 
 def move(
@@ -128,8 +124,8 @@ def write_move(connection: Connection, control: Control, found: ControlRow, *, a
     )
     if found.phase == PhaseNumber.HALT:  # nobody is armed, so that even a fence that ignored phases stays shut
         connection.execute(sa.update(SLICE).where(SLICE.c.closure == control.row.closure).values(armed_boot=None))
+    after = replace(control.row, phase=phase_of(found.phase), epoch=found.epoch)
     for word, facts in writing.words(connection).items():
-        after = control_of(read_closure(connection, control.row.closure)).row
         note(connection, word, after, actor=actor, facts=facts)
 
 

@@ -80,8 +80,11 @@ class Deeds:
         self.fence.find_open(self.closure.tables)
 
     def compare_ahead(self, since: Position) -> None:
-        """Compare while people work, so that only what moves later is left for the fence; forgotten at its death."""
-        self.equal_until = compare_ahead(self.rig, self.closure, since=since)
+        """Compare while people work, so that only what moves later is left for the fence; forgotten at its death.
+
+        Where it finds a difference, what was equal before stays so, and the fence is told the rest.
+        """
+        self.equal_until = compare_ahead(self.rig, self.closure, since=since) or self.equal_until
 
     def effect(self, step: Step) -> Answer:
         """Ask the legacy fence for the effect of a step, with the token and nonce of the row it was taken from."""
@@ -185,16 +188,17 @@ class Deeds:
 
     def verify_changed(self, control: Control) -> Answer:
         """Compare the rows that changed since the evidence; both sides are closed."""
-        with transaction(self.rig.workspace.engine("banyan_guard")) as connection:
-            since = connection.scalar(
-                sa.select(EVIDENCE.c.legacy_position).where(EVIDENCE.c.evidence_id == control.row.evidence_id)
-            )
-        since = self.equal_until or since
+        since = self.equal_until or self._evidence_position(control)
         if not since:
             raise DeedFailed("the evidence does not say from which position to compare")
         # up to the present, not up to the drain position: a position taken too early must be found out here
-        self.compared = compare_changed(self.rig, self.closure, since=Position(since), until=self.rig.port.head())
+        self.compared = compare_changed(self.rig, self.closure, since=Position(since))
         return Answer.OK if self.compared.is_equal else Answer.DIFFERENT
+
+    def _evidence_position(self, control: Control) -> str | None:
+        query = sa.select(EVIDENCE.c.legacy_position).where(EVIDENCE.c.evidence_id == control.row.evidence_id)
+        with transaction(self.rig.workspace.engine("banyan_guard")) as connection:
+            return connection.scalar(query)
 
     def drain_reverse(self) -> Answer:
         """Carry back everything people did in the new system; both sides are closed."""

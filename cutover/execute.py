@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from banyan.clock import monotonic, now
 from banyan.departments import Actor, Closure, Phase
 from banyan.errors import BanyanError, SourceUnavailable, SwitchUncertain
+from banyan.ports import FenceState
 from banyan.records import Position
 from cutover import protocol
 from cutover.control import Control, Writing, held, move, next_nonce, read_control
@@ -127,9 +128,20 @@ class Controller:
         """Open what will be needed while nobody can write; changes nothing."""
         self._deeds.warm()
 
+    def read_fence(self) -> FenceState:
+        """Read the state of the legacy fence."""
+        return self._deeds.fence.read()
+
     def compare_ahead(self, since: Position) -> None:
         """Compare while people work what would have to be compared in the fence."""
         self._deeds.compare_ahead(since)
+
+    def compare_again(self) -> bool:
+        """Compare what changed since the last comparison ahead; tells whether there was one to go on from."""
+        if self._deeds.equal_until is None:
+            return False
+        self._deeds.compare_ahead(self._deeds.equal_until)
+        return True
 
     def read(self) -> Control:
         """Read the control row."""

@@ -22,6 +22,7 @@ from store.runs import RunKind, RunState
 from store.slices import SliceRow, read_closure
 from store.tables import RUN
 from sync.assembly import Rig
+from sync.refused import REFUSED
 
 LATE: Final = timedelta(minutes=15)
 """Records that wait longer than this without any run are a way back that nobody walks."""
@@ -44,6 +45,7 @@ class WayBackGauge:
     until: datetime | None
     rehearsal: Rehearsal | None
     blocked_by: tuple[str, ...]
+    refused: int = 0  # of those listed: rows that the old system refuses, whatever is sent
 
     @property
     def blocking(self) -> int:
@@ -56,16 +58,14 @@ def read_way_back(rig: Rig, closure: Closure) -> WayBackGauge:
     with transaction(rig.workspace.engine("banyan_guard")) as connection:
         row = read_closure(connection, closure.name)[0]
         account = read_account(connection, closure.name)
+    refusals = sa.func.count(DEGRADED_WRITE_BACK.c.main_id.distinct()).filter(DEGRADED_WRITE_BACK.c.kind == REFUSED)
     with transaction(rig.workspace.engine("banyan_reverse")) as connection:
-        listed = int(
-            connection.scalar(
-                sa.select(sa.func.count()).where(
-                    DEGRADED_WRITE_BACK.c.department_code == closure.department_code,
-                    DEGRADED_WRITE_BACK.c.state == "OPEN",
-                )
+        listed, refused = connection.execute(
+            sa.select(sa.func.count(), refusals).where(
+                DEGRADED_WRITE_BACK.c.department_code == closure.department_code,
+                DEGRADED_WRITE_BACK.c.state == "OPEN",
             )
-            or 0
-        )
+        ).one()
     blocked = list(_find_blocks(rig, row))
     waiting = 0
     if row.phase in (Phase.LIVE, Phase.R_DRAINING, Phase.R_VERIFYING):
@@ -90,17 +90,23 @@ def read_way_back(rig: Rig, closure: Closure) -> WayBackGauge:
         until=flipped + timedelta(days=days) if flipped and row.owner is Side.CANONICAL else None,
         rehearsal=account.find_rehearsal(),
         blocked_by=tuple(blocked),
+        refused=refused,
     )
 
 
 def find_alarm(gauge: WayBackGauge) -> str:
-    """Say that the way back is dead, or nothing: an alarm is never silent, and never about a way nobody needs."""
+    """Say that the way back is dead, or that rows are refused there, or nothing.
+
+    An alarm is never silent, and never about a way nobody needs.
+    """
     if gauge.phase is not Phase.LIVE:
         return ""
     if gauge.is_stuck:
         return f"the way back is stuck: {gauge.waiting} records wait and the last run was never finished"
     if gauge.lag_seconds > LATE.total_seconds():
         return f"the way back is dead: {gauge.waiting} records wait since {gauge.lag_seconds / 60:.0f} min"
+    if gauge.refused:
+        return f"the old system refuses {gauge.refused} rows: they are listed and out of date there, the others go on"
     return ""
 
 

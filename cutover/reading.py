@@ -1,6 +1,7 @@
 """Reads what planning and preconditions ask: slices, evidence, fence, journal. Changes nothing."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -20,6 +21,10 @@ from store.slices import SliceRow, read_closure
 from sync.assembly import Rig
 
 _IS_SIGNED = sa.text("select mig.is_signed(:evidence)")
+_CLOSED_WINDOW: Final = (
+    "a closed window: the whole file is moved aside, waited for until no program holds it, and its digest is compared "
+    "twice; there is no lease: only opening moves it back"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,8 @@ class RigReader:
         sign = read_sign_of_life(self.rig.workspace.engine("banyan_guard"))
         if not sign.is_alive:
             found.append(f"{sign.sentence}: what is late is given up by nobody")
+        if self.rig.guarded.fence == "closed_window":
+            found.append(_CLOSED_WINDOW)
         if to is Side.CANONICAL:
             if not read_declarations(self.rig.workspace.project.folder).knows_writers_of(self.rig.source):
                 found.append(f"not asked: who else writes in the old system ({ROLLOUT_FILE} declares no writers)")

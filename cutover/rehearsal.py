@@ -92,6 +92,12 @@ class CopyWorkspace(Workspace):
 def rehearse(rig: Rig, closure: Closure, *, actor: Actor, announce: Callable[[str], None] = print) -> RehearsalReport:
     """Switch a copy of a closure, touch records, roll back, compare every legacy row; what it took is noted."""
     rig.refuse_write_once(closure.name)
+    if rig.workspace.source_config(rig.source).medium == "sqlite":
+        raise SwitchRefused(
+            f"{closure.name} stands in a file: going there and back on a copy of one is not built. Nothing was copied",
+            hint=f"banyan switch plan {closure.name}",
+            closure=closure.name,
+        )
     if rig.slices(closure.name)[0].owner is not Side.LEGACY:
         raise SwitchRefused(
             f"{closure.name} belongs to the new system: going there and back is rehearsed before a switch. "

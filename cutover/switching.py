@@ -1,7 +1,7 @@
 """What a person orders: switch, rollback, abort. Given again after a death, each takes up from the row."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -25,9 +25,13 @@ from store.postgres import transaction
 from store.runs import RunKind
 from store.slices import read_closure
 from sync.assembly import Rig
+from sync.engine import RunResult
 
-_ROUNDS: Final = 3
-_FEW_ROWS: Final = 50
+_SOON_SECONDS: Final = 0.25
+"""A round that takes no longer leaves little for the time when nobody can write."""
+_MOST_SECONDS: Final = 20.0
+_GAIN: Final = 0.8
+"""A round that takes more than this share of the one before says that people are as fast as we are."""
 _AT_REST: Final = (Phase.SYNCING, Phase.READY, Phase.LIVE)
 _LOCK: Final = sa.text("select pg_try_advisory_lock(hashtextextended('banyan.switch.' || :closure, 0))")
 
@@ -146,19 +150,17 @@ def _start(controller: Controller, order: Order) -> Plan:
     plan = plan_switch(closure, Side.CANONICAL, RigReader(rig, closure), budget_seconds=budget)
     if not plan.is_possible:
         raise _refusal(plan)
-    evidence = RigReader(rig, closure).evidence()
-    if evidence is not None:
-        controller.compare_ahead(evidence.legacy_position)
-    _carry_ahead(rig)
-    fence = rig.fence(closure.name)
-    try:
-        seen = fence.read()
-    finally:
-        fence.disconnect()
     controller.warm()
     if controller.read().phase is Phase.SYNCING:
         ready = Writing(evidence_id=plan.evidence_id)
         _moved(controller, lambda row: protocol.change(row, protocol.READY, epoch=plan.epoch), ready)
+    evidence = RigReader(rig, closure).evidence()
+    if evidence is not None:
+        controller.compare_ahead(evidence.legacy_position)
+    _carry_ahead(rig)
+    if controller.compare_again():  # what people changed while the evidence was brought up to date
+        _carry_once(rig)
+    seen = controller.read_fence()
     controller.order.checkpoint("before START")
     writing = Writing(
         deadline=now() + timedelta(seconds=budget), evidence_id=plan.evidence_id, words=lambda _: _started(plan)
@@ -204,26 +206,36 @@ def _moved(controller: Controller, decide: Callable[[ControlRow], ControlRow | R
 
 
 def _carry_ahead(rig: Rig) -> None:
-    """Carry most of what waits before anything is closed, so that the drain is short."""
+    """Carry what waits before anything is closed, so that the drain is short in time, however few the rows are."""
     lane, engine = rig.forward(), rig.forward_engine()
-    for _ in range(_ROUNDS):
-        try:
-            carried = engine.advance(lane)
-        except LeaseLost:  # another process is carrying it
-            return
-        if carried is None or carried.total.rows.read < _FEW_ROWS:
-            return
+    _repeat(lambda: engine.advance(lane))
 
 
 def _carry_back_ahead(rig: Rig, closure: Closure) -> None:
     lane, engine = rig.reverse(closure.name), rig.reverse_engine()
-    for _ in range(_ROUNDS):
+    _repeat(lambda: engine.advance(lane, RunKind.REVERSE))
+
+
+def _repeat(advance: Callable[[], RunResult | None]) -> None:
+    """Carry again while it pays: until a round is short, or no shorter than the one before."""
+    began = monotonic()
+    before = _MOST_SECONDS
+    while True:
+        round_began = monotonic()
         try:
-            carried = engine.advance(lane, RunKind.REVERSE)
-        except LeaseLost:
+            carried = advance()
+        except LeaseLost:  # another process is carrying it
             return
-        if carried is None or carried.total.rows.read < _FEW_ROWS:
+        took = monotonic() - round_began
+        is_as_good_as_it_gets = took < _SOON_SECONDS or took > before * _GAIN or monotonic() - began > _MOST_SECONDS
+        if carried is None or is_as_good_as_it_gets:
             return
+        before = took
+
+
+def _carry_once(rig: Rig) -> None:
+    with suppress(LeaseLost):  # another process is carrying it
+        rig.forward_engine().advance(rig.forward())
 
 
 def _open_new_side(controller: Controller) -> None:

@@ -34,6 +34,13 @@ def give_code(rig: Rig, closure: Closure, *, actor: Actor) -> TelephoneCode:
 
     The old side takes no part in it. The next switch uses the code up: its token is later.
     """
+    if not rig.guarded.has_codes:
+        raise SwitchRefused(
+            f"{closure.name} stands in a file, and no server there compares a code: who reaches the file opens it. "
+            "Nothing was touched",
+            hint=f"banyan switch abort {closure.name}, where the file can be reached",
+            closure=closure.name,
+        )
     key = code_key(rig.workspace.digest_key, closure.name)
     with transaction(rig.workspace.engine("banyan_guard")) as connection, held(connection, closure.name) as control:
         token = protocol.phone_token(control.numbers)

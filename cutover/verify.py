@@ -36,9 +36,9 @@ class Compared:
         return self.differences == 0
 
 
-def compare_changed(rig: Rig, closure: Closure, *, since: Position, until: Position) -> Compared:
-    """Compare the legacy rows of a closure that changed between two Positions with their records."""
-    return _compare(rig, closure, _keys(closure, rig.port.changes(since, until)))
+def compare_changed(rig: Rig, closure: Closure, *, since: Position) -> Compared:
+    """Compare the legacy rows of a closure that changed since a Position with their records."""
+    return _compare(rig, closure, _keys(closure, rig.port.changes(since)))
 
 
 def compare_ahead(rig: Rig, closure: Closure, *, since: Position) -> Position | None:
@@ -49,13 +49,13 @@ def compare_ahead(rig: Rig, closure: Closure, *, since: Position) -> Position | 
     watermark = rig.forward().watermark()
     if watermark is None:
         return None
-    keys = _keys(closure, rig.port.changes(since, rig.port.head()))
+    keys = _keys(closure, rig.port.changes(since))
     return watermark if _compare(rig, closure, keys, watermark=watermark).is_equal else None
 
 
 def compare_carried_back(rig: Rig, closure: Closure, *, legacy_since: Position, outbox_since: Position) -> Compared:
     """Compare what changed since the flip, on either side: each record is what its legacy row says, or is listed."""
-    keys = _keys(closure, rig.port.changes(legacy_since, rig.port.head()))
+    keys = _keys(closure, rig.port.changes(legacy_since))
     touched, homeless = _find_touched(rig, closure, outbox_since)
     for table, found in touched.items():
         keys.setdefault(table, []).extend(found)

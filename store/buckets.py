@@ -28,6 +28,7 @@ _MARK = (
     " values (%(department)s, %(table)s, %(buckets)s::smallint[])"
 )
 _SNAPSHOT = sa.text("select pg_current_snapshot()::text")
+_PRUNE = sa.text("select mig.prune_marks(:department, cast(:fold as pg_snapshot))")
 _VERSION = sa.text("select current_setting('server_version_num')::int / 10000")
 _WRITTEN = sa.text("select canonical_table, bucket from mig.buckets_written(:department, cast(:since as pg_snapshot))")
 
@@ -164,6 +165,11 @@ def find_rows_written(
     if buckets is not None:
         query = query.where(sa.func.mig.bucket_of(records.c.id).in_(list(buckets)))
     return [each.bytes for each in connection.scalars(query.order_by(records.c.id))]
+
+
+def prune_marks(connection: Connection, department_code: str, *, fold: str) -> int:
+    """Forget the marks that lie before every fold there is, and before the one to be written; gives how many."""
+    return int(connection.scalar(_PRUNE, {"department": department_code, "fold": fold}) or 0)
 
 
 def write_folded(

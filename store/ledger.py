@@ -112,6 +112,10 @@ class LedgerReader:
 class Ledger(LedgerReader):
     """Changes the ledger inside one transaction; nothing holds before its commit."""
 
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._held: ChunkLease | None = None  # locked until the transaction ends: it need not be locked twice
+
     def open_run(self, request: RunRequest) -> Run:
         """Open a run on a route, or take over the open one when its owner has been silent past its lease."""
         row = self._connection.execute(
@@ -279,10 +283,12 @@ class Ledger(LedgerReader):
                 chunk_no=lease.chunk_no,
                 attempt=lease.attempt,
             )
+        self._held = lease
 
     def finish_chunk(self, lease: ChunkLease, counts: ChunkCounts, *, parcel: str | None = None) -> None:
         """Record a chunk as done with the fates of its rows; refuses counts that do not add up."""
-        self.hold_chunk(lease)
+        if lease != self._held:
+            self.hold_chunk(lease)
         if not counts.is_balanced:
             raise _unbalanced(lease.table, counts)
         self._connection.execute(

@@ -5,7 +5,7 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -40,6 +40,8 @@ class Directory:
     """Objects in a local folder of its owner alone."""
 
     root: Path
+    _kept: set[Path] = field(default_factory=set, init=False, repr=False, compare=False)
+    """Folders whose own entry this process has seen reach the disk."""
 
     @property
     def is_remote(self) -> bool:
@@ -51,17 +53,21 @@ class Directory:
         target = self.root / path
         draft = target.parent / f".draft-{secrets.token_hex(8)}"
         try:
-            for directory in reversed([target.parent, *target.parent.parents]):
-                if directory.is_relative_to(self.root):
-                    directory.mkdir(mode=0o700, parents=directory == self.root, exist_ok=True)
+            above = [target.parent, *target.parent.parents]
+            folders = [folder for folder in reversed(above) if folder.is_relative_to(self.root)]
+            for folder in folders:
+                self._make(folder)
             handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with open(handle, "wb") as file:
                 file.write(body)
                 file.flush()
                 os.fsync(file.fileno())
             os.link(draft, target)  # unlike a rename, refuses to replace what stands
-            for directory in (target.parent, *target.parent.relative_to(self.root).parents):
-                _sync_directory(self.root / directory)
+            _sync_directory(target.parent)
+            for folder in reversed(folders):
+                if folder != self.root and folder not in self._kept:
+                    _sync_directory(folder.parent)
+            self._kept.update(folders)
         except FileExistsError:
             return False
         except OSError as error:
@@ -76,6 +82,14 @@ class Directory:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 draft.unlink()
         return True
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder if there is none; one made again has its entry written again."""
+        try:
+            folder.mkdir(mode=0o700, parents=folder == self.root)
+        except FileExistsError:
+            return
+        self._kept.discard(folder)
 
     def read(self, path: str) -> bytes | None:
         """Read a file, or None when there is none."""

@@ -15,7 +15,7 @@ from banyan.canonical.columns import Kind
 from store.keys import KeyRing
 from store.records import RowsPlace, bury, text_array, uuid_array
 from store.row_tables import Departure
-from wire.copy import copy_out
+from wire.copy import read_frame
 from wire.kinds import POLARS_TYPES
 
 _ADOPTED_KINDS = {"table": Kind.TEXT, "key": Kind.TEXT, "id": Kind.UUID, "epoch": Kind.SMALLINT}
@@ -146,9 +146,8 @@ def find_adopted(
     Columns table, key, id, epoch; a key that was used again is given with its last epoch. Other ids follow from the
     legacy key.
     """
-    schema = {name: POLARS_TYPES[kind] for name, kind in _ADOPTED_KINDS.items()}
-    if not has_adopted(connection, department_code):
-        return pl.DataFrame(schema=schema)
+    if keys.is_empty() or not has_adopted(connection, department_code):
+        return pl.DataFrame(schema={name: POLARS_TYPES[kind] for name, kind in _ADOPTED_KINDS.items()})
     names = {number: name for name, number in numbers.items()}
     bound = {
         "department": department_code,
@@ -162,8 +161,7 @@ def find_adopted(
         " on a.department_code = %(department)s and a.source_table_no = w.t and a.source_key = w.k"
         " order by a.source_table_no, a.source_key, a.key_epoch desc"
     )
-    frames = list(copy_out(connection, query, _ADOPTED_KINDS, bound))
-    found = pl.concat(frames) if frames else pl.DataFrame(schema=schema)
+    found = read_frame(connection, query, _ADOPTED_KINDS, bound, asked=keys.height)
     return found.with_columns(
         pl.col("table").replace_strict({str(number): name for number, name in names.items()}, return_dtype=pl.String)
     )
@@ -191,8 +189,7 @@ def find_adopted_keys(connection: psycopg.Connection[Any], place: RowsPlace, ids
     )
     kinds = {"id": Kind.UUID, "source_key": Kind.TEXT}
     bound = (place.department_code, place.source_table_no, uuid_array(ids))
-    frames = list(copy_out(connection, query, kinds, bound))
-    return pl.concat(frames) if frames else pl.DataFrame(schema={"id": pl.Binary, "source_key": pl.String})
+    return read_frame(connection, query, kinds, bound, asked=len(ids))
 
 
 def write_degraded(connection: psycopg.Connection[Any], place: RowsPlace, degraded: pl.DataFrame) -> int:
@@ -262,5 +259,4 @@ def find_attached(
         "select id::text, {column}::text from {table} where department_code = %s and {column} = any(%s::uuid[])"
     ).format(column=sql.Identifier(column), table=sql.Identifier("justice", table))
     kinds = {"id": Kind.UUID, "main_id": Kind.UUID}
-    frames = list(copy_out(connection, query, kinds, (department_code, uuid_array(ids))))
-    return pl.concat(frames) if frames else pl.DataFrame(schema=dict.fromkeys(kinds, pl.Binary))
+    return read_frame(connection, query, kinds, (department_code, uuid_array(ids)), asked=len(ids))

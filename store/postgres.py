@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.pool import NullPool
 
-from banyan.errors import BanyanError, ConfigurationError, StoreFenced, StoreUnavailable
+from banyan.errors import BanyanError, CapacityExhausted, ConfigurationError, StoreFenced, StoreUnavailable
+from wire.pools import ask_after_a_pause
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1", None, "")
 _FENCED = "55006"
@@ -24,6 +25,7 @@ _TRY_AGAIN = {
     "55P03": "a lock was not granted in time",
     "23505": "another transaction wrote the same key",
 }
+_NO_ROOM = {"53100": "disk", "53200": "memory", "53300": "connection"}
 
 
 class Isolation(StrEnum):
@@ -45,8 +47,8 @@ def open_engine(url: str | URL, *, pool_size: int = 2) -> Engine:
     arguments = {"options": "-c timezone=UTC", "application_name": "banyan"}
     if pool_size == 0:
         return sa.create_engine(address, hide_parameters=True, connect_args=arguments, poolclass=NullPool)
-    return sa.create_engine(
-        address, hide_parameters=True, connect_args=arguments, pool_size=pool_size, pool_pre_ping=True
+    return ask_after_a_pause(
+        sa.create_engine(address, hide_parameters=True, connect_args=arguments, pool_size=pool_size)
     )
 
 
@@ -63,6 +65,17 @@ def transaction(engine: Engine, *, isolation: Isolation = Isolation.READ_COMMITT
         raise (translate(original) if isinstance(original, psycopg.Error) else _lost()) from None
     except psycopg.Error as error:
         raise translate(error) from None
+
+
+@contextmanager
+def asking(engine: Engine) -> Iterator[Connection]:
+    """Lend a connection on which each question is asked alone: one round trip where a transaction takes three."""
+    try:
+        with engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+    except sa.exc.DBAPIError as error:
+        original = error.orig
+        raise (translate(original) if isinstance(original, psycopg.Error) else _lost()) from None
 
 
 def raw(connection: Connection) -> psycopg.Connection[Any]:
@@ -83,6 +96,12 @@ def translate(error: psycopg.Error) -> BanyanError:
             "the store refused a writer that does not own the slice; nothing was written",
             hint="banyan switch status",
             detail=error.diag.message_detail,  # our own words: role, operation, table, slices
+            sqlstate=code,
+        )
+    if code in _NO_ROOM:
+        return CapacityExhausted(
+            f"the store has no {_NO_ROOM[code]} left (SQLSTATE {code}); the transaction was rolled back",
+            hint="make room on the server of the store, then run it again",
             sqlstate=code,
         )
     if code in _TRY_AGAIN:

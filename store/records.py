@@ -18,12 +18,14 @@ from banyan.records import PartCounts
 from store.buckets import mark_buckets
 from store.merge import MergeShape, append, merge
 from store.row_tables import Departure
-from wire.copy import copy_out, text_projection
+from wire.copy import read_frame, text_projection
 from wire.kinds import POLARS_TYPES
 
 _STAMPED = ("row_version", "updated_at")
 _KEYS = ("id", "department_code")
 _NOT_STORED = ("source_key", "main_id")
+_FEW = 1_000
+"""Up to so many keys, rows are read at once and texts quoted one by one."""
 _REMEMBERED = (sql.Identifier("mig", "crosswalk"), sql.Identifier("mig", "record_link"))
 CROSSWALK_KINDS: dict[str, Kind] = {
     "id": Kind.UUID,
@@ -57,12 +59,14 @@ _CROSSWALK = MergeShape(
         "deleted_reason",
     ),
     carried=("run_no",),
+    uuids=frozenset({"id"}),
 )
 _LINKS = MergeShape(
     "mig",
     "record_link",
     compared=("canonical_table", "canonical_id"),
     keys=("id", "department_code", "part"),
+    uuids=frozenset({"id", "canonical_id"}),
 )
 
 
@@ -102,7 +106,8 @@ def write_parts(
         raise UsageError(f"the parts of {table} are of {len(departments)} departments; none was written", table=table)
     distinct = typed.unique(_KEYS, keep="last", maintain_order=True)
     compared = tuple(name for name in distinct.columns if name not in (*_KEYS, "origin"))
-    shape = MergeShape("justice", table, compared, born=("origin",), is_versioned=True)
+    uuids = frozenset(name for name, kind in record_kinds(table).items() if kind is Kind.UUID)
+    shape = MergeShape("justice", table, compared, born=("origin",), is_versioned=True, uuids=uuids)
     write = append if is_first else merge
     counts = write(connection, shape, departments[0], distinct.select(shape.columns))
     if counts.inserted or counts.updated:
@@ -271,7 +276,7 @@ def _gone(
         " and canonical_id = any(%s::uuid[]) and not id = any(%s::uuid[])"
     )
     bound = (department_code, uuid_array(links["canonical_id"]), uuid_array(leaving))
-    shared = _read(connection, query, {"id": Kind.UUID}, bound)
+    shared = read_frame(connection, query, {"id": Kind.UUID}, bound, asked=links.height)
     free = links.join(shared, left_on="canonical_id", right_on="id", how="anti")
     return {str(name): part["canonical_id"].unique() for (name,), part in free.group_by("canonical_table")}
 
@@ -279,7 +284,7 @@ def _gone(
 def find_crosswalk(connection: psycopg.Connection[Any], department_code: str, ids: pl.Series) -> pl.DataFrame:
     """Find crosswalk rows by main id, deleted ones included; columns as in CROSSWALK_KINDS."""
     query = _select("crosswalk", CROSSWALK_KINDS, "id = any(%s::uuid[])")
-    return _read(connection, query, CROSSWALK_KINDS, (department_code, uuid_array(ids)))
+    return read_frame(connection, query, CROSSWALK_KINDS, (department_code, uuid_array(ids)), asked=len(ids))
 
 
 def find_crosswalk_by_key(connection: psycopg.Connection[Any], place: RowsPlace, keys: Iterable[str]) -> pl.DataFrame:
@@ -288,14 +293,15 @@ def find_crosswalk_by_key(connection: psycopg.Connection[Any], place: RowsPlace,
     A loop computes the id of a legacy key, or reads adopted keys, and uses `find_crosswalk`.
     """
     query = _select("crosswalk", CROSSWALK_KINDS, "source_table_no = %s and source_key = any(%s::text[])")
-    bound = (place.department_code, place.source_table_no, list(keys))
-    return _read(connection, query, CROSSWALK_KINDS, bound)
+    wanted = list(keys)
+    bound = (place.department_code, place.source_table_no, wanted)
+    return read_frame(connection, query, CROSSWALK_KINDS, bound, asked=len(wanted))
 
 
 def find_links(connection: psycopg.Connection[Any], department_code: str, ids: pl.Series) -> pl.DataFrame:
     """Find the links of rows by main id; columns as in LINK_KINDS."""
     query = _select("record_link", LINK_KINDS, "id = any(%s::uuid[])")
-    return _read(connection, query, LINK_KINDS, (department_code, uuid_array(ids)))
+    return read_frame(connection, query, LINK_KINDS, (department_code, uuid_array(ids)), asked=len(ids))
 
 
 def find_owners(connection: psycopg.Connection[Any], department_code: str, ids: pl.Series) -> pl.DataFrame:
@@ -304,7 +310,7 @@ def find_owners(connection: psycopg.Connection[Any], department_code: str, ids: 
     The main part of a row has no link: its id is the crosswalk's own.
     """
     query = _select("record_link", LINK_KINDS, "canonical_id = any(%s::uuid[])")
-    return _read(connection, query, LINK_KINDS, (department_code, uuid_array(ids)))
+    return read_frame(connection, query, LINK_KINDS, (department_code, uuid_array(ids)), asked=len(ids))
 
 
 def read_records(connection: psycopg.Connection[Any], table: str, department_code: str, ids: pl.Series) -> pl.DataFrame:
@@ -313,7 +319,7 @@ def read_records(connection: psycopg.Connection[Any], table: str, department_cod
     query = sql.SQL("select {} from {} where department_code = %s and id = any(%s::uuid[])").format(
         _projection(kinds), _canonical(table)
     )
-    return _read(connection, query, kinds, (department_code, uuid_array(ids)))
+    return read_frame(connection, query, kinds, (department_code, uuid_array(ids)), asked=len(ids))
 
 
 def record_kinds(table: str) -> dict[str, Kind]:
@@ -325,16 +331,25 @@ def record_kinds(table: str) -> dict[str, Kind]:
 
 def uuid_array(ids: pl.Series) -> str:
     """Give identifiers as the text of a PostgreSQL uuid array."""
+    if len(ids) <= _FEW:
+        return "{" + ",".join(each.hex() for each in ids.to_list() if each is not None) + "}"
     return "{" + ",".join(ids.drop_nulls().bin.encode("hex").to_list()) + "}"
 
 
 def text_array(texts: pl.Series) -> str:
     """Give texts as the text of a PostgreSQL text array: built at once, where a driver would quote them one by one."""
+    if len(texts) <= _FEW:
+        each_quoted = ("NULL" if text is None else _quoted(str(text)) for text in texts.to_list())
+        return "{" + ",".join(each_quoted) + "}"
     quoted = texts.cast(pl.String).str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True)
     each = pl.DataFrame({"text": quoted}).select(
         pl.concat_str(pl.lit('"'), pl.col("text"), pl.lit('"')).fill_null("NULL").str.join(",")
     )
     return "{" + str(each.item() or "") + "}"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _canonical(table: str) -> sql.Composable:
@@ -367,11 +382,3 @@ def _select(table: str, kinds: Mapping[str, Kind], condition: str) -> sql.Compos
 
 def _projection(kinds: Mapping[str, Kind]) -> sql.Composable:
     return sql.SQL(", ").join(text_projection(name, kind) for name, kind in kinds.items())
-
-
-def _read(
-    connection: psycopg.Connection[Any], query: sql.Composable, kinds: Mapping[str, Kind], bound: tuple[object, ...]
-) -> pl.DataFrame:
-    schema = {name: POLARS_TYPES[kind] for name, kind in kinds.items()}
-    frames = list(copy_out(connection, query, kinds, bound))
-    return pl.concat(frames) if frames else pl.DataFrame(schema=schema)

@@ -1,6 +1,7 @@
 """Ownership: the slices of a closure, read together and moved together, by compare-and-set in one transaction."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -65,11 +66,13 @@ class Target:
     nonce: UUID | Keep = KEEP
 
 
-def read_closure(connection: Connection, closure: str) -> tuple[SliceRow, ...]:
-    """Read the slices of a closure in key order."""
-    rows = connection.execute(_query().where(SLICE.c.closure == closure)).fetchall()
+def read_closure(connection: Connection, closure: str, *, is_locked: bool = False) -> tuple[SliceRow, ...]:
+    """Read the slices of a closure in key order; locked, they stay as read to the end of the transaction."""
+    query = _query().where(SLICE.c.closure == closure)
+    rows = connection.execute(query.with_for_update(key_share=True) if is_locked else query).fetchall()
     if not rows:
         raise UsageError(f"there is no closure {closure}; nothing was read", hint="banyan map closure")
+    _refuse_part(closure, [row.domain_code for row in rows])
     return tuple(_slice(row) for row in rows)
 
 
@@ -84,6 +87,7 @@ def transition(connection: Connection, closure: str, expected: Expected, target:
     Waits for writers in flight (set lock_timeout before). Refuses when a slice is not as expected: nothing is changed.
     """
     rows = _lock(connection, closure)
+    _refuse_part(closure, [row.domain_code for row in rows])
     strangers = [row for row in rows if (row.phase, row.epoch) != (expected.phase.value, expected.epoch)]
     if not rows or strangers:
         found = ", ".join(f"{row.domain_code}: {row.phase} {row.epoch}" for row in strangers) or "no slice"
@@ -121,6 +125,7 @@ def arm(connection: Connection, closure: str, *, actor: Actor) -> int:
     rows = _lock(connection, closure)
     if not rows:
         raise UsageError(f"there is no closure {closure}; nothing was armed", hint="banyan map closure")
+    _refuse_part(closure, [row.domain_code for row in rows])
     boot = sa.func.pg_postmaster_start_time()
     connection.execute(
         sa.update(SLICE).where(SLICE.c.closure == closure).values(armed_boot=boot, updated_at=sa.func.now())
@@ -129,6 +134,22 @@ def arm(connection: Connection, closure: str, *, actor: Actor) -> int:
     phase = Phase(rows[0].phase)
     _announce(connection, closure, phase, rows[0].epoch)
     return append_journal(connection, JournalEntry(actor, "ARM", closure, phase, phase, rows[0].epoch, facts))
+
+
+def _refuse_part(closure: str, domains: Sequence[str]) -> None:
+    """Refuse a closure of which the store holds a part under this name: rules tied domains after they were registered.
+
+    A slice keeps the closure it was registered under once its copy has begun; before that it takes the new name.
+    """
+    code, _, named = closure.partition(".")
+    apart = sorted(set(named.split("+")) - set(domains))
+    if domains and apart:
+        raise SwitchRefused(
+            f"the store holds {', '.join(apart)} of {closure} under another closure: the rules tied them together "
+            "after they were registered; nothing was changed",
+            hint=f"banyan map closure {code} names the tables they share: undo that rule, or load {code} anew",
+            closure=closure,
+        )
 
 
 def _announce(connection: Connection, closure: str, phase: Phase, epoch: int) -> None:

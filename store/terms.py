@@ -13,8 +13,7 @@ from psycopg import sql
 
 from banyan.canonical.columns import Kind
 from store.records import RowsPlace
-from wire.copy import copy_in, copy_out, text_projection
-from wire.kinds import POLARS_TYPES
+from wire.copy import copy_in, read_frame, text_projection
 
 _FOUND: dict[str, Kind] = {
     "source_key": Kind.TEXT,
@@ -64,9 +63,7 @@ def find_terms(connection: Connection, place: RowsPlace, keys: pl.Series) -> pl.
         place.source_table_no,
         keys.drop_nulls().to_list(),
     )
-    frames = list(copy_out(connection, query, _FOUND))
-    nothing = pl.DataFrame(schema={name: POLARS_TYPES[kind] for name, kind in _FOUND.items()})
-    return pl.concat([nothing, *frames]).rename({"source_key": "key"})
+    return read_frame(connection, query, _FOUND, asked=len(keys)).rename({"source_key": "key"})
 
 
 def readmit(

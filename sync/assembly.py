@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from banyan.config import FILE_MEDIA, ONE_WAY_MEDIA, OperatingSystemActors
+from banyan.config import FILE_MEDIA, OperatingSystemActors
 from banyan.departments import Closure, Phase, Side, SourceRef
 from banyan.errors import ConfigurationError, StoreFenced, SwitchRefused, SwitchUncertain, UsageError
 from banyan.ports import LegacyPort
-from connectors.database import DatabaseFence, DatabasePort, Guarded, mariadb_way
+from connectors.database import DatabaseFence, DatabasePort, Guarded
 from connectors.fence_code import code_key
 from connectors.one_way import OneWayPort
 from connectors.postgresql import open_postgresql
-from mappings.closure import closure
+from mappings.closure import closure, find_cut, refuse_part, say_tie
 from mappings.model import RuleBook
 from mappings.retention_sources import load_retention_sources
 from store.decisions import find_decisions
@@ -22,12 +22,12 @@ from store.journal import verify_journal
 from store.postgres import open_engine, transaction
 from store.slices import SliceRow, arm, read_closure
 from store.tables import SLICE, SOURCE_TABLE
-from sync.captures import capture_of
+from sync.captures import capture_of, mariadb_capture_of
 from sync.decided import lay_over
 from sync.engine import SyncEngine, Watcher, watch_nothing
 from sync.forward import ForwardLane
 from sync.lane import Checkpoint, pass_by
-from sync.one_way import open_one_way
+from sync.one_way import open_both_ways, open_one_way
 from sync.real_files import find_after_load, open_files
 from sync.reverse import ReverseGuard, ReverseLane
 from sync.setting import Setting
@@ -58,7 +58,7 @@ class Rig:
     @property
     def is_one_way(self) -> bool:
         """Tell whether the legacy system is only read: nothing can be written back to it, and nothing fenced."""
-        return self.workspace.source_config(self.source).medium in ONE_WAY_MEDIA
+        return self.workspace.source_config(self.source).is_one_way
 
     def refuse_write_once(self, name: str) -> None:
         """Refuse to move a closure that is only read: no way back, and nothing that keeps people out."""
@@ -150,6 +150,9 @@ class Rig:
         for found in self.closures:
             if name == found.name or name in [f"{found.department_code}.{domain}" for domain in found.domains]:
                 return found
+        code, _, domains = name.partition(".")
+        if code == self.source.department_code:
+            refuse_part(self.closures, code, domains.split("+"), untouched="nothing was touched")
         known = ", ".join(found.name for found in self.closures)
         raise UsageError(f"there is no closure {name}; {self.source.department_code} has {known}")
 
@@ -168,7 +171,7 @@ class Rig:
     def guarded(self) -> Guarded:
         """Give the schema of the legacy database in which fences stand, with the make of its server."""
         config = self.workspace.source_config(self.source)
-        return Guarded(config.medium, config.schema_name)
+        return Guarded(config.medium, config.schema_name, config.fence)
 
     def fenced_tables(self, name: str) -> tuple[str, ...]:
         """Name the legacy tables that the fence of a closure guards."""
@@ -210,11 +213,13 @@ def open_port(workspace: Workspace, source: SourceRef) -> LegacyPort:
 
         urls = workspace.legacy_urls(source)
         tables = tuple(workspace.book(source).rulesets)
-        way_of = mariadb_way(config.capture, str(source))
+        way_of = mariadb_capture_of(workspace, source)
         return open_mariadb(urls.reader, config.schema_name, reverse_url=urls.reverse, way=way_of, tables=tables)
     if config.medium in FILE_MEDIA:
         return open_files(workspace.project, source, tuple(workspace.book(source).rulesets))
-    if config.medium in ONE_WAY_MEDIA:
+    if config.fence:
+        return open_both_ways(workspace, source)
+    if config.is_one_way:
         return open_one_way(workspace, source)
     raise ConfigurationError(f"there is no port for the medium {config.medium}; nothing was read")
 
@@ -230,9 +235,22 @@ def open_to_look(workspace: Workspace, source: SourceRef) -> LegacyPort:
             from connectors.mariadb import open_mariadb  # its driver is an extra of the installation
 
             return open_mariadb(urls.reader, config.schema_name)
+        case "sqlite" if config.fence:
+            return open_both_ways(workspace, source, is_followed=False)
         case "sqlite" | "odbc":
             return open_one_way(workspace, source, is_followed=False)
     return open_port(workspace, source)
+
+
+def closures_of(workspace: Workspace, source: SourceRef, book: RuleBook) -> tuple[Closure, ...]:
+    """Give what moves together: what the rules tie; behind a closed window, which moves a whole file, all."""
+    found = closure(book, source.department_code)
+    if workspace.source_config(source).fence != "closed_window" or len(found) < 2:
+        return found
+    domains = tuple(sorted({name for one in found for name in one.domains}))
+    tables = tuple(sorted({name for one in found for name in one.tables}))
+    shared = tuple(sorted({name for one in found for name in one.shared_tables}))
+    return (Closure(source.department_code, domains, tables, shared),)
 
 
 def open_rig(workspace: Workspace, source: SourceRef) -> Rig:
@@ -256,7 +274,9 @@ def _assemble(workspace: Workspace, source: SourceRef, port: LegacyPort) -> Rig:
             hint=f"banyan load {source.department_code}",
         )
     book = lay_over(workspace, source, decided)
-    return Rig(workspace, source, port, book, closure(book, source.department_code), numbers)
+    closures = closures_of(workspace, source, book)
+    refuse_cut(workspace, source, closures)
+    return Rig(workspace, source, port, book, closures, numbers)
 
 
 def prepare(workspace: Workspace, source: SourceRef) -> Rig:
@@ -266,7 +286,8 @@ def prepare(workspace: Workspace, source: SourceRef) -> Rig:
     """
     book = workspace.book(source)
     config = workspace.source_config(source)
-    closures = closure(book, source.department_code)
+    closures = closures_of(workspace, source, book)
+    refuse_cut(workspace, source, closures)
     port = open_port(workspace, source)
     find_after_load(workspace.project, source, book)
     superuser = workspace.create_store()
@@ -283,6 +304,19 @@ def prepare(workspace: Workspace, source: SourceRef) -> Rig:
     else:
         _arm(rig)
     return rig
+
+
+def refuse_cut(workspace: Workspace, source: SourceRef, closures: tuple[Closure, ...]) -> None:
+    """Refuse a department whose `domains` name a part of a closure: its rules, and nothing else, say what moves."""
+    code = source.department_code
+    cut = find_cut(closures, [domain.value for domain in workspace.project.departments[code].domains])
+    if cut is not None:
+        raise ConfigurationError(
+            f"banyan.yaml lists a part of {cut.name} under domains of {code}; {say_tie(cut)}; nothing was changed",
+            hint=f"list {', '.join(cut.domains)} there, all or none; banyan map closure {code}",
+            closure=cut.name,
+            shared=cut.shared_tables,
+        )
 
 
 def _arm(rig: Rig) -> None:

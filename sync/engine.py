@@ -186,10 +186,13 @@ class SyncEngine:
         began, rows = monotonic(), 0
         while (counts := self.carry_next(lane, run)) is not None:
             rows += counts.rows.read
+            if self._watcher is watch_nothing and monotonic() - self._renewed_at < _RENEW_SECONDS:
+                continue  # nobody looks, and the lease is young: a small chunk costs less than telling of it
             with transaction(self._engine) as connection:
                 ledger = Ledger(connection)
                 ledger.renew_run(run)
                 progress = ledger.read_progress(run.run_no)
+            self._renewed_at = monotonic()
             done, planned = (sum(column) for column in zip(*progress.values(), strict=True))
             self._watcher(Progress(run.run_no, str(lane.route), done, planned, rows, monotonic() - began))
 

@@ -22,6 +22,7 @@ from store.postgres import raw, transaction
 from store.records import RowsPlace, delete_rows, find_crosswalk, find_links, find_owners
 from store.row_tables import Departure
 from store.runs import ChunkPlan
+from sync.looked_up import read_looked_up
 from sync.scope import ScopeFinder
 from sync.setting import Psycopg, Setting, key_column
 
@@ -85,7 +86,8 @@ def _find_turned(
         return pl.Series("key", [], dtype=pl.String)
     finder = ScopeFinder(connection, setting.department.code, setting.book, setting.table_numbers)
     scope = finder.read_rows(ruleset, there["id"])
-    lookups = Lookups(find_keys_by_id(setting, compiled, scope.parts))
+    looked_up = read_looked_up(setting.port, setting.book, ruleset)
+    lookups = Lookups(find_keys_by_id(setting, compiled, scope.parts), looked_up=looked_up)
     held = write_back(compiled, scope.parts, scope.crosswalk.select("id", "source_key", "residue"), lookups)
     now = rows.filter(key_column(ruleset).is_in(there["source_key"].implode()))
     return find_reused(ruleset, held.rows, now)

@@ -8,8 +8,8 @@ from banyan.clock import today
 from banyan.config import DriftConfig
 from banyan.departments import Side
 from banyan.errors import SourceDrifted
-from banyan.records import ChunkCounts, KeyRange, Origin, PartCounts, Position, RowCounts
-from mappings.closure import load_order
+from banyan.records import ChangedKey, ChunkCounts, KeyRange, Origin, PartCounts, Position, RowCounts
+from mappings.closure import find_domains, load_order
 from mappings.engine import Mapped, apply_forward
 from mappings.model import Ruleset
 from store.landing import LandingZone
@@ -19,10 +19,12 @@ from store.postgres import raw, transaction
 from store.records import delete_rows, hold_shared, write_crosswalk, write_parts
 from store.row_tables import Departure
 from store.runs import ChunkLease, ChunkPlan
+from store.slices import read_slices
 from sync.cascade import plan_children, with_parents
 from sync.drift_policy import tolerates_additions, tolerates_removals
 from sync.epochs import bury_owners, find_reuse, reuse_nothing
 from sync.lane import Checkpoint, Step, pass_by
+from sync.looked_up import find_lookers
 from sync.retention import plan_readmitted
 from sync.route import Route
 from sync.setting import Psycopg, Setting, key_column, look_up
@@ -86,7 +88,24 @@ class ForwardLane:
         for change in changed:
             if change.origin is Origin.PERSON and change.table in self._setting.book.rulesets:
                 by_table.setdefault(change.table, []).append(change.key)
+        for table, keys in self._find_lookers(changed).items():
+            by_table.setdefault(table, []).extend(keys)
         return self.plan_keys(by_table)
+
+    def _find_lookers(self, changed: list[ChangedKey]) -> dict[str, list[str]]:
+        """Find the rows that look up what changed, whoever changed it; not those whose records belong to people."""
+        setting, everything = self._setting, dict[str, list[str]]()
+        for change in changed:
+            everything.setdefault(change.table, []).append(change.key)
+        lookers = find_lookers(setting.port, setting.book, everything)
+        if not lookers:
+            return {}
+        with transaction(setting.engine) as connection:
+            slices = read_slices(connection)
+        code = setting.department.code
+        theirs = {one.domain_code for one in slices if one.department_code == code and one.owner is Side.CANONICAL}
+        rulesets = setting.book.rulesets
+        return {table: keys for table, keys in lookers.items() if not find_domains(rulesets[table]) & theirs}
 
     def plan_keys(self, by_table: dict[str, list[str]]) -> list[ChunkPlan]:
         """Plan reading the rows of these keys again, parents before children."""

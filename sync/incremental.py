@@ -13,18 +13,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from banyan.clock import now
-from banyan.config import DATABASE_MEDIA, ONE_WAY_MEDIA
 from banyan.departments import Actor, Phase, Side, SourceRef
 from banyan.errors import LeaseLost, SourceUnavailable, UsageError
 from banyan.records import ChunkCounts
-from mappings.closure import closure
 from store.journal import ProcessingEntry, append_processing
 from store.ledger import Ledger, LedgerReader
 from store.postgres import transaction
 from store.runs import Run, RunState
 from store.slices import SliceRow, read_slices
 from store.tables import CHUNK
-from sync.assembly import open_rig
+from sync.assembly import closures_of, open_rig
 from sync.drift import refuse_drift
 from sync.engine import RunResult, SyncEngine, is_dead, this_owner
 from sync.forward import ForwardLane
@@ -56,10 +54,10 @@ class ChunkRef:
 
 def may_sync(workspace: Workspace, source: SourceRef) -> Permission:
     """Ask the control database whether a legacy system may be synchronised now; nothing is opened but the store."""
-    medium = workspace.source_config(source).medium
-    if medium not in (*DATABASE_MEDIA, *ONE_WAY_MEDIA):
-        return Permission(is_granted=False, reason=f"{source} is {medium}: it is carried only as a whole")
-    names = {found.name for found in closure(workspace.book(source), source.department_code)}
+    config = workspace.source_config(source)
+    if not (config.is_database or config.is_one_way):
+        return Permission(is_granted=False, reason=f"{source} is {config.medium}: it is carried only as a whole")
+    names = {found.name for found in closures_of(workspace, source, workspace.book(source))}
     with transaction(workspace.engine("banyan_forward")) as connection:
         slices = [row for row in read_slices(connection) if row.closure in names]
         watermark = LedgerReader(connection).find_watermark(source, Side.CANONICAL)

@@ -16,7 +16,8 @@ from banyan.canonical.model import TABLES
 from banyan.departments import Closure, Side
 from banyan.ports import ReverseSession
 from banyan.records import ChunkCounts, Position, RowCounts
-from mappings.closure import load_order
+from mappings.closure import closure as closures_of
+from mappings.closure import find_cut, load_order, refuse_part
 from mappings.digest import hash_rows
 from mappings.engine import Compiled, Lookups, MapContext, Mapped, WrittenBack, apply_forward, write_back
 from store.landing import LandingZone
@@ -36,6 +37,8 @@ from store.runs import ChunkLease, ChunkPlan
 from sync.conflicts import AFTER, BEFORE, Standing, find_conflicts, parcel_name
 from sync.epochs import find_keys_by_id
 from sync.lane import Checkpoint, Step, pass_by
+from sync.looked_up import read_looked_up
+from sync.refused import Refusals
 from sync.route import Route
 from sync.scope import NO_PLACE, Scope, ScopeFinder, TableScope
 from sync.setting import Psycopg, Setting, key_column, look_up
@@ -86,6 +89,10 @@ class ReverseLane:
         *,
         find: Callable[[Connection, Position], OutboxChanges] | None = None,
     ) -> None:
+        # what is carried back in one legacy transaction is the whole of what moves, whoever names it
+        known = closures_of(setting.book, setting.department.code)
+        if find_cut(known, closure.domains) is not None:  # a closed window moves several of them together
+            refuse_part(known, setting.department.code, closure.domains, untouched="nothing was carried")
         self._find = find or self._find_changed  # a caller may name the records itself: those of a restored system
         self._setting = setting
         self._landing = landing
@@ -146,7 +153,7 @@ class ReverseLane:
         checkpoint(Step.MAPPED)
         guard = self._guard()
         with setting.port.reverse_session(guard.closure, guard.token, nonce=guard.nonce) as session:
-            counts = self._send(session, writings, scope)
+            counts, refusals = self._send(session, writings, scope)
             read_back = {w.table: session.read_back(w.table, w.keys["source_key"].to_list()) for w in writings}
             for writing in writings:
                 self._land(writing, lease, read_back[writing.table], AFTER)
@@ -154,7 +161,7 @@ class ReverseLane:
             with transaction(setting.engine) as connection:
                 ledger = Ledger(connection)
                 ledger.hold_chunk(lease)
-                self._remember(raw(connection), writings, read_back, lease.run_no)
+                self._remember(raw(connection), writings, read_back, lease.run_no, refusals)
                 self._list_homeless(raw(connection), scope, lease.run_no)
                 ledger.finish_chunk(lease, counts)
             checkpoint(Step.WRITTEN)
@@ -185,7 +192,11 @@ class ReverseLane:
         residue = found.crosswalk.select("id", "residue")
         crosswalk = own.join(residue, on="id", how="left").select("id", "source_key", "residue")
         previous = self._setting.port.read_keys(table, own["source_key"].to_list()).rows
-        lookups = Lookups(find_keys_by_id(self._setting, compiled, found.parts, more=keys), previous)
+        lookups = Lookups(
+            find_keys_by_id(self._setting, compiled, found.parts, more=keys),
+            previous,
+            read_looked_up(self._setting.port, self._setting.book, found.ruleset),
+        )
         written = write_back(compiled, found.parts, crosswalk, lookups)
         standing = Standing(compiled, found.crosswalk, previous, written.rows)
         conflicts = find_conflicts(self._setting, self._landing, standing)
@@ -207,26 +218,25 @@ class ReverseLane:
             metadata={"table": writing.table, "rule": ruleset.rule_id, "to": Side.LEGACY.value, "moment": moment},
         )
 
-    def _send(self, session: ReverseSession, writings: list[_Writing], scope: Scope) -> ChunkCounts:
+    def _send(self, session: ReverseSession, writings: list[_Writing], scope: Scope) -> tuple[ChunkCounts, Refusals]:
         rows = RowCounts(read=scope.without_place.height, quarantined=scope.without_place.height)
+        refusals = Refusals({})
         for writing in writings:
-            born = writing.scope.born
-            is_new = writing.written.identities["main_id"].is_in(born.implode())
-            kept = writing.written.rows.filter(~is_new)
-            new = writing.written.rows.filter(is_new)
+            ruleset = writing.scope.ruleset
+            is_new = writing.written.identities["main_id"].is_in(writing.scope.born.implode())
             # columns that live only as residue do not exist yet for a new row: the old system's defaults apply
-            fresh = new.select([*writing.scope.ruleset.key, *writing.compiled.owned])
-            for frame in (kept, fresh):
-                if frame.is_empty():
-                    continue
-                done = session.upsert(writing.table, frame)
-                rows += RowCounts(read=frame.height, loaded=done.inserted + done.updated, unchanged=done.untouched)
+            fresh = writing.written.rows.filter(is_new).select([*ruleset.key, *writing.compiled.owned])
+            for frame in (writing.written.rows.filter(~is_new), fresh):
+                loaded, unchanged = refusals.send(session, ruleset, frame)
+                rows += RowCounts(read=loaded + unchanged, loaded=loaded, unchanged=unchanged)
+            refused = len(refusals.of(writing.table))
+            rows += RowCounts(read=refused, quarantined=refused)
         for writing in reversed(writings):
-            gone = writing.scope.gone["source_key"].to_list()
-            if gone:
-                session.delete(writing.table, gone, assign=_soft_delete(writing))
-                rows += RowCounts(read=len(gone), deleted=len(gone))
-        return ChunkCounts(rows)
+            gone, before = writing.scope.gone["source_key"].to_list(), len(refusals.of(writing.table))
+            refusals.delete(session, writing.scope.ruleset, gone)
+            refused = len(refusals.of(writing.table)) - before
+            rows += RowCounts(read=len(gone), deleted=len(gone) - refused, quarantined=refused)
+        return ChunkCounts(rows), refusals
 
     def _remember(
         self,
@@ -234,6 +244,7 @@ class ReverseLane:
         writings: list[_Writing],
         read_back: Mapping[str, pl.DataFrame],
         run_no: int,
+        refusals: Refusals,
     ) -> None:
         """Write crosswalk, links and degraded write-backs as the legacy rows now stand."""
         code = self._setting.department.code
@@ -246,9 +257,13 @@ class ReverseLane:
             unlink_parts(connection, code, writing.scope.vanished)
             known = mapped.crosswalk.select("id")
             write_crosswalk(connection, place, mapped.crosswalk, links.join(known, on="id", how="semi"))
-            bury_rows(connection, place, writing.scope.gone["id"])
+            gone = writing.scope.gone.select("id", "source_key")
+            refused = refusals.list(writing.scope.ruleset, pl.concat([writing.keys.select("id", "source_key"), gone]))
+            bury_rows(connection, place, gone.filter(~pl.col("id").is_in(refused["main_id"].implode()))["id"])
             write_degraded(connection, place, writing.written.degraded)
-            write_degraded(connection, place, self._rewritten(writing, mapped.parts))
+            rewritten = self._rewritten(writing, mapped.parts)
+            write_degraded(connection, place, rewritten.join(refused, on="main_id", how="anti"))
+            write_degraded(connection, place, refused)
             write_degraded(connection, place, _without_rule(writing))
             write_degraded(connection, place, _kept_out(writing, mapped))
             write_degraded(connection, place, writing.conflicts)
@@ -367,11 +382,6 @@ def _kept_out(writing: _Writing, mapped: Mapped) -> pl.DataFrame:
             )
         )
     return pl.concat(frames)
-
-
-def _soft_delete(writing: _Writing) -> dict[str, str] | None:
-    deletes = writing.scope.ruleset.deletes
-    return {deletes.column: deletes.value} if deletes is not None and deletes.op == "=" else None
 
 
 def _links(scope: TableScope) -> pl.DataFrame:

@@ -20,6 +20,7 @@ from mappings.retention_sources import RetentionSources
 from store.outcomes import find_adopted, find_filtered, has_adopted
 from store.records import RowsPlace, find_links
 from store.terms import find_terms
+from sync.looked_up import read_looked_up
 
 Psycopg = psycopg.Connection[Any]
 
@@ -90,7 +91,7 @@ def referred_keys(ruleset: Ruleset, rows: pl.DataFrame) -> pl.DataFrame:
 def look_up(
     connection: Psycopg, setting: Setting, ruleset: Ruleset, rows: pl.DataFrame, *, is_first: bool = False
 ) -> MapContext:
-    """Look up what a batch needs of other rows: adopted ids, parts with ids of their own, filtered parents.
+    """Look up what a batch needs of other rows: adopted ids, parts with ids of their own, filtered parents, look-ups.
 
     Rows that are read for the first time have no parts yet.
     """
@@ -120,6 +121,7 @@ def look_up(
         epochs=None if epochs.is_empty() else epochs,
         filtered=_filtered_parents(connection, setting, ruleset, rows),
         terms=terms,
+        looked_up=read_looked_up(setting.port, setting.book, ruleset),
     )
 
 

@@ -17,6 +17,7 @@ from mappings.ruleset import load_rulebook
 from store.install import LOGIN_ROLES
 from store.landing import LandingZone, open_landing
 from wire.cluster import Cluster, ClusterPlace, cluster_home
+from wire.pools import ask_after_a_pause
 
 LEGACY_DATABASE = "orion"
 _EMBEDDED = "embedded:"
@@ -88,7 +89,7 @@ class Workspace:
     def engine(self, role: str) -> sa.Engine:
         """Give the engine of the canonical store for a role."""
         if role not in self._engines:
-            engine = sa.create_engine(self.store_url(role), pool_pre_ping=True, hide_parameters=True)
+            engine = ask_after_a_pause(sa.create_engine(self.store_url(role), hide_parameters=True))
             try:
                 with engine.connect():
                     pass
@@ -119,6 +120,8 @@ class Workspace:
 
         def resolved(reference: str) -> str:
             url = read_secret(reference or config.url)
+            if config.medium == "sqlite":  # one file for everybody: it knows no accounts
+                return str(self.project.folder / url)
             refuse_exposed(config, str(source), reference=reference or config.url, url=url)
             return url
 

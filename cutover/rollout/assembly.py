@@ -7,9 +7,10 @@ from datetime import timedelta
 from banyan.departments import Domain, SourceRef
 from banyan.errors import ConfigurationError, UsageError
 from cutover.declared import read_declarations
+from cutover.rollout.check import share_a_slice
 from cutover.rollout.document import Rollout, RolloutDepartment, RolloutDocument, read_rollout
 from cutover.rollout.plan import RolloutPlan
-from mappings.closure import closure
+from sync.assembly import closures_of
 from sync.workspace import Workspace
 
 _ORDER = {domain.value: place for place, domain in enumerate(Domain)}
@@ -50,14 +51,18 @@ def _department(workspace: Workspace, document: RolloutDocument, code: str, wave
     declared = document.departments.get(code)
     if code in workspace.project.departments:
         config = workspace.project.departments[code]
-        computed = _closures_by_rules(workspace, code)
+        ties = _ties_by_rules(workspace, code)
+        computed = _names(code, [name.partition(".")[2].split("+") for name in ties])
         if declared is not None and declared.closures and _names(code, declared.closures) != computed:
+            shared = sorted({table for tables in ties.values() for table in tables})
+            why = f" ({', '.join(shared)} is read by more than one domain)" if shared else ""
             raise ConfigurationError(
                 f"rollout.yaml says that {code} moves as {', '.join(_names(code, declared.closures))}, its rules say "
-                f"{', '.join(computed)}; nothing was planned",
+                f"{', '.join(computed)}{why}; nothing was planned",
                 hint=f"take the closures of {code} out of rollout.yaml: they follow from the rules",
             )
-        return RolloutDepartment(code, config.name, config.time_zone, wave, computed, declared.rows if declared else 0)
+        rows = declared.rows if declared else 0
+        return RolloutDepartment(code, config.name, config.time_zone, wave, computed, rows, ties)
     if declared is None or not declared.closures:
         raise ConfigurationError(
             f"department {code} of wave {wave} is neither in banyan.yaml nor described in rollout.yaml; "
@@ -68,14 +73,14 @@ def _department(workspace: Workspace, document: RolloutDocument, code: str, wave
     return RolloutDepartment(code, declared.name, declared.time_zone, wave, names, declared.rows)
 
 
-def _closures_by_rules(workspace: Workspace, code: str) -> tuple[str, ...]:
-    """Give the closures of a department in the order in which they may go, read from its rules."""
-    sets = [
-        found.domains
-        for system in workspace.project.departments[code].sources
-        for found in closure(workspace.book(SourceRef(code, system)), code)
-    ]
-    return _names(code, sets)
+def _ties_by_rules(workspace: Workspace, code: str) -> dict[str, tuple[str, ...]]:
+    """Give the closures of a department, read from its rules, each with the legacy tables that tie its domains."""
+    ties: dict[str, tuple[str, ...]] = {}
+    for system in workspace.project.departments[code].sources:
+        source = SourceRef(code, system)
+        for found in closures_of(workspace, source, workspace.book(source)):
+            ties[found.name] = (*ties.get(found.name, ()), *found.shared_tables)
+    return ties
 
 
 def _names(code: str, sets: Iterable[Iterable[str]]) -> tuple[str, ...]:
@@ -89,10 +94,17 @@ def _place_of(group: list[str]) -> tuple[int, ...]:
 
 
 def _refuse_unknown_names(rollout: Rollout) -> None:
-    known = {name for one in rollout.departments.values() for name in one.closures}
+    known = {name: one for one in rollout.departments.values() for name in one.closures}
     mentioned: Mapping[str, tuple[str, ...]] = rollout.document.after
     for closure_name, befores in mentioned.items():
         for name in (closure_name, *befores):
+            whole = next((one for one in known if name not in known and share_a_slice(one, name)), None)
+            if whole is not None:
+                raise ConfigurationError(
+                    f"rollout.after names {name}, which is not a closure; {known[whole].say_whole(whole).en}; "
+                    "nothing was planned",
+                    hint=f"write {whole}; banyan map closure {known[whole].code}",
+                )
             if name not in known:
                 raise ConfigurationError(
                     f"rollout.after names {name}, which no wave holds; nothing was planned",

@@ -1,11 +1,11 @@
 """What is wrong with decided dates: every conflict with its rule, its sentence and its line in `rollout.yaml`."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from cutover.rollout.document import Rollout
+from cutover.rollout.document import Rollout, RolloutDepartment
 from cutover.rollout.nights import refuse_night
 from cutover.rollout.plan import PlannedRehearsal, plan_rollout
 from validation.text import Text
@@ -43,23 +43,22 @@ def _conflict(rollout: Rollout, closure: str, rule: str, sentence: Text) -> Conf
     return Conflict(closure, rollout.document.decided[closure], rule, sentence, rollout.places.get(closure, ""))
 
 
-def _unknown(rollout: Rollout, known: Collection[str]) -> Iterator[Conflict]:
+def _unknown(rollout: Rollout, known: Mapping[str, RolloutDepartment]) -> Iterator[Conflict]:
     for closure in rollout.document.decided:
         if closure in known:
             continue
-        whole = next((one for one in known if _share_a_slice(one, closure)), None)
+        whole = next((one for one in known if share_a_slice(one, closure)), None)
         if whole is None:
             said = Text(f"aucune vague ne contient {closure}", f"no wave holds a closure named {closure}")
             yield _conflict(rollout, closure, "unknown", said)
         else:
-            said = Text(
-                f"{closure} n’est pas un ensemble\u202f; ses règles déplacent {whole} en une fois",
-                f"{closure} is not a closure; its rules move {whole} at once",
-            )
+            told = known[whole].say_whole(whole)
+            said = Text(f"{closure} n’est pas un ensemble\u202f; {told.fr}", f"{closure} is not a closure; {told.en}")
             yield _conflict(rollout, closure, "part of a closure", said)
 
 
-def _share_a_slice(one: str, other: str) -> bool:
+def share_a_slice(one: str, other: str) -> bool:
+    """Tell whether two names speak of one slice: `38.cases` and `38.cases+vehicles`."""
     (code, _, domains), (other_code, _, other_domains) = one.partition("."), other.partition(".")
     return code == other_code and bool(set(domains.split("+")) & set(other_domains.split("+")))
 

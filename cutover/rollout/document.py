@@ -32,6 +32,7 @@ from banyan.errors import ConfigurationError
 from cutover.declared import ROLLOUT_FILE
 from mappings.diagnostics import Diagnostics
 from mappings.yaml_nodes import read_yaml
+from validation.text import Text
 
 PARALLEL_DAYS = 14
 """Days both systems run side by side before a cutover: gate G3 asks for at least 14."""
@@ -164,6 +165,16 @@ class RolloutDepartment:
     wave: int
     closures: tuple[str, ...]
     rows: int = 0
+    ties: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By closure: the legacy tables that tie its domains, where its rules are known."""
+
+    def say_whole(self, closure: str) -> Text:
+        """Say that a closure moves at once, and by which tables."""
+        tables = ", ".join(self.ties.get(closure, ()))
+        return Text(
+            f"ses règles déplacent {closure} en une fois" + (f" ({tables} en commun)" if tables else ""),
+            f"its rules move {closure} at once" + (f" ({tables} in common)" if tables else ""),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import psycopg
 from projects import TestProject
 from sqlalchemy.engine import make_url
-from switches import NAME, SwitchWorld, order
+from switches import SwitchWorld, order
 
 from banyan.clock import now
 from banyan.departments import Actor, Phase, Side
@@ -117,6 +117,7 @@ class Replay:
 
     def _event(self, what: str) -> None:
         world, engine = self.world, self.world.rig.workspace.engine("banyan_guard")
+        name = world.closure.name
         match what:
             case "a switch is started":
                 world.catch_up()
@@ -124,22 +125,21 @@ class Replay:
                 nonce = world.fence.nonce.int
                 ready = Writing(evidence_id=evidence, words=lambda _: {Word.STARTED: {"to": Side.CANONICAL.value}})
                 if world.phase is Phase.SYNCING:
-                    move(engine, NAME, lambda row: protocol.change(row, protocol.READY, epoch=row.epoch),
+                    move(engine, name, lambda row: protocol.change(row, protocol.READY, epoch=row.epoch),
                          actor=PERSON, writing=ready)  # fmt: skip
-                move(engine, NAME, lambda row: protocol.start(row, row.epoch, nonce=nonce), actor=PERSON, writing=ready)
+                move(engine, name, lambda row: protocol.start(row, row.epoch, nonce=nonce), actor=PERSON, writing=ready)
             case "a rollback is ordered":
                 closed = {Word.CLOSED: {"closed_at": now().isoformat()}}
-                move(engine, NAME, lambda row: protocol.change(row, protocol.ROLL_BACK, epoch=row.epoch),
+                move(engine, name, lambda row: protocol.change(row, protocol.ROLL_BACK, epoch=row.epoch),
                      actor=PERSON, writing=Writing(words=lambda _: closed))  # fmt: skip
             case "the switch is aborted" | "the rollback is cancelled":
-                give_up(world.rig, read_control(engine, NAME), PERSON, reason="the trace says so")
+                give_up(world.rig, read_control(engine, name), PERSON, reason="the trace says so")
             case "the lease runs":
-                world.ask_legacy("update banyan.fence set lease_until = clock_timestamp() - interval '1 s'"
-                                 " where mode = 'CLOSED' and closure = :c", c=NAME)  # fmt: skip
+                self._end_lease()
             case "the forward applier applies a change":
                 world.catch_up()
             case "the reverse applier applies a change":
-                world.rig.reverse_engine().advance(world.rig.reverse(NAME), RunKind.REVERSE)
+                world.rig.reverse_engine().advance(world.rig.reverse(name), RunKind.REVERSE)
             case "a second forward applier reads a change" | "the second reverse applier reads a change":
                 self._orphans["forward"] = Orphan(world, "forward")
             case "a second reverse applier reads a change":
@@ -169,6 +169,10 @@ class Replay:
                 self._hands.pop(who).die()
         elif not re.match(r"reads [A-Z_]+$", rest) and who in self._hands:
             self._hands[who].step()
+
+    def _end_lease(self) -> None:
+        self.world.ask_legacy("update banyan.fence set lease_until = clock_timestamp() - interval '1 s'"
+                              " where mode = 'CLOSED' and closure = :c", c=self.world.closure.name)  # fmt: skip
 
     def _begin(self, key: int) -> None:
         url = make_url(self.world.project.url(self.world.project.legacy, "orion_app")).set(drivername="postgresql")
@@ -249,7 +253,8 @@ class Orphan:
             if way == "forward":
                 world.rig.forward_engine(checkpoint=sleep).advance(world.rig.forward())
             else:
-                world.rig.reverse_engine(checkpoint=sleep).advance(world.rig.reverse(NAME), RunKind.REVERSE)
+                lane = world.rig.reverse(world.closure.name)
+                world.rig.reverse_engine(checkpoint=sleep).advance(lane, RunKind.REVERSE)
         except (BanyanError, StoreFenced):
             pass
         finally:

@@ -174,16 +174,36 @@ def test_a_restored_backup_is_found_because_the_landing_zone_remembers_more(bany
 
 
 @pytest.mark.torture
-def test_a_sample_to_the_paper_is_drawn_read_back_and_told_in_a_sentence(banyan):
+def test_the_full_profile_is_no_go_until_a_sample_is_read_and_go_once_it_is_and_two_people_signed(banyan):
+    silent = judge(banyan, "--profile", "full", code=3)
     drawn = banyan("validate", "sample", CLOSURE, "--size", "20", "--seed", "7")
     path = drawn["list"]
     with open(path, encoding="utf-8") as file:
         header, *lines = file.read().splitlines()
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join([header, *(f"{line.rsplit(',', 2)[0]},same," for line in lines)]) + "\n")
-    told = judge(banyan)
+    told = judge(banyan, "--profile", "full")
+    banyan("gate", "sign", CLOSURE, "--as", "steward", who="claire")
+    banyan("gate", "sign", CLOSURE, "--as", "lead", who="paul")
 
+    assert silent["reasons"] == ["L5, sample compared to the paper: asked and was not run."]
     assert len(lines) == drawn["drawn"] == 20
-    assert told["levels"]["L5"]["parts"] == "open_work+sample+statistics"
+    assert told["levels"]["L5"]["parts"] == "open_work+replay+sample+statistics"
     assert told["levels"]["L5"]["sample_read"] == 20
-    assert told["not_asked"] == ["L5, sample compared to the paper", "L5, query replay"]
+    assert told["levels"]["L5"]["replay_questions"] == 8
+    assert told["levels"]["L5"]["replay_different"] == 0
+    assert told["not_asked"] == []
+    assert banyan("gate", "show", CLOSURE)["verdict"] == "GO"
+
+
+@pytest.mark.torture
+def test_the_closures_without_cases_are_asked_no_paper_and_their_folds_are_one_anothers(banyan):
+    custody = banyan("validate", "run", "38.custody", "--profile", "full")
+    logbook = banyan("validate", "run", "38.logbook", "--profile", "full")
+    again = judge(banyan, "--incremental")
+
+    assert (custody["verdict"], logbook["verdict"]) == ("AWAITING", "AWAITING")
+    assert custody["levels"]["L5"]["parts"] == "open_work+replay+sample+statistics"
+    assert custody["levels"]["L5"]["open_work_live_seals_canonical"] > 0
+    assert again["levels"]["L3"]["first_fold"] is False
+    assert again["verdict"] == "AWAITING", again["reasons"]

@@ -20,7 +20,8 @@ from store.postgres import transaction
 pytestmark = [pytest.mark.server, pytest.mark.journey]
 __all__ = ["known_actor", "switch_world"]
 
-_CHECKED_EVERY = 10
+_CHECKED_EVERY = 25
+_TOLD_EVERY = 5
 
 
 def cycles(world: SwitchWorld, count: int, seed: int, *, kills: float) -> dict[str, object]:
@@ -37,6 +38,7 @@ def cycles(world: SwitchWorld, count: int, seed: int, *, kills: float) -> dict[s
             tally.cycles = number
             if number % _CHECKED_EVERY == 0 or number == count:
                 wrong += look_closely(world, writers, number)
+            if number % _TOLD_EVERY == 0 or number == count:
                 write_report(tell(world, writers, tally, wrong, time.monotonic() - began))
     finally:
         for writer in writers:

@@ -4,6 +4,7 @@ import datetime as dt
 import math
 import struct
 import uuid
+from dataclasses import replace
 from decimal import Decimal
 
 import polars as pl
@@ -15,7 +16,7 @@ from banyan.canonical.columns import Kind
 from banyan.errors import BanyanError
 from store.merge import MergeShape, append, merge
 from store.postgres import raw
-from wire.copy import copy_out, text_projection
+from wire.copy import copy_out, read_at_once, text_projection
 from wire.kinds import POLARS_TYPES
 
 pytestmark = pytest.mark.server
@@ -51,7 +52,16 @@ VALUES = {
     ],
     Kind.BYTES: [b"", b"\x00", b"\\x41", b"\xff\xfe", bytes(range(256)), b"x" * 100_000, None],
 }  # fmt: skip
-SHAPE = MergeShape("public", "kinds", ("value",))
+STAGED = MergeShape("public", "kinds", ("value",))
+
+
+def at_once(kind: Kind) -> MergeShape:
+    """The shape under which few rows are merged by one statement."""
+    return replace(STAGED, uuids=frozenset({"id", "value"} if kind is Kind.UUID else {"id"}))
+
+
+def staged(_: Kind) -> MergeShape:
+    return STAGED
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +84,7 @@ def make_table(connection, kind: Kind) -> None:
 def read(connection, kind: Kind) -> list:
     query = sql.SQL("select id::text as id, {} from public.kinds").format(text_projection("value", kind))
     back = pl.concat(list(copy_out(connection, query, {"id": Kind.UUID, "value": kind})))
+    assert back.sort("id").equals(read_at_once(connection, query, {"id": Kind.UUID, "value": kind}).sort("id"))
     return [to_the_bit(value) for value in back.sort("id")["value"].to_list()]
 
 
@@ -90,28 +101,30 @@ def test_every_kind_has_its_values():
 
 
 @pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("shape", [at_once, staged])
 @pytest.mark.parametrize("write", [merge, append], ids=["merge", "append"])
-def test_values_come_back_to_the_bit_and_again_unchanged(place, kind, write):
+def test_values_come_back_to_the_bit_and_again_unchanged(place, kind, write, shape):
     frame = frame_of(kind, VALUES[kind])
     with place.transaction() as connection:
         make_table(raw(connection), kind)
 
-        first = write(raw(connection), SHAPE, "38", frame)
-        again = write(raw(connection), SHAPE, "38", frame)
+        first = write(raw(connection), shape(kind), "38", frame)
+        again = write(raw(connection), shape(kind), "38", frame)
 
         assert (first.inserted, again.unchanged, again.inserted, again.updated) == (len(frame), len(frame), 0, 0)
         assert read(raw(connection), kind) == in_order(frame)
 
 
 @pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.name)
-def test_any_value_is_replaced_by_any_other_and_by_nothing(place, kind):
+@pytest.mark.parametrize("shape", [at_once, staged])
+def test_any_value_is_replaced_by_any_other_and_by_nothing(place, kind, shape):
     values = VALUES[kind]
     turned = frame_of(kind, [*values[1:], values[0]])
     with place.transaction() as connection:
         make_table(raw(connection), kind)
-        merge(raw(connection), SHAPE, "38", frame_of(kind, values))
+        merge(raw(connection), shape(kind), "38", frame_of(kind, values))
 
-        counts = merge(raw(connection), SHAPE, "38", turned)
+        counts = merge(raw(connection), shape(kind), "38", turned)
 
         same = sum(1 for old, new in zip(values, [*values[1:], values[0]], strict=True) if old == new)
         assert counts.updated == len(values) - same
@@ -125,11 +138,12 @@ def test_a_number_of_more_digits_than_the_kind_holds_is_refused_before_it_is_sen
         pl.Series([Decimal("123456789012345.0000")], dtype=POLARS_TYPES[Kind.NUMERIC], strict=True)
 
 
-def test_a_text_with_a_zero_byte_is_refused_by_the_server_and_nothing_is_written(place):
+@pytest.mark.parametrize("shape", [at_once, staged])
+def test_a_text_with_a_zero_byte_is_refused_by_the_server_and_nothing_is_written(place, shape):
     with place.transaction() as connection:
         make_table(raw(connection), Kind.TEXT)
 
     with pytest.raises(BanyanError, match="22021"), place.transaction() as connection:
-        merge(raw(connection), SHAPE, "38", frame_of(Kind.TEXT, ["fine", "a\x00b"]))
+        merge(raw(connection), shape(Kind.TEXT), "38", frame_of(Kind.TEXT, ["fine", "a\x00b"]))
 
     assert place.run("select count(*) from public.kinds") == [(0,)]

@@ -217,3 +217,22 @@ def test_a_failed_chunk_leaves_neither_records_nor_crosswalk(place):
     with place.transaction("banyan_forward") as connection:
         assert find_crosswalk(raw(connection), "38", pl.Series([one])).height == 0
     assert read(place, "item", [one]).height == 0
+
+
+def test_a_row_with_links_keeps_its_main_record_in_the_lineage(place):
+    one, alone, phone = key(), key(), key()
+    with place.transaction("banyan_forward") as connection:
+        linked = links((one, "phone", "contact_means", phone))
+        write_crosswalk(raw(connection), rows_place(place), crosswalk([one, alone]), linked)
+
+    found = place.run(
+        "select part, canonical_table, canonical_id from mig.lineage where canonical_id = any(%s) order by part, 3",
+        ([uuid.UUID(bytes=each) for each in (one, alone, phone)],),
+        role="banyan_steward",
+    )
+    mains = sorted((one, alone))
+    assert found == [
+        ("", None, uuid.UUID(bytes=mains[0])),
+        ("", None, uuid.UUID(bytes=mains[1])),
+        ("phone", "contact_means", uuid.UUID(bytes=phone)),
+    ]

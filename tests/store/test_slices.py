@@ -219,3 +219,20 @@ def test_all_slices_are_read_in_key_order_and_an_unknown_closure_is_refused(stor
         assert [row.domain_code for row in read_slices(connection)] == ["cases", "vehicles"]
         with pytest.raises(UsageError, match="no closure"):
             read_closure(connection, "38.custody")
+
+
+def test_a_closure_of_which_the_store_holds_a_part_is_neither_read_nor_moved_nor_armed(store):
+    store.run("update mig.slice set closure = '38.cases+custody+vehicles' where domain_code = 'cases'")
+    store.run("update mig.slice set closure = '38.vehicles' where domain_code = 'vehicles'")
+    before = store.run("select domain_code, closure, phase, epoch from mig.slice order by 1")
+    whole, said = "38.cases+custody+vehicles", "the store holds custody, vehicles of 38.cases.custody.vehicles under"
+
+    with store.transaction("banyan_guard") as connection, pytest.raises(SwitchRefused, match=said) as told:
+        read_closure(connection, whole)
+    with store.transaction("banyan_guard") as connection, pytest.raises(SwitchRefused, match=said):
+        transition(connection, whole, Expected(Phase.REGISTERED, 1), Target(Phase.ASSESSED, 1), actor=GUARD)
+    with store.transaction("banyan_guard") as connection, pytest.raises(SwitchRefused, match=said):
+        arm(connection, whole, actor=GUARD)
+
+    assert "banyan map closure 38 names the tables they share" in told.value.hint
+    assert store.run("select domain_code, closure, phase, epoch from mig.slice order by 1") == before

@@ -1,4 +1,4 @@
-"""A child process: loads department 38 of a project and dies, or is frozen, at a named step of its second chunk."""
+"""A child process: loads a legacy system of a project and dies, or is frozen, at a named step of its second chunk."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from sync.lane import Step
 from sync.workspace import Workspace
 
 
-def main(folder: str, step: str, by: str = "KILL") -> None:
+def main(folder: str, step: str, by: str = "KILL", source: str = "38.ORION") -> None:
     passed: list[Step] = []
 
     def die(here: Step) -> None:
@@ -21,7 +21,7 @@ def main(folder: str, step: str, by: str = "KILL") -> None:
         if passed.count(Step(step)) == 2:
             os.kill(os.getpid(), signal.Signals[f"SIG{by}"])
 
-    rig = open_rig(Workspace(load_project(Path(folder))), SourceRef("38", "ORION"))
+    rig = open_rig(Workspace(load_project(Path(folder))), SourceRef(*source.split(".")))
     lane = rig.forward()
     engine = SyncEngine(rig.workspace.engine("banyan_forward"), checkpoint=die)
     engine.load(lane, lane.plan_load, rules_digest=rig.book.digest)

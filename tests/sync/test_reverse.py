@@ -161,3 +161,51 @@ def test_a_record_two_rows_point_at_belongs_to_the_row_it_came_from(live):
 
     links = live.place.run("select id from mig.record_link where canonical_id = %s", (shared,))
     assert links == [(first,)]
+
+
+def test_a_row_the_old_system_always_refuses_blocks_no_other_and_is_listed(live):
+    poisoned, key = some_person(live)
+    others = live.place.run(
+        "select p.id, source_key from justice.person_identity p join mig.crosswalk c using (id)"
+        " join mig.source_table using (source_table_no) where table_name = 't_personne'"
+        " order by source_key desc limit 5"
+    )
+    live.on_legacy(
+        f"alter table orion.t_personne add constraint no_such_trade check (profession <> 'POISON' or id_pers <> {key})",
+        role="postgres",
+    )
+    before = live.on_legacy("select profession from orion.t_personne where id_pers = %s", (key,), role="banyan_reader")
+    live.as_app("update justice.person_identity set occupation_text = 'POISON' where id = %s", (poisoned,))
+    for person, _ in others:
+        live.as_app("update justice.person_identity set occupation_text = 'POISON' where id = %s", (person,))
+
+    result = back(live)
+
+    trades = {
+        live.on_legacy("select rtrim(profession) from orion.t_personne where id_pers = %s", (other,),
+                       role="banyan_reader")[0][0]
+        for _, other in others
+    }  # fmt: skip
+    listed = live.place.run(
+        "select source_key, cause from mig.degraded_write_back where kind = 'REFUSED' and state = 'OPEN'"
+        " and canonical_table = 'person_identity'"
+    )
+    assert trades == {"POISON"}
+    assert (result.total.rows.loaded, result.total.rows.quarantined) == (5, 1)
+    assert listed == [(str(key), "the old system refuses this row, by no_such_trade (23514)")]
+    assert (
+        live.on_legacy("select profession from orion.t_personne where id_pers = %s", (key,), role="banyan_reader")
+        == before
+    )
+    assert live.reverse().queue() == 0
+
+    live.on_legacy("alter table orion.t_personne drop constraint no_such_trade", role="postgres")
+    live.as_app("update justice.person_identity set given_names = given_names where id = %s", (poisoned,))
+    back(live)
+
+    open_now = "select count(*) from mig.degraded_write_back where kind = 'REFUSED' and state = 'OPEN'"
+    assert live.place.run(open_now) == [(0,)]
+    now = live.on_legacy(
+        "select rtrim(profession) from orion.t_personne where id_pers = %s", (key,), role="banyan_reader"
+    )
+    assert now == [("POISON",)]

@@ -1,0 +1,58 @@
+"""Rows that come out of COPY: nothing, empty texts and the mark of nothing stay apart; a broken end is no end."""
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from banyan.canonical.columns import Kind
+from wire.copy import copy_out
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def connection(make_database):
+    url = make_database().replace("+psycopg", "")
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+def read(connection, query, *names):
+    kinds = dict.fromkeys(names, Kind.TEXT)
+    return [row for frame in copy_out(connection, sql.SQL(query), kinds) for row in frame.rows()]
+
+
+def test_one_column_keeps_its_empty_texts_and_its_rows_without_a_value(connection):
+    values = "values (1, ''), (2, null), (3, E'\\\\N'), (4, E'\\\\.'), (5, 'a'), (6, E'\\n'), (7, '\"'), (8, '')"
+
+    rows = read(connection, f"select v from ({values}) as t (n, v) order by n", "v")
+
+    assert [row[0] for row in rows] == ["", None, "\\N", "\\.", "a", "\n", '"', ""]
+
+
+def test_rows_of_many_blocks_arrive_once_and_the_connection_is_free_for_the_next_question(connection):
+    text = "case n % 3 when 0 then null when 1 then '' else repeat('é', 40) end"
+    query = f"select n::text, {text} from generate_series(1, 200000) n"
+
+    first, second = (read(connection, query, "n", "v") for _ in range(2))
+
+    assert first == second
+    assert (len(first), len({row[0] for row in first})) == (200_000, 200_000)
+    assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_a_statement_that_fails_after_its_first_rows_is_an_error_and_never_an_end(connection):
+    query = "select (100 / (5000 - n))::text from generate_series(1, 10000) n"
+
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        read(connection, query, "v")
+
+    assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_a_reader_that_stops_asking_leaves_the_connection_usable(connection):
+    rows = copy_out(connection, sql.SQL("select n::text from generate_series(1, 3000000) n"), {"n": Kind.TEXT})
+    next(rows)
+    rows.close()
+
+    assert connection.execute("select 1").fetchone() == (1,)
