@@ -4,7 +4,7 @@ A port reads and writes the raw text of rows; it knows nothing of canonical reco
 capabilities; nothing pretends to do what it cannot.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -99,7 +99,10 @@ class WrittenRows:
 
 @dataclass(frozen=True, slots=True)
 class FenceState:
-    """A fence as read on the legacy server; `lease_seconds` is what was left of the lease on that server's clock."""
+    """A fence as read on the legacy server; `lease_seconds` is what was left of the lease on that server's clock.
+
+    A fence that is closed without a lease stays closed until it is opened: a closed window.
+    """
 
     closure: str
     token: int
@@ -111,7 +114,7 @@ class FenceState:
     def is_shut(self) -> bool:
         """Tell whether writers were refused at the moment of reading."""
         return self.mode is FenceMode.SEALED or (
-            self.mode is FenceMode.CLOSED and self.lease_seconds is not None and self.lease_seconds > 0
+            self.mode is FenceMode.CLOSED and (self.lease_seconds is None or self.lease_seconds > 0)
         )
 
 
@@ -150,6 +153,15 @@ class ReverseSession(Protocol):
 
     def set_position(self, route: str, position: Position) -> None:
         """Record how far a route has come; commits with the rows or not at all."""
+        ...
+
+
+@runtime_checkable
+class Attempting(Protocol):
+    """A reverse session in which a part can be tried: refused, it alone is taken back."""
+
+    def attempt(self, table: str) -> AbstractContextManager[None]:
+        """Try what follows; an error takes back only that, and says what the legacy system refused."""
         ...
 
 
@@ -237,6 +249,15 @@ class Divisible(Protocol):
 
     def find_cut(self, table: str, keys: KeyRange, rows: int) -> str | None:
         """Find the key that ends the first rows of a range; None when the range holds no more than those."""
+        ...
+
+
+@runtime_checkable
+class Questionable(Protocol):
+    """A legacy system that answers a recorded question in its own SQL, and is only read."""
+
+    def answer(self, question: str) -> Iterator[list[tuple[object, ...]]]:
+        """Answer one question, in pieces of rows as the server orders them; the transaction may not write."""
         ...
 
 

@@ -6,10 +6,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from banyan.clock import monotonic, now
-from banyan.config import DATABASE_MEDIA, ONE_WAY_MEDIA, Project
-from banyan.departments import Side, SourceRef
+from banyan.config import Project
+from banyan.departments import Phase, Side, SourceRef
 from banyan.errors import BanyanError, ConfigurationError
-from banyan.ports import Incremental
+from cli.examination_files import examine_file
 from cli.words import Remark, Word
 from connectors.postgresql_connection import PostgreSQLConnections
 from cutover.alive import read_sign_of_life
@@ -17,6 +17,7 @@ from store.install import LOGIN_ROLES, OWNER
 from store.postgres import transaction
 from store.slices import read_slices
 from sync.assembly import Rig, open_port, open_rig
+from sync.captures import find_unfollowed
 from sync.workspace import Workspace, opened
 from wire.cluster import ClusterPlace, cluster_home
 
@@ -31,13 +32,6 @@ _PG_ROLES = sa.table(
 _PG_CLASS = sa.table("pg_class", *map(sa.column, ("oid", "relname", "relnamespace", "relkind")), schema="pg_catalog")
 _PG_NAMESPACE = sa.table("pg_namespace", sa.column("oid"), sa.column("nspname"), schema="pg_catalog")
 _UNFITTED = sa.table("unfitted", sa.column("relation"), sa.column("trigger_name"), schema="mig")
-
-_CAPTURED_BY = {
-    "journal": Incremental.JOURNAL,
-    "log": Incremental.LOG,
-    "row_version": Incremental.WATERMARK,
-    "snapshot": Incremental.SNAPSHOT_DIFF,
-}
 
 
 def examine_project(project: Project) -> Iterator[Remark]:
@@ -155,11 +149,14 @@ def examine_source(workspace: Workspace, source: SourceRef) -> Iterator[Remark]:
     if config.plaintext is not None:
         told = f"source {source} may be reached without TLS until {config.plaintext.until}: {config.plaintext.owner}"
         yield Remark(Word.WAIT, told, "have the server speak TLS, then take plaintext out of banyan.yaml")
-    if config.medium in ONE_WAY_MEDIA:
+    if config.is_one_way:
         tables = open_port(workspace, source).tables()
         yield Remark(Word.OK, f"source {source}: {config.medium}, read one way, {len(tables)} tables")
         return
-    if config.medium not in DATABASE_MEDIA:
+    if config.fence:
+        yield from examine_file(workspace, source)
+        return
+    if not config.is_database:
         yield Remark(Word.WAIT, f"source {source}: {config.medium} is read file by file", "banyan file check PATH")
         return
     writable, powers, offset = _look(workspace, source)
@@ -216,7 +213,7 @@ def _rights(engine: Engine, schema: str) -> tuple[list[str], list[str]]:
 def examine_guards(workspace: Workspace, source: SourceRef) -> Iterator[Remark]:
     """Look at the capture and the fences of a legacy system: installed, and as they were installed."""
     config = workspace.source_config(source)
-    if config.medium not in DATABASE_MEDIA and not config.write_once:
+    if not config.is_database and not config.write_once:
         return
     code = source.department_code
     try:
@@ -227,12 +224,12 @@ def examine_guards(workspace: Workspace, source: SourceRef) -> Iterator[Remark]:
     if rig.is_write_once:
         yield from _same_files(rig)
         return
-    tables = sorted(rig.book.rulesets)
-    wanted = _CAPTURED_BY[config.capture]
-    loose = [name for name in tables if rig.port.capabilities(name).incremental is not wanted]
+    followed = [found for found in rig.closures if rig.slices(found.name)[0].phase is not Phase.RETIRED]
+    tables = sorted(table for found in followed for table in found.tables)
+    loose = find_unfollowed(rig.port, config, tables)
     if loose:
         yield Remark(Word.NO, f"capture of {source}: not on {', '.join(loose)}", f"banyan load {code}")
-    else:
+    elif tables:
         rig.port.changes(rig.port.head())  # refused when a trigger or function is not as it was installed
         yield Remark(Word.OK, f"capture of {source}: on {len(tables)} tables, as installed")
     for found in rig.closures:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from banyan.config import DATABASE_MEDIA
 from cli.judgements import AsJson
 from cli.places import current_project
 from cli.tables import print_json, print_line, print_next
@@ -114,7 +113,7 @@ def _rigs(workspace: "Workspace") -> "Iterator[Rig]":
 
     for code, department in workspace.project.departments.items():
         for system, source in department.sources.items():
-            if source.medium in DATABASE_MEDIA:
+            if source.is_database:
                 yield open_rig(workspace, SourceRef(code, system))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from banyan.departments import SourceRef
+from banyan.departments import Closure, SourceRef
 from banyan.errors import UsageError
 from cli.drifts import show_drift
 from cli.places import current_project
@@ -126,7 +126,7 @@ def show_grants(
     plans = []
     for reference, port, book in _each(place):
         if isinstance(port, DatabasePort) and not isinstance(port, PostgreSQLPort):
-            plans += [(reference, _plan_mariadb(rung, port, book, reference)) for rung in rungs]
+            plans += [(reference, _plan_other(rung, port, book, reference)) for rung in rungs]
             continue
         if not isinstance(port, PostgreSQLPort):
             raise UsageError(
@@ -141,12 +141,25 @@ def show_grants(
     print_plans(plans)
 
 
-def _plan_mariadb(rung: "Rung", port: "DatabasePort", book: "RuleBook", reference: SourceRef) -> "RungPlan":
+def _plan_other(rung: "Rung", port: "DatabasePort", book: "RuleBook", reference: SourceRef) -> "RungPlan":
+    from cli.grants_sqlite import plan_sqlite_rung
+    from connectors.sqlite_database import SqliteDatabase
+
+    if isinstance(port, SqliteDatabase):
+        return plan_sqlite_rung(rung, port, book, _closures(reference, book))
     from cli.grants_mariadb import plan_mariadb_rung
     from connectors.mariadb import MariaDBPort
 
     assert isinstance(port, MariaDBPort)
     return plan_mariadb_rung(rung, port, book, reference.department_code)
+
+
+def _closures(reference: SourceRef, book: "RuleBook") -> "tuple[Closure, ...]":
+    from sync.assembly import closures_of
+    from sync.workspace import opened
+
+    with opened(current_project()) as workspace:
+        return closures_of(workspace, reference, book)
 
 
 def split_place(place: str) -> tuple[str, str | None, str | None]:

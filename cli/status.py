@@ -19,6 +19,7 @@ from store.runs import RunState
 from store.slices import SliceRow, read_slices
 from store.tables import RUN, WATERMARK
 from sync.assembly import Rig, open_rig
+from sync.captures import find_unfollowed
 from sync.workspace import Workspace
 
 
@@ -54,6 +55,7 @@ class DepartmentStatus:
 def read_status(workspace: Workspace, code: str) -> DepartmentStatus:
     """Read where a department stands; what does not answer is shown as stopped, with its reason."""
     lags: dict[str, Lag] = {}
+    loose: list[str] = []
     try:
         rigs = [open_rig(workspace, SourceRef(code, name)) for name in workspace.project.departments[code].sources]
         with transaction(workspace.engine("banyan_steward")) as connection:
@@ -63,6 +65,7 @@ def read_status(workspace: Workspace, code: str) -> DepartmentStatus:
             trouble = _trouble(connection, code, slices, degraded, arming_command(workspace.project, [code]))
         for rig in rigs:
             lags |= _lags(rig)
+            loose += _unfollowed(rig)
     except BanyanError as error:
         word = Word.WAIT if isinstance(error, ConfigurationError) else Word.NO
         following = error.hint or "banyan doctor"
@@ -70,6 +73,9 @@ def read_status(workspace: Workspace, code: str) -> DepartmentStatus:
         return DepartmentStatus(code, "-", stopped, "-", "-", word, error.message, following, lags)
     moved = sum(row.owner is Side.CANONICAL for row in slices)
     word, sentence, following = trouble
+    if loose and word is not Word.NO:
+        word, sentence = Word.NO, f"changes of {', '.join(loose)} are not found"
+        following = f"banyan source capabilities {code}"
     forward = [lag for name, lag in lags.items() if name.endswith(Side.CANONICAL.value)]
     back = [lag for name, lag in lags.items() if not name.endswith(Side.CANONICAL.value)]
     return DepartmentStatus(
@@ -104,6 +110,15 @@ def _lags(rig: Rig) -> dict[str, Lag]:
         queue = rig.reverse(found.name).queue()
         lags[f"{found.name} -> {Side.LEGACY.value}"] = Lag(queue, _age(rig, Side.LEGACY))
     return lags
+
+
+def _unfollowed(rig: Rig) -> list[str]:
+    """Name the tables still owned by the old system whose changes nobody finds; none before the first copy."""
+    if rig.forward().watermark() is None:
+        return []
+    owned = [found for found in rig.closures if rig.slices(found.name)[0].owner is Side.LEGACY]
+    tables = [table for found in owned for table in found.tables]
+    return find_unfollowed(rig.port, rig.workspace.source_config(rig.source), tables)
 
 
 def _age(rig: Rig, to_side: Side) -> float:

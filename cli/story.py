@@ -316,7 +316,7 @@ def summarise(judged: "Judged", done: "Work", figures: Figures, report: Path) ->
             "fields_touched_ok": judged.round_trip.fields_touched_ok,
         },
         "levels": levels,
-        "levels_partial": {"L5": "statistics and open-work parity; no query replay, no sample"},
+        "levels_partial": {"L5": "statistics and open-work parity; queries and sample: profile full"},
         "airflow": {"sync_state": figures.airflow},
         "switch": {
             "outage_ms": figures.outages_ms.get("switch"),
