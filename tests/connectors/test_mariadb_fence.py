@@ -440,7 +440,7 @@ def test_a_source_and_its_fence_are_opened_from_the_configuration(marel, nonce):
     assert isinstance(fence, LegacyFence)
     assert port.capabilities("dossier").incremental is Incremental.LOG
     assert (fence.read().token, fence.probe("dossier")) == (0, False)
-    with pytest.raises(ConfigurationError, match="capture: snapshot, which is built for PostgreSQL only"):
+    with pytest.raises(ConfigurationError, match="capture: snapshot, which remembers rows in a store"):
         open_source(source.model_copy(update={"capture": "snapshot"}))
 
 
