@@ -13,6 +13,7 @@ from projects import ENVIRONMENT
 
 from banyan.config import load_project
 from banyan.departments import SourceRef
+from estate.schema import legacy_tables
 from sync.assembly import open_rig, prepare
 from sync.lane import Step
 from sync.workspace import opened
@@ -21,6 +22,7 @@ from wire.cleanup import destroy_clusters
 pytestmark = pytest.mark.server
 
 ORION = SourceRef("38", "ORION")
+TABLES = len(legacy_tables())
 
 
 def refused(project, capfd, *arguments):
@@ -62,13 +64,25 @@ def test_a_source_that_does_not_answer_is_a_matter_of_trying_later(fresh_project
     assert "does not answer; nothing was read" in said
 
 
-def test_an_account_the_source_does_not_know_is_a_matter_of_configuration(fresh_project, capfd):
-    fresh_project.write("banyan_reader@", "nobody_at_all:secret-word@")
+def test_an_account_the_source_does_not_know_is_a_matter_of_configuration(fresh_project, capfd, monkeypatch):
+    address = fresh_project.url(fresh_project.legacy, "banyan_reader")
+    monkeypatch.setenv("ORION_ADDRESS", address.replace("banyan_reader@", "nobody_at_all:secret-word@"))
+    fresh_project.write(f"url: {address}", "url: env:ORION_ADDRESS")
 
     code, said = refused(fresh_project, capfd, "source", "scan", "38")
 
     assert code == 2
     assert "refuses this account, its password or its database; nothing was read" in said
+    assert "secret-word" not in said
+
+
+def test_a_password_in_the_project_file_is_refused_before_anything_is_opened(fresh_project, capfd):
+    fresh_project.write("banyan_reader@", "banyan_reader:secret-word@")
+
+    code, said = refused(fresh_project, capfd, "source", "scan", "38")
+
+    assert code == 2
+    assert "holds a password in banyan.yaml; nothing was opened" in said
     assert "secret-word" not in said
 
 
@@ -227,14 +241,14 @@ def test_ctrl_c_pauses_and_the_same_command_resumes_and_adds_up(fresh_project, c
     child = fresh_project.start("load", "38")
     assert child.stderr is not None
     first = child.stderr.readline()
-    assert "chunk 1 of 11" in first
+    assert f"chunk 1 of {TABLES}" in first
     child.send_signal(signal.SIGINT)
     _, said = child.communicate(timeout=60)
 
     assert child.returncode == 4
     assert "stopped by Ctrl-C; what was committed stays, the same command resumes" in said
     ((done,),) = fresh_project.ask(fresh_project.store, "select count(*) from mig.chunk where state = 'DONE'")
-    assert 1 <= done < 11
+    assert 1 <= done < TABLES
 
     run = loads_everything(fresh_project, capfd)
     assert run["run_no"] == 1
