@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 MARK = "banyan-demo"
 NOT_DONE = (
-    "network delay, a mainframe, photos and files, a second legacy system, encryption at rest, "
-    "query replay, a real steward."
+    "network delay, a mainframe, photos and files, a second legacy system, encrypted disks, "
+    "query replay, a sample to the paper, a real steward."
 )
 
 

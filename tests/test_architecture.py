@@ -2,6 +2,7 @@
 
 import ast
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -72,6 +73,12 @@ def test_an_init_is_a_docstring_and_nothing_else():
             tree = ast.parse(path.read_text(encoding="utf-8"))
             assert ast.get_docstring(tree), place_of(path)
             assert len(tree.body) == 1, place_of(path)
+
+
+def test_no_two_test_modules_have_one_name():
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+
+    assert [name for name, count in names.items() if count > 1] == []  # pytest would leave one of them out
 
 
 def test_no_module_is_longer_than_one_sitting():

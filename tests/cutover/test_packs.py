@@ -40,6 +40,7 @@ def world(cluster, tmp_path_factory):
 
 
 @pytest.mark.server
+@pytest.mark.torture
 def test_a_pack_of_a_judged_closure_is_sound_without_its_servers(world, tmp_path):
     rig = world.rig
     with pytest.raises(UsageError, match="no evidence yet; no pack was written"):

@@ -17,7 +17,7 @@ DELETES = "delete from orion.t_tel where id_tel % 7 = 0"
 MARKED = "update orion.t_tel set top_supp = 'O' where id_tel % 7 = 0"
 
 
-@pytest.mark.parametrize("capture", ["row_version", "snapshot"])
+@pytest.mark.parametrize("capture", ["row_version", pytest.param("snapshot", marks=pytest.mark.torture)])
 def test_a_source_that_is_only_read_ends_with_both_sides_equal(cluster, tmp_path, capture, capfd):
     project = make_captured(cluster, tmp_path / "project", capture)
     project.ask(project.legacy, "grant pg_read_all_stats to banyan_reader")

@@ -99,7 +99,14 @@ def judge(world: World, chosen, wanted: dict[str, str]) -> None:
     assert world.place.run("select distinct state from mig.run where to_side = 'LEGACY'") == [("DONE",)]
 
 
-@pytest.mark.parametrize("step", [Step.READ, Step.MAPPED, Step.WRITTEN])
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(Step.READ, marks=pytest.mark.torture),
+        pytest.param(Step.MAPPED, marks=pytest.mark.torture),
+        Step.WRITTEN,
+    ],
+)
 def test_a_link_cut_on_the_way_back_leaves_nothing_there_and_the_next_run_writes_it_once(far, link, step):
     chosen, rows = people(far, 3), stamps(far)
     stood = occupations(far, chosen)

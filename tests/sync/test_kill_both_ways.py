@@ -18,7 +18,7 @@ from validation.conservation import check_conservation
 from validation.reconcile import reconcile
 from validation.subject import Subject
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.torture]
 CHILD = Path(__file__).parent / "dying_route.py"
 END_LEASES = "update mig.{} set lease_until = now() - interval '1 second' where state in ('OPEN', 'LEASED')"
 

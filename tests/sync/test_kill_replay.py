@@ -10,7 +10,7 @@ from projects import known_actor, make_project
 
 from sync.lane import STEPS
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.torture]
 __all__ = ["known_actor"]
 WAITING = "select count(*) from mig.quarantine where state = 'OPEN' and column_name = 'cat_obj'"
 ITEMS = (

@@ -22,13 +22,13 @@ from sync.throttle import Throttle
 from validation.reconcile import reconcile
 
 __all__ = ["known_actor"]
-pytestmark = [pytest.mark.mariadb, pytest.mark.server]
+pytestmark = [pytest.mark.mariadb, pytest.mark.server, pytest.mark.torture]
 
 CHILD = Path(__file__).parent / "dying_load.py"
 RATE, SECONDS = 500, 3.0
 
 
-@pytest.fixture(params=["log", pytest.param("journal", marks=pytest.mark.torture)])
+@pytest.fixture(params=["log", "journal"])
 def world(request, cluster, mariadb, tmp_path, known_actor):
     made = make_marel(cluster, mariadb, tmp_path / "project", capture=request.param, name=f"storm_{request.param}")
     yield made
