@@ -206,7 +206,7 @@ join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %(schema)s and c.relname = %(table)s
 
 -- name: server_load
-select case when coalesce(bool_and(a.state is not null), true)
+select case when coalesce(bool_and(a.state is not null or a.query <> '<insufficient privilege>'), true)
             then (count(*) filter (where a.state = 'active'))::int end,
        (select count(distinct l.pid)::int from pg_catalog.pg_locks l where not l.granted)
 from pg_catalog.pg_stat_activity a
@@ -215,7 +215,8 @@ where a.datname = pg_catalog.current_database() and a.application_name <> 'banya
 -- name: oldest_transaction
 with before as (select clock_timestamp() as at)
 select least(min(a.xact_start), (select at from before))::text,
-       count(*) filter (where a.state is null and a.pid <> pg_catalog.pg_backend_pid()),
+       -- a session that is just being opened has no state either, and nothing to hide
+       count(*) filter (where a.state is null and a.query = '<insufficient privilege>'),
        (select count(*) from pg_catalog.pg_prepared_xacts p where p.database = pg_catalog.current_database())
 from pg_catalog.pg_stat_activity a
 where a.datname = pg_catalog.current_database()
