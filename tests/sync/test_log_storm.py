@@ -9,7 +9,7 @@ from captured import Storm, make_captured
 from projects import known_actor
 
 __all__ = ["known_actor"]
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.torture]
 
 RATE, SECONDS = 500, 4.0
 
@@ -55,7 +55,7 @@ def strike(project) -> None:
         connection.commit()
 
 
-@pytest.mark.parametrize("server", ["18", pytest.param("15", marks=[pytest.mark.pg15, pytest.mark.torture])])
+@pytest.mark.parametrize("server", ["18", pytest.param("15", marks=pytest.mark.pg15)])
 def test_a_storm_through_the_log_ends_with_both_sides_equal(cluster, tmp_path, capfd, server, request):
     apart = request.getfixturevalue("postgresql_15") if server == "15" else None
     project = make_captured(cluster, tmp_path / "project", "log", apart)
