@@ -142,19 +142,21 @@ def test_no_request_fails_over_a_hundred_flips_and_none_is_held_for_long(facade)
     for one in officers:
         one.start()
     sides = []
-    for flip in range(100):
+    flip = 0
+    while flip < 100 or (len(answers) <= 200 and flip < 2000):  # a slow machine flips on until the traffic is one
         facade.proxy.publish({"38.cases": Route.HOLD})
         time.sleep(0.01)
         to = Route.CANONICAL if flip % 2 == 0 else Route.LEGACY
         facade.proxy.publish({"38.cases": to})
         sides.append(facade.ask()[1])
+        flip += 1
     stop.set()
     for one in officers:
         one.join()
 
     assert {status for status, _, _ in answers} == {200}
     assert len(answers) > 200
-    assert sides == ["new", "old"] * 50  # what is asked after a flip is answered by the new owner
+    assert sides == ["new" if number % 2 == 0 else "old" for number in range(flip)], "the new owner answers"
     assert max(took for _, _, took in answers) < 5
 
 
