@@ -53,6 +53,12 @@ def _check_codes(rule: FieldRule, code_maps: Mapping[str, CodeMap], found: Diagn
         name = str(bind_parameters(rule.lens)["map"])
     if name is not None and name not in code_maps:
         found.refuse(rule.mark, f"unknown code map {name}", suggest(name, code_maps, what="code maps"))
+        return
+    for code in rule.conflict.codes if rule.conflict is not None and name is not None else ():
+        if code not in (known := [entry.strip() for entry in code_maps[str(name)].entries]):
+            found.refuse(
+                rule.mark, f"code {code} to prefer is not in code map {name}", suggest(code, known, what="codes")
+            )
 
 
 def _check_attached(ruleset: Ruleset, part: PartRule, found: Diagnostics) -> None:

@@ -93,6 +93,8 @@ def _field(rule: FieldRule) -> str:
         words.append("not written back")
     if rule.tolerance:
         words.append(f"tolerance {rule.tolerance}")
+    if rule.conflict:
+        words.append(f"conflict {rule.conflict}")
     return " ".join(words)
 
 

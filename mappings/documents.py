@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mappings.conflict_policies import CONFLICT_PATTERN
 from mappings.diagnostics import Diagnostics, suggest
 from mappings.yaml_nodes import Step, Steps, YamlFile
 
@@ -49,6 +50,14 @@ class FieldDocument(Document):
         Field(
             pattern=r"^(second|minute|trailing_blanks|decimals\([0-9]\))$",
             description="what the legacy type cannot tell apart: second, minute, decimals(2), trailing_blanks",
+        ),
+    ] = None
+    conflict: Annotated[
+        str | None,
+        Field(
+            pattern=CONFLICT_PATTERN,
+            description="whose value stands when the old system changed it behind its fence: legacy, latest, "
+            "prefer(CSS, REL); left out: the owner's",
         ),
     ] = None
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from banyan.canonical.model import CanonicalTable, Kind
 from mappings.catalogue import LENSES, VERBATIM, LensSpec, ParameterKind
 from mappings.conditions import refuse_column
+from mappings.conflict_policies import find_conflict_problem, read_conflict
 from mappings.diagnostics import Diagnostics, suggest
 from mappings.documents import FieldDocument
 from mappings.expression import ExpressionError, ParsedLens, parse_lens
@@ -42,6 +43,11 @@ class FieldReader:
         tolerance = read_tolerance(document.tolerance)
         if tolerance is not None and (problem := find_tolerance_problem(tolerance, to, self.table, lens)):
             self.found.refuse(self.file.value_mark((*steps, "tolerance")), *problem)
+        conflict = read_conflict(document.conflict)
+        if conflict is not None:
+            problem = find_conflict_problem(conflict, lens, document.code_map, writes_back=document.write_back)
+            if problem is not None:
+                self.found.refuse(self.file.value_mark((*steps, "conflict")), *problem)
         if len(self.found.found) > known:
             return None
         return FieldRule(
@@ -52,6 +58,7 @@ class FieldReader:
             severity=Severity(document.severity),
             writes_back=document.write_back,
             tolerance=tolerance,
+            conflict=conflict,
             mark=self.file.key_mark(steps),
         )
 

@@ -131,6 +131,28 @@ class Tolerance:
         return f"{self.kind}({self.decimals})" if self.kind is ToleranceKind.DECIMALS else self.kind.value
 
 
+class Policy(StrEnum):
+    """Whose value stands where the old system changed a field behind its fence."""
+
+    LEGACY = "legacy"
+    """The old system's: what stands there is not written over."""
+    LATEST = "latest"
+    """The later of both times."""
+    PREFER = "prefer"
+    """The code that is named first; the owner's where neither is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """The policy of a field; `codes` are the legacy codes to prefer, the first before all others."""
+
+    policy: Policy
+    codes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.policy}({', '.join(self.codes)})" if self.codes else self.policy.value
+
+
 @dataclass(frozen=True, slots=True)
 class FieldRule:
     """How source columns become canonical columns of one part, and back.
@@ -138,6 +160,7 @@ class FieldRule:
     `to` has the column of the field first, then its `also` columns, in the order of the lens's outputs.
     `writes_back` is False when another field owns the source columns on the way back.
     `tolerance` is for the comparison of both sides alone: it changes no value.
+    `conflict` is for the way back alone; without it the owner's value is written.
     """
 
     to: tuple[str, ...]
@@ -147,6 +170,7 @@ class FieldRule:
     severity: Severity = Severity.FIELD
     writes_back: bool = True
     tolerance: Tolerance | None = None
+    conflict: Conflict | None = None
     mark: Mark = field(default=NOWHERE, compare=False, repr=False)
 
 

@@ -99,6 +99,7 @@ def _field(rule: FieldRule) -> dict[str, object]:
         "severity": rule.severity.value,
         "writes_back": rule.writes_back,
         **({"tolerance": str(rule.tolerance)} if rule.tolerance else {}),
+        **({"conflict": str(rule.conflict)} if rule.conflict else {}),
     }
 
 

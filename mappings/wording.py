@@ -7,7 +7,18 @@ from mappings.catalogue import Law, LensSpec, bind_parameters, find_lens
 from mappings.fates import find_uses
 from mappings.lenses.lookups import column_of, table_of
 from mappings.lookups import target_of
-from mappings.model import CodeMap, FieldRule, FilterRule, PartRule, RuleBook, Ruleset, Severity, ToleranceKind
+from mappings.model import (
+    CodeMap,
+    Conflict,
+    FieldRule,
+    FilterRule,
+    PartRule,
+    Policy,
+    RuleBook,
+    Ruleset,
+    Severity,
+    ToleranceKind,
+)
 
 _LAWS = {
     Law.ISO: "everything comes back as it was",
@@ -128,4 +139,16 @@ def _way_back(rule: FieldRule, ruleset: Ruleset, spec: LensSpec) -> str:
         return "it is not written back: another field owns the column"
     if set(rule.sources) <= set(ruleset.key):
         return "the key is never written by a field"
-    return f"on the way back {_LAWS[spec.law]}"
+    told = f"on the way back {_LAWS[spec.law]}"
+    return f"{told}; {_say_conflict(rule.conflict)}" if rule.conflict else told
+
+
+def _say_conflict(conflict: Conflict) -> str:
+    changed = "where the old system changed it behind its fence, "
+    match conflict.policy:
+        case Policy.LEGACY:
+            return f"{changed}its value stands"
+        case Policy.LATEST:
+            return f"{changed}the later of both stands"
+        case Policy.PREFER:
+            return f"{changed}the first of {', '.join(conflict.codes)} stands"

@@ -34,7 +34,7 @@ from store.outcomes import (
 from store.postgres import Isolation, raw, transaction
 from store.records import LINK_KINDS, note_row_hashes, write_crosswalk
 from store.runs import ChunkLease, ChunkPlan
-from sync.conflicts import AFTER, BEFORE, Standing, find_conflicts, parcel_name
+from sync.conflicts import AFTER, BEFORE, Standing, judge_conflicts, parcel_name
 from sync.epochs import find_keys_by_id
 from sync.lane import Checkpoint, Step, pass_by
 from sync.looked_up import read_looked_up
@@ -69,7 +69,7 @@ class _Writing:
     previous: pl.DataFrame = field(repr=False)
     """The legacy rows as they stand before this writing."""
     conflicts: pl.DataFrame = field(repr=False)
-    """What was changed behind the fence and is overwritten; columns as of degraded write-backs."""
+    """What was changed behind the fence, overwritten or not; columns as of degraded write-backs."""
 
     @property
     def table(self) -> str:
@@ -199,8 +199,8 @@ class ReverseLane:
         )
         written = write_back(compiled, found.parts, crosswalk, lookups)
         standing = Standing(compiled, found.crosswalk, previous, written.rows)
-        conflicts = find_conflicts(self._setting, self._landing, standing)
-        return _Writing(found, compiled, written, own, previous, conflicts)
+        judged = judge_conflicts(self._setting, self._landing, standing)
+        return _Writing(found, compiled, replace(written, rows=judged.written), own, previous, judged.listed)
 
     def _land(self, writing: _Writing, lease: ChunkLease, rows: pl.DataFrame, moment: str) -> None:
         """Land the legacy rows as they were found, or as they were left: what was overwritten can be read again."""

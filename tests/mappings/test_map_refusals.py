@@ -30,6 +30,16 @@ KINDS = {
         "§guess: text.padded(1), code_map: SEX",
         "write lens: text.padded(1) in place of guess:",
     ),
+    "a_later_time_among_texts_that_do_not_sort": (
+        "lens: phone.fr",
+        "lens: phone.fr, conflict: §latest",
+        "use legacy, or one of: date.yyyymmdd",
+    ),
+    "a_code_to_prefer_that_is_no_code": (
+        "sex_code: {from: sexe, lens: text.padded(1), code_map: SEX",
+        '§sex_code: {from: sexe, lens: text.padded(1), code_map: SEX, conflict: "prefer(F, X)"',
+        "codes",
+    ),
     "a_draft_that_nobody_confirmed": ("rule: T_P", "§draft: yes\nrule: T_P", "then remove the line draft:"),
 }
 

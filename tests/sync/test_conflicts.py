@@ -1,13 +1,29 @@
 """A night batch that wrote behind the fence: what the way back overwrites is listed cell by cell, and can be read."""
 
+import shutil
+
 import psycopg
 import pytest
 from sqlalchemy.engine import make_url
+from stores import ORION_TABLES, only_tables
+from worlds import RULES
 
+from mappings.ruleset import load_rulebook
 from store.runs import RunKind
 from sync.lane import Step
 
 pytestmark = pytest.mark.server
+OCCURRED = "lens: instant.local, also: [occurred_precision_code]"
+
+
+def copy_rules(folder, table, old, new):
+    own = folder / "rules"
+    shutil.copytree(RULES, own)
+    path = own / f"{table}.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return own
 
 
 @pytest.fixture
@@ -126,6 +142,48 @@ def test_a_way_back_that_died_before_its_legacy_commit_is_no_conflict_when_it_is
     assert between != [("NOTAIRE",)]
     assert live.on_legacy("select profession from orion.t_personne where id_pers = %s", (key,)) == [("NOTAIRE",)]
     assert listed(live) == []
+
+
+@pytest.mark.parametrize(
+    ("batch", "edit", "left"), [("REL", "CONVICTION", "REL"), ("CON", "ACQUITTAL", "ACQ")], ids=["theirs", "ours"]
+)
+def test_of_two_decisions_the_one_that_protects_the_person_stands_and_both_are_listed(live, batch, edit, left):
+    record, key = live.place.run(
+        "select d.id, source_key from justice.disposition d join mig.crosswalk c using (id)"
+        " where source_table_no = %s and disposition_code = 'CLASSEMENT_SANS_SUITE' limit 1",
+        (live.numbers["t_suite"],),
+    )[0]
+    behind_the_fence(live, "t_suite", "update orion.t_suite set code_suite = %s where id_suite = %s", (batch, key))
+    live.as_app("update justice.disposition set disposition_code = %s where id = %s", (edit, record))
+
+    back(live)
+
+    kind = "LEGACY_STANDS" if left == batch else "CONFLICT"
+    assert live.on_legacy("select trim(code_suite) from orion.t_suite where id_suite = %s", (key,)) == [(left,)]
+    assert [row for row in listed(live) if row[1] == "disposition_code"] == [
+        ("disposition", "disposition_code", kind, "OPEN")
+    ]
+
+
+@pytest.mark.parametrize(("day", "hour", "left"), [("20991231", "0001", "0001"), ("20010101", "2359", "1530")])
+def test_the_later_of_two_times_stands_with_its_hour(live, tmp_path, day, hour, left):
+    rules = copy_rules(tmp_path, "t_fait", OCCURRED, f"{OCCURRED}, conflict: latest")
+    live.book = only_tables(load_rulebook(rules), ORION_TABLES)
+    record, key = live.place.run(
+        "select i.id, c.source_key from justice.incident i join mig.record_link l on l.canonical_id = i.id"
+        " join mig.crosswalk c on c.id = l.id where c.source_table_no = %s and occurred_from is not null limit 1",
+        (live.numbers["t_fait"],),
+    )[0]
+    batch = "update orion.t_fait set dt_fait = %s, h_fait = %s where id_fait = %s"
+    behind_the_fence(live, "t_fait", batch, (day, hour, key))
+    live.as_app("update justice.incident set occurred_from = '2024-05-01 15:30 Europe/Paris' where id = %s", (record,))
+
+    back(live)
+
+    stands = (day, hour) if left == hour else ("20240501", left)
+    assert live.on_legacy("select dt_fait::text, h_fait::text from orion.t_fait where id_fait = %s", (key,)) == [stands]
+    kinds = {kind for _, column, kind, _ in listed(live) if column == "occurred_from"}
+    assert kinds == {"LEGACY_STANDS" if left == hour else "CONFLICT"}
 
 
 def test_an_edit_in_an_old_open_transaction_is_carried_when_it_commits_and_never_lost(live):
