@@ -76,7 +76,7 @@ def read_way_back(rig: Rig, closure: Closure) -> WayBackGauge:
     ended, is_stuck = _last_run(rig)
     flipped = account.find_flipped_at()
     since = max((at for at in (ended, flipped) if at is not None), default=None)
-    past = account.find_past(Side.LEGACY)
+    past = account.find_usual(Side.LEGACY)
     days = read_declarations(rig.workspace.project.folder).way_back_days
     return WayBackGauge(
         closure=closure.name,

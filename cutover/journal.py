@@ -3,8 +3,10 @@
 Facts are identifiers, positions and figures; an instant is ISO 8601 in UTC. A transition and its words commit together.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import itertools
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -19,7 +21,9 @@ from store.slices import SliceRow
 from store.tables import JOURNAL
 
 Facts = Mapping[str, str | int | bool | None]
-_NEWEST = 100
+_NEWEST = 200
+_USUAL_OF = 5
+"""So many changes of owner to one side say what is usual."""
 
 
 class Word(StrEnum):
@@ -111,18 +115,36 @@ class Account:
 
     def find_past(self, to: Side) -> PastSwitch | None:
         """Give the last change of owner to a side that was done, or rehearsed on a copy, whichever is younger."""
+        return next(self._past(to), None)
+
+    def find_usual(self, to: Side) -> PastSwitch | None:
+        """Give what is usual of the last few changes of owner to a side: of each step, and in all, the median.
+
+        What a rehearsal took counts like the others and nothing before it does: it was made to know better.
+        """
+        past: list[PastSwitch] = []
+        for one in itertools.islice(self._past(to), _USUAL_OF):
+            past.append(one)
+            if one.is_rehearsed:
+                break
+        if not past:
+            return None
+        names = past[0].step_ms
+        steps = {name: _median([one.step_ms[name] for one in past if name in one.step_ms]) for name in names}
+        return replace(past[0], outage_ms=_median([one.outage_ms for one in past]), step_ms=steps)
+
+    def _past(self, to: Side) -> Iterator[PastSwitch]:
         prefix = "there_" if to is Side.CANONICAL else "back_"
         for entry in reversed(self.entries):
             facts, epoch = _facts(entry), int(str(entry["epoch"] or 0))
             if entry["kind"] == Word.SWITCHED and facts["to"] == to.value:
                 steps = {name.removesuffix("_ms"): int(str(ms)) for name, ms in facts.items() if name.endswith("_ms")}
                 outage = steps.pop("outage")
-                return PastSwitch(to, epoch, outage, steps)
+                yield PastSwitch(to, epoch, outage, steps)
             if entry["kind"] == Word.REHEARSED:
                 steps = {n.removeprefix(prefix): int(str(ms)) for n, ms in facts.items() if n.startswith(prefix)}
                 outage = int(str(facts["outage_ms" if to is Side.CANONICAL else "back_ms"]))
-                return PastSwitch(to, epoch, outage, {n: ms for n, ms in steps.items() if n != "ms"}, is_rehearsed=True)
-        return None
+                yield PastSwitch(to, epoch, outage, {n: ms for n, ms in steps.items() if n != "ms"}, is_rehearsed=True)
 
     def find_flipped_at(self) -> datetime | None:
         """Give when CANONICAL last became the owner."""
@@ -182,6 +204,10 @@ def read_account(connection: Connection, closure: str) -> Account:
     )
     found = {row["sequence"]: dict(row) for query in queries for row in connection.execute(query).mappings()}
     return Account([found[number] for number in sorted(found)])
+
+
+def _median(values: Sequence[int]) -> int:
+    return round(statistics.median(values))
 
 
 def _at(entry: Mapping[str, object]) -> datetime:

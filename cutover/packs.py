@@ -44,7 +44,7 @@ def build_pack(rig: Rig, name: str, *, folder: Path, blocked_by: tuple[Text, ...
     with transaction(rig.workspace.engine("banyan_guard")) as connection:
         account = read_account(connection, closure.name)
     row = rig.slices(closure.name)[0]
-    past = account.find_past(Side.CANONICAL)
+    past = account.find_usual(Side.CANONICAL)
     opens, closes = _window(rig, closure.name)
     signed = read_sign_offs(rig, evidence.evidence_id)
     briefing = Briefing(
@@ -68,7 +68,7 @@ def build_pack(rig: Rig, name: str, *, folder: Path, blocked_by: tuple[Text, ...
 
 
 def _promise(rig: Rig, gauge: WayBackGauge, account: Account, blocked_by: tuple[Text, ...]) -> Promise:
-    tried, past = account.find_rehearsal(), account.find_past(Side.LEGACY)
+    tried, past = account.find_rehearsal(), account.find_usual(Side.LEGACY)
     is_live = gauge.until is not None
     seconds = gauge.estimated_seconds if is_live else round(past.outage_ms / 1000) if past else None
     return Promise(

@@ -43,7 +43,7 @@ _STEPS: Final[Mapping[Side, tuple[StepName, ...]]] = {
         *(StepName.FLIP, StepName.OPEN, StepName.SETTLE),
     ),
 }
-# what a small closure took on one machine; replaced by what the last change of owner of this closure took
+# what a small closure took on one machine; replaced by what the last changes of owner of this closure took
 _USUAL_MS: Final[Mapping[Side, Mapping[StepName, int]]] = {
     Side.CANONICAL: {
         StepName.CLOSE: 40,
@@ -140,7 +140,7 @@ class SwitchReader(Protocol):
         ...
 
     def past(self, to: Side) -> PastSwitch | None:
-        """Find the last change of owner to this side."""
+        """Find what is usual of the last changes of owner to this side."""
         ...
 
     def obstacles(self, to: Side) -> tuple[Obstacle, ...]:
@@ -158,7 +158,7 @@ def _when_closed(to: Side) -> tuple[StepName, ...]:
 
 
 def expected_outage_ms(to: Side, past: PastSwitch | None) -> int:
-    """Give how long nobody is expected to be able to write, from the last time or from what is usual."""
+    """Give how long nobody is expected to be able to write, from the last times or from what a small closure takes."""
     usual = _USUAL_MS[to]
     return sum(
         past.step_ms.get(name.value, usual[name]) if past else usual[name]

@@ -59,8 +59,8 @@ class RigReader:
             return read_account(connection, self.closure.name)
 
     def past(self, to: Side) -> PastSwitch | None:
-        """Find the last change of owner to this side."""
-        return self.account().find_past(to)
+        """Find what is usual of the last changes of owner to this side."""
+        return self.account().find_usual(to)
 
     def count_changed(self, to: Side) -> int | None:
         """Count the rows to compare inside the fence, as it stands now; None when that cannot be known."""

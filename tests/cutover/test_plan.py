@@ -75,6 +75,20 @@ def test_the_expected_outage_runs_from_the_close_to_the_flip_and_follows_the_las
     assert planned(last=last).expected_outage_ms == 645
 
 
+def test_what_is_usual_is_the_median_of_each_step_of_the_last_five_and_nothing_before_a_rehearsal():
+    def moved(number, drain):
+        facts = {"to": "CANONICAL", "outage_ms": drain + 100, "drain_ms": drain, "flip_ms": 10}
+        return {"kind": "SWITCHED", "epoch": number, "facts": facts}
+
+    many = Account([moved(number, drain) for number, drain in enumerate((9000, 200, 300, 5000, 250, 260))])
+    rehearsed = {"outage_ms": 40, "back_ms": 9, "there_drain": 30, "there_flip": 10}
+    young = Account([*many.entries, {"kind": "REHEARSED", "epoch": 7, "facts": rehearsed}, moved(8, 50)])
+
+    assert many.find_usual(Side.CANONICAL) == PastSwitch(Side.CANONICAL, 5, 360, {"drain": 260, "flip": 10})
+    assert young.find_usual(Side.CANONICAL).step_ms == {"drain": 40, "flip": 10}
+    assert many.find_usual(Side.LEGACY) is None
+
+
 def test_the_way_back_counts_the_opening_and_not_the_settling():
     last = PastSwitch(
         Side.LEGACY, 3, 900, {"close": 10, "drain": 20, "verify": 30, "flip": 5, "open": 7, "settle": 9000}
