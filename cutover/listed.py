@@ -23,6 +23,7 @@ from validation.facts import (
     Total,
 )
 from validation.open_work import compare_list, concerned, open_work_level, read_tables
+from validation.quarantine_words import say_degraded, say_quarantine
 from validation.questions import bound, load_questions
 from validation.replay import Answer, LeftOut, ask_canonical, replay
 from validation.retention_total import expired_total
@@ -169,7 +170,11 @@ def _names(subject: Subject) -> dict[int, str]:
 def filtered_of(connection: Connection, subject: Subject) -> Iterator[FilteredRows]:
     """List what named rules keep out, with their legal basis."""
     names = _names(subject)
-    bases = {(r.table, rule.name): rule.basis for r in subject.book.rulesets.values() for rule in r.filters}
+    bases = {
+        (r.table, rule.name): Text(rule.basis_fr or rule.basis, rule.basis)
+        for r in subject.book.rulesets.values()
+        for rule in r.filters
+    }
     rows = connection.execute(
         sa.select(FILTERED_ROW.c.source_table_no, FILTERED_ROW.c.rule, sa.func.count())
         .where(FILTERED_ROW.c.department_code == subject.department.code, FILTERED_ROW.c.source_table_no.in_(names))
@@ -178,7 +183,7 @@ def filtered_of(connection: Connection, subject: Subject) -> Iterator[FilteredRo
     )
     for number, rule, count in rows:
         table = names[number]
-        yield FilteredRows(table, rule, Text.same(bases.get((table, rule), rule)), count)
+        yield FilteredRows(table, rule, bases.get((table, rule), Text.same(rule)), count)
 
 
 def _quarantine(subject: Subject) -> tuple[sa.ColumnElement[bool], ...]:
@@ -200,7 +205,7 @@ def quarantined_rows_of(connection: Connection, subject: Subject) -> Iterator[Qu
     )
     for number, cause, count in rows:
         command = f"banyan quarantine top {subject.department.code}"
-        yield QuarantinedRows(names[number], Text.same(cause), count, command)
+        yield QuarantinedRows(names[number], say_quarantine(cause), count, command)
 
 
 def quarantined_fields_of(connection: Connection, subject: Subject) -> Iterator[QuarantinedFields]:
@@ -213,7 +218,7 @@ def quarantined_fields_of(connection: Connection, subject: Subject) -> Iterator[
         .order_by(QUARANTINE.c.source_table_no, QUARANTINE.c.column_name, QUARANTINE.c.cause)
     )
     for number, column, cause, count in rows:
-        yield QuarantinedFields(names[number], column, Text.same(cause), count)
+        yield QuarantinedFields(names[number], column, say_quarantine(cause), count)
 
 
 def degraded_of(connection: Connection, subject: Subject) -> Iterator[DegradedWriteBack]:
@@ -230,7 +235,7 @@ def degraded_of(connection: Connection, subject: Subject) -> Iterator[DegradedWr
         .order_by(sa.func.count().desc())
     )
     for kind, table, column, count in rows:
-        yield DegradedWriteBack(Text.same(kind), table, column or "", count)
+        yield DegradedWriteBack(say_degraded(kind), table, column or "", count)
 
 
 def expired_of(connection: Connection, subject: Subject) -> tuple[Total, ...]:

@@ -97,6 +97,7 @@ class FilterDocument(Document):
 
     rule: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     legal_basis: Words
+    legal_basis_fr: Annotated[Words | None, Field(description="the same in French, for the page of the steward")] = None
     when: str | None = None
     retention: RetentionDocument | None = None
     parent: Annotated[str | None, Field(pattern=r"^\w+ via \w+$", description="t_proc via id_proc")] = None

@@ -50,6 +50,7 @@ class FilterReader:
         return FilterRule(
             name=document.rule,
             basis=document.legal_basis,
+            basis_fr=document.legal_basis_fr or document.legal_basis,
             condition=condition,
             retention=self._read_retention(document, steps),
             parent=self._read_parent(document, steps),

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from mappings.catalogue import Law, bind_parameters, find_lens
 from mappings.diagnostics import Diagnostic, Diagnostics
 from mappings.fates import find_uses
+from mappings.lens_spec import DATE
 from mappings.model import NOWHERE, FieldRule, PartRule, RuleBook, Ruleset
 from mappings.seal import used_code_maps
 
@@ -59,7 +60,9 @@ def _warn_lossy(rule: FieldRule, found: Diagnostics) -> None:
 
 def _warn_precision_forgotten(rule: FieldRule, found: Diagnostics) -> None:
     spec = find_lens(rule.lens)
-    names = [output.name for output in spec.outputs]
+    # a whole day says by itself how precise it is; of an instant that is a day alone, nothing else says it
+    is_plain = spec.outputs[0].kinds == DATE
+    names = [output.name for output in spec.outputs if not (is_plain and output.derived)]
     kept = names[: len(rule.to)]
     if "precision_code" in names and "precision_code" not in kept and rule.severity != "warn":
         found.warn(

@@ -242,6 +242,8 @@ class FilterRule:
     parent: Parent | None = None
     judged: bool = False
     mark: Mark = field(default=NOWHERE, compare=False, repr=False)
+    basis_fr: str = ""
+    """The basis in French; the same words where none were given."""
 
 
 @dataclass(frozen=True, slots=True)

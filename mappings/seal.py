@@ -71,6 +71,7 @@ def _filter(rule: FilterRule) -> dict[str, object]:
         "retention": None if retention is None else [list(retention.columns), retention.before],
         "parent": None if parent is None else [parent.table, parent.column],
         **({"judged": True} if rule.judged else {}),
+        **({"basis_fr": rule.basis_fr} if rule.basis_fr not in ("", rule.basis) else {}),
     }
 
 

@@ -31,6 +31,9 @@ _SNAPSHOT = sa.text("select pg_current_snapshot()::text")
 _PRUNE = sa.text("select mig.prune_marks(:department, cast(:fold as pg_snapshot))")
 _VERSION = sa.text("select current_setting('server_version_num')::int / 10000")
 _WRITTEN = sa.text("select canonical_table, bucket from mig.buckets_written(:department, cast(:since as pg_snapshot))")
+_AGE = "(select age(cast(pg_snapshot_xmin(cast(:since as pg_snapshot)) as xid)))"
+_RECENT = sa.text(f"(age(xmin) <= {_AGE} or {_AGE} < 0)")
+"""Written in a transaction no older than any that a snapshot missed; beyond half of what xid holds, whenever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +97,7 @@ def mark_everything(connection: Connection, table: str, department_code: str) ->
 
 def buckets_of(ids: pl.Series) -> list[int]:
     """Give the buckets that identifiers fall into, each once, in order."""
-    last = ids.drop_nulls().bin.encode("hex").str.slice(-2).unique()
-    return sorted(int(each, 16) for each in last.to_list())
+    return sorted({each[-1] for each in ids.to_list() if each is not None})
 
 
 def read_moment(connection: Connection) -> StoreMoment:
@@ -113,9 +115,9 @@ def read_digests(
     records = CANONICAL[table].alias("record")
     bucket = sa.func.mig.bucket_of(records.c.id)
     digest = sa.func.hash_record_extended(sa.literal_column("record"), sa.bindparam("seed", seed, sa.BigInteger()))
-    query = sa.select(
-        bucket, sa.func.count(), sa.func.bit_xor(digest), sa.func.sum(sa.cast(digest, sa.Numeric()))
-    ).where(records.c.department_code == department_code)
+    query = sa.select(bucket, sa.func.count(), sa.func.bit_xor(digest), sa.func.sum(digest)).where(
+        records.c.department_code == department_code
+    )
     if buckets is not None:
         query = query.where(bucket.in_(list(buckets)))
     return {
@@ -154,17 +156,19 @@ def find_rows_written(
 ) -> list[bytes]:
     """Find the records that any transaction inserted or updated after a snapshot, whoever it was.
 
-    The transactions are asked, of which there are few, and not each record they wrote.
+    The table is read once: records whose transaction is older than all that the snapshot missed are passed by; of the
+    others the transactions are asked, of which there are few, and not each record they wrote.
     """
     records = CANONICAL[table]
     stamp: sa.ColumnClause[Any] = sa.column("xmin")
-    stamps = sa.select(stamp).select_from(records).where(records.c.department_code == department_code).distinct()
-    every = stamps.cte("stamps").prefix_with("MATERIALIZED")
-    after = sa.select(every.c.xmin).where(sa.func.mig.written_after(every.c.xmin, since))
-    query = sa.select(records.c.id).where(records.c.department_code == department_code, stamp.in_(after))
+    query = sa.select(records.c.id, stamp.label("stamp")).where(records.c.department_code == department_code, _RECENT)
     if buckets is not None:
         query = query.where(sa.func.mig.bucket_of(records.c.id).in_(list(buckets)))
-    return [each.bytes for each in connection.scalars(query.order_by(records.c.id))]
+    found = query.cte("found").prefix_with("MATERIALIZED")
+    stamps = sa.select(found.c.stamp).distinct().cte("stamps").prefix_with("MATERIALIZED")
+    after = sa.select(stamps.c.stamp).where(sa.func.mig.written_after(stamps.c.stamp, since))
+    written = sa.select(found.c.id).where(found.c.stamp.in_(after)).order_by(found.c.id)
+    return [each.bytes for each in connection.scalars(written, {"since": since})]
 
 
 def prune_marks(connection: Connection, department_code: str, *, fold: str) -> int:

@@ -207,7 +207,7 @@ def _read_again(subject: Subject, table: str, folder: Path, watcher: Watcher) ->
     total = 0
     for number, keys in enumerate(plan, 1):
         rows = subject.port.read_range(table, keys).rows
-        _marked(subject, table, rows).write_parquet(folder / f"{table}-{number:06d}.parquet")
+        _marked(subject, table, rows).write_parquet(folder / f"{subject.table_numbers[table]}-{number:06d}.parquet")
         total += rows.height
         watcher(Progress(table, number, len(plan), total))
     return counted
@@ -223,7 +223,7 @@ def _marked(subject: Subject, table: str, rows: pl.DataFrame) -> pl.DataFrame:
 def _balance_table(connection: Connection, subject: Subject, reread: _Reread, moved: pl.Series) -> TableBalance:
     table, number, code = reread.table, subject.table_numbers[reread.table], subject.department.code
     flies = pl.col("source_key").is_in(moved.implode())
-    read = pl.scan_parquet(reread.folder / f"{table}-*.parquet").select(
+    read = pl.scan_parquet(reread.folder / f"{number}-*.parquet").select(
         pl.len().alias("rows"),
         flies.sum().alias("in_flight"),
         (pl.col("is_deleted") & ~flies).sum().alias("deleted"),

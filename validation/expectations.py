@@ -176,7 +176,20 @@ def _open_table(asked: _Asked, suite: dict[str, Any]) -> tuple[Any, Any]:
     records = (
         f"select id::text as {KEY}, * from justice.{suite['table']} where department_code = '{asked.department_code}'"  # noqa: S608
     )
+    ask_names_only(source.get_execution_engine().engine, records)
     return context, source.add_query_asset(suite["name"], query=records).add_batch_definition_whole_table("all")
+
+
+def ask_names_only(engine: sa.Engine, records: str) -> None:
+    """Have the query of the records answered without a record where it is run as it stands.
+
+    The library runs it once, whole, to learn the names of its columns: every record of the table would come here.
+    """
+
+    @sa.event.listens_for(engine, "before_cursor_execute", retval=True)
+    def answer(*call: Any) -> tuple[str, Any]:  # noqa: ANN401 - as the event is called
+        _, _, statement, parameters, _, _ = call
+        return (f"{statement} limit 0" if statement.strip() == records else statement), parameters
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,10 @@ class IdBuckets:
         present = ids.drop_nulls()
         if present.is_empty():
             return
-        halves = np.frombuffer(b"".join(present.to_list()), dtype="<u8").reshape(-1, 2)
+        # the bytes as they lie in memory, without a Python object for each identifier
+        written = present.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+        start = int(np.frombuffer(written.buffers()[1], np.int64, 1 + written.offset)[-1])
+        halves = np.frombuffer(written.buffers()[2], "<u8", 2 * len(written), start).reshape(-1, 2)
         entries = np.empty(len(halves), dtype=_ENTRY)
         entries["low"], entries["high"], entries["flag"] = halves[:, 0], halves[:, 1], flag
         bucket_of = (halves[:, 1] >> np.uint64(56)).astype(np.uint8) % BUCKETS
@@ -75,7 +78,7 @@ class IdBuckets:
         return True
 
     def _path(self, name: str, bucket: int) -> Path:
-        return self.folder / f"{name}.{bucket:02d}"
+        return self.folder / f"{name.replace('/', '+')}.{bucket:02d}"  # a table of several files is named file/table
 
 
 def _identifiers(frame: pl.DataFrame) -> pl.Series:

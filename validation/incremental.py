@@ -66,8 +66,9 @@ def _count(keys: Mapping[str, set[str]]) -> int:
 
 def _changed(subject: Subject, since: Position, until: Position) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
+    tables = frozenset(subject.tables)
     for change in subject.port.changes(since, until):
-        if change.table in subject.tables:
+        if change.table in tables:
             found.setdefault(change.table, set()).add(change.key)
     return found
 
@@ -75,11 +76,12 @@ def _changed(subject: Subject, since: Position, until: Position) -> dict[str, se
 def _written(subject: Subject, snapshot: str) -> dict[str, set[str]]:
     """List the legacy rows of all records that any transaction wrote since, known or not."""
     found: dict[str, set[str]] = {}
+    tables = subject.tables
     with transaction(subject.engine) as connection:
         for table in subject.canonical_tables:
             ids = find_rows_written(connection, table, subject.department.code, since=snapshot)
             holders = find_holders(raw(connection), subject, table, pl.Series("id", ids, dtype=pl.Binary))
-            known = holders.filter(pl.col("legacy_table").is_in(list(subject.tables)))
+            known = holders.filter(pl.col("legacy_table").is_in(list(tables)))
             for legacy_table, key in known.select("legacy_table", "source_key").iter_rows():
                 found.setdefault(legacy_table, set()).add(key)
     return found

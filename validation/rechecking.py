@@ -4,10 +4,15 @@ Read the legacy row, note where the old system stands, wait until the new one ha
 legacy row again. The record equals one of the two readings: equal. It equals neither, and the row did not change: it
 differs, for good. Otherwise the key moved again, and another round asks again (anchors-validation B4: waiting and
 retrying left 53 of 370 keys undecided, this rule none).
+
+A row that people change all the time is read at each look while the round waits: what the applier wrote is one of the
+states the row went through, so the record equals a glimpse of it, whatever the lag. Only a row that changes faster than
+one can look stays undecided.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -15,6 +20,11 @@ import polars as pl
 from banyan.clock import monotonic
 from banyan.ports import LegacyPort
 from banyan.records import Origin, Position
+
+FEW = 500
+"""Keys whose rows are looked at again and again while a round waits; more are read twice, and asked in the next one."""
+GLIMPSES = 200
+"""Looks kept of one round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,7 @@ class Decided:
     @property
     def keys(self) -> frozenset[str]:
         """Give the keys that are decided either way."""
-        return self.equal | frozenset(self.different["source_key"].drop_nulls().to_list())
+        return self.equal | differing(self.different)
 
 
 def read_legacy(port: LegacyPort, keys_by_table: Mapping[str, tuple[str, ...]]) -> Reading:
@@ -54,14 +64,56 @@ def read_legacy(port: LegacyPort, keys_by_table: Mapping[str, tuple[str, ...]]) 
     return Reading(rows, port.head())
 
 
-def wait_until_applied(port: LegacyPort, position: Position, patience: Patience) -> bool:
-    """Wait until the canonical side has come as far as a Position; False when it does not move any more."""
+@dataclass(slots=True)
+class Glimpses:
+    """The legacy rows of a few keys as they were seen, look after look, while a round waits."""
+
+    port: LegacyPort = field(repr=False)
+    keys_by_table: Mapping[str, tuple[str, ...]] = field(repr=False)
+    seen: list[Mapping[str, pl.DataFrame]] = field(default_factory=list, repr=False)
+
+    def look(self) -> None:
+        """Read the rows once more, unless there are too many of them or enough was seen."""
+        if sum(map(len, self.keys_by_table.values())) <= FEW and len(self.seen) < GLIMPSES:
+            self.seen.append(
+                {table: self.port.read_keys(table, keys).rows for table, keys in self.keys_by_table.items()}
+            )
+
+    def states(
+        self, table: str, first: pl.DataFrame, *, key: pl.Expr, of: frozenset[str]
+    ) -> Iterator[tuple[frozenset[str], pl.DataFrame]]:
+        """Give the states that rows of some keys went through after the first reading, a key at most once in a step."""
+        steps: list[tuple[set[str], list[pl.DataFrame]]] = []
+        told: Counter[str] = Counter()
+        for rows in (look[table] for look in self.seen):
+            came: dict[int, set[str]] = {}
+            for each in changed_rows(first, rows, key) & of:
+                came.setdefault(told[each], set()).add(each)
+                told[each] += 1
+            for step, keys in came.items():
+                if step == len(steps):
+                    steps.append((set(), []))
+                steps[step][0].update(keys)
+                steps[step][1].append(rows.filter(key.is_in(list(keys))))
+            first = rows
+        yield from ((frozenset(keys), pl.concat(rows)) for keys, rows in steps)
+
+
+def wait_until_applied(
+    port: LegacyPort, position: Position, patience: Patience, *, meanwhile: Callable[[], None]
+) -> bool:
+    """Wait until the canonical side has come as far as a Position; False when it does not move any more.
+
+    `meanwhile` is done at each look, and never takes more than half of the time.
+    """
     until = monotonic() + patience.wait_seconds
     seen = patience.applied()
     while True:
         if seen is not None and not any(c.origin is Origin.PERSON for c in port.changes(seen, position)):
             return True
-        time.sleep(patience.pause_seconds)
+        began = monotonic()
+        meanwhile()
+        time.sleep(max(patience.pause_seconds, monotonic() - began))
         now = patience.applied()
         if now != seen:
             until = monotonic() + patience.wait_seconds  # it comes nearer: one lag more
@@ -75,11 +127,14 @@ def decide(keys: frozenset[str], first: pl.DataFrame, second: pl.DataFrame, *, r
 
     `restless` are the keys whose row changed between the two readings, or since: they can be equal, never different.
     """
-    of_first = frozenset(first["source_key"].drop_nulls().to_list())
-    of_second = frozenset(second["source_key"].drop_nulls().to_list())
-    equal = keys - (of_first & of_second)
-    different = (of_first & of_second & keys) - restless
-    return Decided(equal, second.filter(pl.col("source_key").is_in(list(different))))
+    both = differing(first) & differing(second)
+    different = (both & keys) - restless
+    return Decided(keys - both, second.filter(pl.col("source_key").is_in(list(different))))
+
+
+def differing(found: pl.DataFrame) -> frozenset[str]:
+    """Give the keys that differences were found of."""
+    return frozenset(found["source_key"].drop_nulls().to_list())
 
 
 def changed_rows(first: pl.DataFrame, second: pl.DataFrame, key: pl.Expr) -> frozenset[str]:

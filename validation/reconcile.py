@@ -13,13 +13,21 @@ import polars as pl
 from banyan.canonical.model import TABLES
 from banyan.findings import FindingKind
 from banyan.records import KEY_SEPARATOR, KeyRange, Origin, Position
-from mappings.engine import Compiled, MapContext, Mapped, apply_forward
+from mappings.engine import Compiled, MapContext, Mapped, Wanted, apply_forward
 from mappings.tolerances import tolerances_of
 from store.postgres import Isolation, raw, transaction
-from store.records import read_records
 from validation.differences import DIFFERENCES, canonical_columns, compare_part, no_differences
 from validation.identifiers import IdBuckets
-from validation.rechecking import Patience, Reading, changed_rows, decide, read_legacy, wait_until_applied
+from validation.rechecking import (
+    Glimpses,
+    Patience,
+    Reading,
+    changed_rows,
+    decide,
+    differing,
+    read_legacy,
+    wait_until_applied,
+)
 from validation.reconciliation import EXPLAINED, LISTED, Reconciliation, Tally, conclude
 from validation.resumption import open_pass
 from validation.stored import (
@@ -29,6 +37,7 @@ from validation.stored import (
     find_standing,
     stream_ids,
 )
+from validation.stored_records import read_compared
 from validation.subject import (
     ROWS_PER_CHUNK,
     Moves,
@@ -106,7 +115,7 @@ class _Judge:
         wanted = own if isinstance(keys, KeyRange) else pl.Series("source_key", list(keys), dtype=pl.String)
         with transaction(subject.engine, isolation=Isolation.REPEATABLE_READ) as connection:
             context = look_up_keys(raw(connection), subject, compiled, rows=rows, own=wanted)
-            mapped = apply_forward(compiled, rows, context)
+            mapped = apply_forward(compiled, rows, context, wanted=Wanted.RECORDS)
             self._note(compiled, mapped)
             found = self._compare(raw(connection), compiled, mapped, is_counted=True)
             if not isinstance(keys, KeyRange):
@@ -131,10 +140,17 @@ class _Judge:
             expected = frame.join(mains, on="source_key", how="left", maintain_order="left")
             ruled = [name for name in frame.columns if name not in ("id", "department_code", "origin", "source_key")]
             unsaid = self.subject.written_after.get(part.table, ())
-            known = ["id", "domain_code", *(name for name in TABLES[part.table].column_names if name not in unsaid)]
+            known = ["domain_code", *(name for name in TABLES[part.table].column_names if name not in unsaid)]
             if part.share:  # the same record as often as rows emit it
                 expected = expected.unique("id", keep="first", maintain_order=True)
-            records = read_records(connection, part.table, self.subject.department.code, frame["id"]).select(known)
+            records = read_compared(
+                connection,
+                part.table,
+                self.subject.department.code,
+                ids=frame["id"],
+                ruled=[name for name in ruled if name in known],
+                unruled=[name for name in known if name not in ("id", *ruled)],
+            )
             tolerances = tolerances_of(part)
             done = compare_part(part.table, expected, records, ruled=ruled, rejected=rejected, tolerances=tolerances)
             for column, count in done.compared.items():
@@ -216,22 +232,29 @@ class _Judge:
             self.tally.rounds += 1
             tables = {table for table, _ in self.tally.moving if table}
             wanted = {table: tuple(sorted(key for t, key in self.tally.moving if t == table)) for table in tables}
-            reading = read_legacy(self.subject.port, wanted)
-            if not wanted or not wait_until_applied(self.subject.port, reading.position, patience):
+            reading, glimpses = read_legacy(self.subject.port, wanted), Glimpses(self.subject.port, wanted)
+            if not wanted or not wait_until_applied(
+                self.subject.port, reading.position, patience, meanwhile=glimpses.look
+            ):
                 return
             for table, keys in wanted.items():
-                self._recheck_table(table, keys, reading)
+                self._recheck_table(table, keys, reading, glimpses)
 
-    def _recheck_table(self, table: str, keys: tuple[str, ...], reading: Reading) -> None:
+    def _recheck_table(self, table: str, keys: tuple[str, ...], reading: Reading, glimpses: Glimpses) -> None:
         subject, compiled = self.subject, self.subject.compiled(table)
+        key = pl.concat_str([pl.col(column) for column in compiled.ruleset.key], separator=KEY_SEPARATOR)
         wanted = pl.Series("source_key", list(keys), dtype=pl.String)
         with transaction(subject.engine, isolation=Isolation.REPEATABLE_READ) as connection:
             first = self._differences(raw(connection), compiled, reading.rows[table], wanted)
             again = subject.port.read_keys(table, keys).rows
             second = self._differences(raw(connection), compiled, again, wanted)
+            doubtful = differing(first) & differing(second)
+            for states, rows in glimpses.states(table, reading.rows[table], key=key, of=doubtful):
+                asked = pl.Series("source_key", sorted(states), dtype=pl.String)
+                was = states - differing(self._differences(raw(connection), compiled, rows, asked))
+                first = first.filter(~pl.col("source_key").is_in(list(was)).fill_null(value=False))
         since = subject.port.changes(reading.position, subject.port.head())
         moved = {change.key for change in since if change.table == table and change.origin is Origin.PERSON}
-        key = pl.concat_str([pl.col(column) for column in compiled.ruleset.key], separator=KEY_SEPARATOR)
         restless = changed_rows(reading.rows[table], again, key) | moved
         decided = decide(frozenset(keys), first, second, restless=restless)
         self.tally.moving -= {(table, each) for each in decided.keys}
@@ -247,7 +270,7 @@ class _Judge:
     ) -> pl.DataFrame:
         kept = kept_columns(compiled, rows)
         context = look_up_keys(connection, self.subject, compiled, rows=kept, own=wanted)
-        mapped = apply_forward(compiled, kept, context)
+        mapped = apply_forward(compiled, kept, context, wanted=Wanted.RECORDS)
         return pl.concat(
             [
                 self._compare(connection, compiled, mapped, is_counted=False),

@@ -8,6 +8,7 @@ import polars as pl
 
 from banyan.findings import Finding, FindingKind, LevelResult, LevelState, Severity
 from mappings.golden import count_golden
+from mappings.several_files import split_table
 from mappings.tolerances import tolerances_of
 from validation.differences import DIFFERENCES
 from validation.subject import Subject
@@ -99,7 +100,11 @@ def conclude(subject: Subject, tally: Tally, *, is_full: bool) -> Reconciliation
     empty = pl.DataFrame(schema={"legacy_table": pl.String(), **DIFFERENCES})
     listed = pl.concat([empty, *tally.listed])
     found = sum(group.records for group in causes if group.cause != EXPLAINED)
-    golden = {} if subject.rules is None or not is_full else count_golden(subject.rules, subject.tables)
+    golden = (
+        {}
+        if subject.rules is None or not is_full
+        else count_golden(subject.rules, [split_table(table)[1] for table in subject.tables])
+    )
     level = LevelResult(
         "L4",
         _state(tally, found),
@@ -120,7 +125,7 @@ def conclude(subject: Subject, tally: Tally, *, is_full: bool) -> Reconciliation
             "tolerances": ", ".join(_tolerances(subject)),
             "resumed_chunks": tally.resumed,
             "golden_records": sum(golden.values()),
-            "golden_tables": sum(table in golden for table in subject.tables),
+            "golden_tables": sum(split_table(table)[1] in golden for table in subject.tables),
             "complete_pass": is_full,
             "incomplete": int(not is_full),
             "domains": "+".join(sorted(subject.domains)),

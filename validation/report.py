@@ -13,6 +13,7 @@ from validation.cause_words import say_text
 from validation.evidence import Bundle
 from validation.facts import EvidenceFacts, rules_digest
 from validation.gate import Judgement
+from validation.position_words import say_position
 from validation.profiles import LEVELS
 from validation.reasons import ReasonKind
 from validation.rendering import REPORT_FOLDER, content_hash, page_style, render_page, trusted
@@ -122,5 +123,6 @@ def _moved(facts: EvidenceFacts, history: History) -> dict[str, object]:
         "runs": len(history.earlier) + 1,
         "spark_of": draw_path,
         "say_cause": say_text,
+        "say_position": say_position,
         "same": Text.same,
     }

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from validation import wording
 from validation.page_words import PAGE
+from validation.table_words import say_total
 from validation.text import Language, Text, write_number
 
 
@@ -25,6 +26,10 @@ class Speech:
     def text(self, text: Text) -> str:
         """Say a text in the language of the page."""
         return text.say(self.language)
+
+    def total(self, label: Text) -> str:
+        """Say the label of a total; a canonical table in the words of the trade."""
+        return self.text(say_total(label))
 
     def number(self, value: int | Decimal) -> str:
         """Write an exact number."""

@@ -12,9 +12,9 @@ from banyan.canonical.columns import Kind
 from banyan.canonical.model import TABLES
 from banyan.findings import FindingKind
 from store.records import find_crosswalk, find_owners, uuid_array
-from validation.differences import field_groups
+from validation.differences import DIFFERENCES, field_groups
 from validation.subject import Psycopg, Subject
-from wire.copy import copy_out, read_frame
+from wire.copy import copy_out, read_frame, stream_uuids
 
 _ID = {"id": Kind.UUID}
 _NO_ROW_KNOWN = "no legacy row is known"
@@ -25,11 +25,10 @@ _EXPLAINED = {"id": pl.Binary(), "canonical_table": pl.String(), "column": pl.St
 
 def stream_ids(connection: Psycopg, subject: Subject, table: str) -> Iterator[pl.Series]:
     """Stream the ids of the records of a canonical table in the department and its domains."""
-    query = sql.SQL("select id::text from {} where department_code = %s and domain_code = any(%s)").format(
+    query = sql.SQL("select id from {} where department_code = %s and domain_code = any(%s)").format(
         sql.Identifier("justice", _known(table))
     )
-    for frame in copy_out(connection, query, _ID, (subject.department.code, list(subject.domains))):
-        yield frame["id"]
+    yield from stream_uuids(connection, query, (subject.department.code, list(subject.domains)))
 
 
 def stream_live_ids(connection: Psycopg, subject: Subject, table: str) -> Iterator[pl.Series]:
@@ -85,15 +84,21 @@ def find_holders(connection: Psycopg, subject: Subject, table: str, ids: pl.Seri
 
 def find_doubled_keys(connection: Psycopg, subject: Subject) -> pl.DataFrame:
     """Find legacy keys that two live crosswalk rows claim: a list of differences with legacy_table."""
-    query = sql.SQL(
-        "with doubled as materialized (select source_table_no, source_key from mig.crosswalk where department_code ="
-        " %(code)s and deleted_at is null and source_table_no = any(%(tables)s) group by 1, 2 having count(*) > 1)"
-        " select id::text, source_table_no::text, source_key from mig.crosswalk join doubled using (source_table_no,"
-        " source_key) where department_code = %(code)s and deleted_at is null order by 2, 3, 1"
+    claimed = sql.SQL(
+        "select source_table_no, source_key from mig.crosswalk where department_code = %(code)s and deleted_at is null"
+        " and source_table_no = any(%(tables)s) group by 1, 2 having count(*) > 1"
     )
+    query = sql.SQL(
+        "with doubled as materialized ({}) select id::text, source_table_no::text, source_key from mig.crosswalk"
+        " join doubled using (source_table_no, source_key) where department_code = %(code)s and deleted_at is null"
+        " order by 2, 3, 1"
+    ).format(claimed)
     kinds = {"id": Kind.UUID, "source_table_no": Kind.SMALLINT, "source_key": Kind.TEXT}
     names = {subject.table_numbers[table]: table for table in subject.tables}
-    found = read_frame(connection, query, kinds, {"code": subject.department.code, "tables": list(names)})
+    bound = {"code": subject.department.code, "tables": list(names)}
+    if connection.execute(sql.SQL("select exists ({})").format(claimed), bound).fetchone() == (False,):
+        return pl.DataFrame(schema=DIFFERENCES | {"legacy_table": pl.String()})
+    found = read_frame(connection, query, kinds, bound)
     found = found.unique(["source_table_no", "source_key"], keep="first", maintain_order=True)
     mains = {table: subject.book.rulesets[table].main.table for table in subject.tables}
     return found.with_columns(

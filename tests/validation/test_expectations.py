@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import asdict, replace
 
 import pytest
+import sqlalchemy as sa
 from loaded import Loaded, load_estate
 from stores import CLOSURE, ISERE, make_store, own, store_template
 
@@ -16,7 +17,8 @@ from banyan.departments import Department
 from banyan.errors import UsageError
 from banyan.findings import FindingKind, LevelState, Severity
 from store.install import add_department
-from store.postgres import open_engine
+from store.postgres import open_engine, transaction
+from validation.expectations import ask_names_only
 from validation.level_two import RulesResult, RuleState, judge_rules, run_rules
 from validation.rules_worker import RuleAnswer, RuleWorker, SuiteAnswer
 from validation.suites import Rule, Suite, load_suites
@@ -454,3 +456,16 @@ def test_nothing_but_the_worker_imports_great_expectations():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+def test_the_query_of_the_records_tells_its_columns_without_a_record(estate):
+    records = "select id::text as key, * from justice.case_file where department_code = '38'"
+    engine = open_engine(estate.store.url("banyan_steward"), pool_size=0)
+    ask_names_only(engine, records)
+
+    with transaction(engine) as connection:
+        named = connection.execute(sa.text(records))
+        counted = connection.scalar(sa.text(f"select count(*) from ({records}) as found"))
+
+        assert list(named.keys())[:2] == ["key", "id"]
+        assert (named.fetchall(), counted > 0) == ([], True), "only the query as it stands is asked for names alone"

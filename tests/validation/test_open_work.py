@@ -1,5 +1,7 @@
 """Open-work parity on a real load: every list equal by name, and each way it can break is named."""
 
+from contextlib import contextmanager
+
 import pandas as pd
 import pytest
 from judged import edited, judged, removed, subject_of
@@ -72,6 +74,50 @@ def test_a_closed_case_that_the_new_system_holds_open_is_named(judged):
         found = open_work_level(parity(judged))
 
     assert [(each.key, each.cause) for each in found.findings] == [(row, f"open cases: {CANONICAL_ONLY}")]
+
+
+@contextmanager
+def a_vehicle_of_its_own(world, item_id):
+    """A vehicle that the new system added to an item, and the old system does not know; taken away afterwards."""
+    vehicle_id = world.place.run(
+        "insert into justice.vehicle (id, department_code, domain_code, origin, item_id, plate_raw)"
+        " values (gen_random_uuid(), '38', 'vehicles', 'TARGET', %s, 'AA-229-AA') returning id::text",
+        (item_id,),
+        role="banyan_forward",
+    )[0][0]
+    yield vehicle_id
+    world.place.run("delete from justice.vehicle where id = %s", (vehicle_id,), role="banyan_forward")
+
+
+@contextmanager
+def listed_as_not_writable_back(world, vehicle_id, *, column=None):
+    """Enter an open degraded write-back of a vehicle, whole or of one column; take it back afterwards."""
+    world.place.run(
+        "insert into mig.degraded_write_back (department_code, source_table_no, main_id, canonical_table, column_name,"
+        " kind, cause, state) values ('38', %s, %s, 'vehicle', %s, 'NO_ROW', 'no place for it', 'OPEN')",
+        (world.numbers["t_vehic"], vehicle_id, column),
+    )
+    yield
+    world.place.run("delete from mig.degraded_write_back where main_id = %s", (vehicle_id,))
+
+
+def test_a_vehicle_of_the_new_system_alone_counts_unless_it_is_listed_as_not_writable_back(judged):
+    key, item_id = judged.place.run(
+        "select c.source_key, i.id::text from justice.item i join mig.crosswalk c using (id)"
+        " where c.source_table_no = %s and i.item_status_code = 'STOLEN' order by i.id limit 1",
+        (judged.numbers["t_objet"],),
+    )[0]
+    with a_vehicle_of_its_own(judged, item_id) as vehicle_id:
+        unlisted = open_work_level(parity(judged))
+        with listed_as_not_writable_back(judged, vehicle_id, column="plate_raw"):
+            in_part = open_work_level(parity(judged))
+        with listed_as_not_writable_back(judged, vehicle_id):
+            listed = open_work_level(parity(judged))
+
+    named = {(f"stolen vehicles: {CANONICAL_ONLY}", item_id), (f"stolen items: {LEGACY_ONLY}", key)}
+    assert (unlisted.state, {(each.cause, each.key) for each in unlisted.findings}) == (LevelState.FAIL, named)
+    assert in_part.findings == unlisted.findings, "a listed column excuses no vehicle"
+    assert (listed.state, listed.findings) == (LevelState.PASS, ())
 
 
 def test_two_cases_of_one_number_are_two_cases():

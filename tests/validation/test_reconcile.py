@@ -11,13 +11,17 @@ from judged import doubled, edited, judged, live_row, removed, subject_of, water
 from stores import make_store, store_template
 from worlds import RULES, loaded, world
 
+from banyan.canonical.columns import Kind
 from banyan.findings import FindingKind, LevelState
 from mappings.model import Tolerance, ToleranceKind
+from store.postgres import raw, transaction
+from store.records import read_records, record_kinds
 from store.runs import RunKind
 from validation.differences import compare_part
 from validation.identifiers import IdBuckets
 from validation.reconcile import reconcile
 from validation.reconciliation import EXPLAINED
+from validation.stored_records import read_compared
 
 pytestmark = pytest.mark.server
 __all__ = ["judged", "loaded", "make_store", "store_template", "world"]
@@ -51,6 +55,25 @@ def listed_as_degraded(world, legacy_table, key, row_id, table, column):
     )
     yield
     world.place.run("update mig.degraded_write_back set state = 'SETTLED'", role="banyan_reverse")
+
+
+@pytest.mark.parametrize("most", [7, 5_000], ids=["at once", "through COPY"])
+def test_records_are_compared_with_the_very_values_that_anyone_else_reads(judged, most):
+    subject, seen = subject_of(judged), set()
+    with transaction(subject.engine) as connection:
+        for table in subject.canonical_tables:
+            ids = judged.place.run(f"select id from justice.{table} order by id limit {most}")
+            wanted = pl.Series("id", [row[0].bytes for row in ids], dtype=pl.Binary)
+            names = [name for name in record_kinds(table) if name != "id"]
+            told = read_records(raw(connection), table, "38", wanted).sort("id")
+            seen |= {record_kinds(table)[name] for name in names if told[name].null_count() < told.height}
+
+            ruled = read_compared(raw(connection), table, "38", ids=wanted, ruled=names, unruled=[]).sort("id")
+            marks = read_compared(raw(connection), table, "38", ids=wanted, ruled=[], unruled=names).sort("id")
+
+            assert ruled.select(told.columns).equals(told)
+            assert marks.select(pl.col(names).is_null()).equals(told.select(pl.col(names).is_null()))
+    assert {Kind.DATE, Kind.UUID, Kind.INSTANT, Kind.TEXT} <= seen
 
 
 def test_a_faithful_store_passes_with_every_column_equal(judged):

@@ -1,0 +1,53 @@
+"""Canonical records as L4 compares them: only what it asks for, in the form that costs both sides least.
+
+What rules fill is read with its type. Of what no rule fills it is only asked whether it is empty.
+"""
+
+from collections.abc import Collection
+
+import polars as pl
+from psycopg import sql
+
+from banyan.canonical.columns import Kind
+from mappings.unhex import unhex
+from store.records import record_kinds, uuid_array
+from validation.subject import Psycopg
+from wire.copy import read_frame, text_projection
+
+_PLAIN = tuple(place for place in range(36) if place not in (8, 13, 18, 23))
+"""Where the digits of an identifier stand among its dashes."""
+
+
+def read_compared(
+    connection: Psycopg, table: str, department_code: str, *, ids: pl.Series, ruled: Collection[str],
+    unruled: Collection[str],
+) -> pl.DataFrame:  # fmt: skip
+    """Read records by id: id, the ruled columns with their types, and of the others whether they hold a value."""
+    stored = record_kinds(table)
+    kinds = {name: stored[name] for name in ("id", *ruled)}
+    columns = [_projected(name, kind) for name, kind in kinds.items()]
+    columns += [sql.SQL("case when {} is not null then 'x' end").format(sql.Identifier(name)) for name in unruled]
+    query = sql.SQL("select {} from {} where department_code = %s and id = any(%s::uuid[])").format(
+        sql.SQL(", ").join(columns), sql.Identifier("justice", table)
+    )
+    sent = {name: _SENT.get(kind, kind) for name, kind in kinds.items()} | dict.fromkeys(unruled, Kind.TEXT)
+    frame = read_frame(connection, query, sent, (department_code, uuid_array(ids)), asked=len(ids))
+    dates = [name for name, kind in kinds.items() if kind is Kind.DATE]
+    plain = [plain_ids(frame[name]) for name, kind in kinds.items() if kind is Kind.UUID]
+    return frame.with_columns(*plain, pl.col(dates).cast(pl.Date))
+
+
+def plain_ids(texts: pl.Series) -> pl.Series:
+    """Give the bytes of identifiers that the server wrote with dashes, all at once."""
+    return unhex(texts, width=36, digits=_PLAIN)
+
+
+_SENT = {Kind.UUID: Kind.TEXT, Kind.DATE: Kind.INTEGER}
+"""Identifiers are made bytes all at once, and days are counted: neither is parsed cell by cell."""
+
+
+def _projected(column: str, kind: Kind) -> sql.Composable:
+    name = sql.Identifier(column)
+    if kind is Kind.DATE:
+        return sql.SQL("case when isfinite({0}) then {0} - date '1970-01-01' end").format(name)
+    return text_projection(column, kind)
