@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -29,10 +29,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import polars as pl
 import psutil
 import psycopg
-import pymysql
 from legacies import ROLES
+from peers import dlt, pgloader, pipe_mariadb, pipe_postgresql, sling
 from psycopg import sql
 from stores import ISERE
+from trapped_table import COLUMNS, Place, connect_mariadb, digest_of, digest_of_copy, fill
 
 from banyan.departments import SourceRef
 from connectors.database import DatabasePort
@@ -42,89 +43,11 @@ from connectors.postgresql_log import open_log
 from store.install import add_department, install
 from store.key_log import StoreKeyLog
 from store.postgres import open_engine
-from wire.cluster import Cluster, ClusterPlace, Durability, cluster_home, wheel_installation
+from wire.cluster import Cluster, ClusterPlace, Durability, cluster_home
 from wire.copy import copy_in
 from wire.mariadb import MariaDBServer
 
 ROWS_A_CHUNK = 50_000
-COLUMNS = ("id", "dept", "nom", "prenom", "commune", "ddn", "sexe", "code", "montant", "cree", "maj", "note")
-POSTGRESQL = """
-create schema marel;
-create table marel.personne (id integer primary key, dept smallint, nom varchar(40), prenom varchar(40),
-  commune varchar(60), ddn date, sexe char(1), code varchar(8), montant numeric(12,2), cree timestamp,
-  maj timestamp, note text);
-insert into marel.personne select n, n % 96, 'Œuvre-' || n, 'Gaëlle ' || n % 977, 'Saint-Étienne-du-Bois ' || n % 36000,
-  case n % 500 when 1 then 'infinity' when 2 then '-infinity' when 3 then '0044-03-15 BC' when 4 then '10000-11-21'
-    when 5 then '0001-01-01' when 6 then '9999-12-31' else date '1930-01-01' + n % 30000 end,
-  case when n % 2 = 0 then 'F' else 'M' end, 'C' || n % 4000,
-  case when n % 5 < 2 then null when n % 500 = 7 then 'NaN'::numeric else (n % 1000000) / 100.0 end,
-  case n % 500 when 8 then 'infinity' when 9 then '0044-03-15 10:00 BC'
-    else timestamp '2001-01-01' + n * interval '1 min' end,
-  timestamp '2010-01-01 00:00:00.000001' + n * interval '1 s',
-  case n % 20 when 0 then null when 1 then '' when 2 then E'a''"b\\r\\n\\\\.\\nc\\t' when 3 then 'NULL'
-    when 4 then E'\\\\N' when 5 then '  blanks  ' when 6 then U&'\\+01F600\\2028œ€'
-    else 'Vu au commissariat, dossier ' || n end
-  from generate_series(1, {rows}) n;
-analyze marel.personne;
-"""
-MARIADB = """
-create table personne (id int primary key, dept smallint, nom varchar(40), prenom varchar(40), commune varchar(60),
-  ddn date, sexe char(1), code varchar(8), montant decimal(12,2), cree datetime, maj datetime(6), note text);
-insert into personne select n, n % 96, concat('Œuvre-', n), concat('Gaëlle ', n % 977),
-  concat('Saint-Étienne-du-Bois ', n % 36000),
-  case n % 500 when 1 then '0000-00-00' when 2 then '2019-00-00' when 5 then '0001-01-01' when 6 then '9999-12-31'
-    else date '1930-01-01' + interval n % 30000 day end,
-  if(n % 2 = 0, 'F', 'M'), concat('C', n % 4000), if(n % 5 < 2, null, (n % 1000000) / 100),
-  if(n % 500 = 8, '0000-00-00', timestamp '2001-01-01 00:00:00' + interval n minute),
-  timestamp '2010-01-01 00:00:00.000001' + interval n second,
-  case n % 20 when 0 then null when 1 then '' when 2 then 'a\\'"b\\r\\n\\\\.\\nc\\t' when 3 then 'NULL'
-    when 4 then '\\\\N' when 5 then '  blanks  ' when 6 then concat(_utf8mb4 x'f09f9880e280a8', 'œ€')
-    else concat('Vu au commissariat, dossier ', n) end
-  from (select seq as n from seq_1_to_{rows}) numbers;
-analyze table personne;
-"""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Both servers of a run."""
-
-    cluster: Cluster
-    mariadb: MariaDBServer
-    folder: Path
-    rows: int
-    _leader: list[int] = field(default_factory=list)
-
-    def connect(self, database: str = "bench") -> psycopg.Connection:
-        return psycopg.connect(
-            host="127.0.0.1", port=self.cluster.port, user="postgres", dbname=database, autocommit=True
-        )
-
-    def ask(self, query: str, database: str = "bench") -> list[tuple]:
-        with self.connect(database) as connection:
-            done = connection.execute(query)
-            return done.fetchall() if done.description else []
-
-    def leader(self, backend: int) -> int:
-        """Give the process that serves the PostgreSQL of this run, from one of its backends."""
-        if not self._leader:
-            self._leader.append(psutil.Process(backend).ppid())
-        return self._leader[0]
-
-    def url(self, make: str) -> str:
-        if make == "mariadb":
-            return self.mariadb.url("marel").render_as_string(hide_password=False)
-        return self.cluster.url("bench").render_as_string(hide_password=False)
-
-    @property
-    def psql(self) -> list[str]:
-        tool = str(wheel_installation() / "bin" / "psql")
-        return [tool, "-X", "-q", "-h", "127.0.0.1", "-p", str(self.cluster.port), "-U", "postgres", "-d", "bench"]
-
-    @property
-    def mysql(self) -> list[str]:
-        return ["mariadb", "--no-defaults", "-h127.0.0.1", f"-P{self.mariadb.port}", "-uroot",
-                "--default-character-set=utf8mb4", "marel"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -236,30 +159,6 @@ def cpu_of_servers(place: Place) -> float:
     return total
 
 
-def fill(place: Place, make: str) -> None:
-    """Make the table in its server, with a trap in every fiftieth row or more."""
-    place.ask("drop table if exists public.heap")
-    listed = ", ".join(f"{name} text" for name in COLUMNS)
-    place.ask(f"create table public.heap ({listed})")
-    if make == "postgresql":
-        place.ask(POSTGRESQL.replace("{rows}", str(place.rows)))
-        return
-    with closing(connect_mariadb(place, "")) as connection, connection.cursor() as cursor:
-        cursor.execute("create database marel character set utf8mb4")
-        cursor.execute("use marel")
-        cursor.execute("set sql_mode = 'PIPES_AS_CONCAT', sql_log_bin = 0")
-        for statement in MARIADB.replace("{rows}", str(place.rows)).split(";\n"):
-            if statement.strip():
-                cursor.execute(statement)
-
-
-def connect_mariadb(place: Place, database: str = "marel") -> pymysql.connections.Connection:
-    return pymysql.connect(
-        host="127.0.0.1", port=place.mariadb.port, user="root", database=database or None, charset="utf8mb4",
-        autocommit=True,
-    )  # fmt: skip
-
-
 def copy_bare(make: str, address: str, into: str) -> tuple[float, float]:
     """Copy the table through banyan's reader of this make; gives seconds and CPU seconds, from plan to commit."""
     port = open_mariadb(address, "marel", way="log") if make == "mariadb" else open_postgresql(address, "marel")
@@ -323,130 +222,6 @@ def memory_of(process: psutil.Process) -> float:
     except psutil.Error:
         pass
     return total / (1 << 20)
-
-
-def pipe_mariadb(place: Place) -> float:
-    """Send what the client prints through sed into COPY."""
-    place.ask("truncate public.heap")
-    null = r"s/\(^\|\t\)NULL\(\t\|$\)/\1\\N\2/g"
-    nulls = rf"s/\r/\\r/g; {null}; {null}"  # the client leaves a carriage return as it is, and COPY refuses it
-    began = time.perf_counter()
-    out = subprocess.Popen(
-        [*place.mysql, "--quick", "--batch", "--skip-column-names", "-e", "select * from personne"],
-        stdout=subprocess.PIPE,
-    )
-    sed = subprocess.Popen(["sed", nulls], stdin=out.stdout, stdout=subprocess.PIPE, env={"LC_ALL": "C"})
-    subprocess.run([*place.psql, "-c", "copy public.heap from stdin"], stdin=sed.stdout, check=True)
-    if out.wait() or sed.wait():
-        raise RuntimeError("the pipe broke")
-    return time.perf_counter() - began
-
-
-def pipe_postgresql(place: Place) -> float:
-    """Send one COPY into another, in binary, between columns of the same types."""
-    place.ask("drop table if exists public.typed")
-    place.ask("create table public.typed as select * from marel.personne with no data")
-    began = time.perf_counter()
-    out = subprocess.Popen([*place.psql, "-c", "copy marel.personne to stdout binary"], stdout=subprocess.PIPE)
-    subprocess.run([*place.psql, "-c", "copy public.typed from stdin binary"], stdin=out.stdout, check=True)
-    if out.wait():
-        raise RuntimeError("the pipe broke")
-    return time.perf_counter() - began
-
-
-def pgloader(place: Place, make: str) -> float:
-    """Let pgloader do it, as it would."""
-    place.ask("create database peer template template0", "postgres")
-    target = f"pgsql://postgres@127.0.0.1:{place.cluster.port}/peer"
-    source = f"pgsql://postgres@127.0.0.1:{place.cluster.port}/bench"
-    if make == "mariadb":  # it loses every row of a table that holds a partial date, and says that all went well
-        source = f"mysql://root@127.0.0.1:{place.mariadb.port}/peer"
-        with closing(connect_mariadb(place)) as connection, connection.cursor() as cursor:
-            for statement in ("drop database if exists peer", "create database peer character set utf8mb4",
-                              "create table peer.personne like marel.personne", "set sql_mode = ''",
-                              "insert into peer.personne select * from marel.personne",
-                              "update peer.personne set ddn = '2019-01-01', cree = maj, note = 'Vu'"
-                              " where id % 500 < 10"):  # fmt: skip
-                cursor.execute(statement)
-    name = "'personne'" if make == "mariadb" else "'personne' in schema 'marel'"
-    load = place.folder / f"{make}.load"
-    load.write_text(
-        f"LOAD DATABASE FROM {source} INTO {target}\n"
-        " WITH include drop, create tables, no truncate, batch rows = 25000\n"
-        f" INCLUDING ONLY TABLE NAMES MATCHING {name};\n"
-    )
-    began = time.perf_counter()
-    done = subprocess.run(
-        ["pgloader", "--on-error-stop", "--root-dir", str(place.folder), str(load)], capture_output=True, check=False
-    )
-    took = time.perf_counter() - began
-    found = place.ask("select coalesce(sum(reltuples), 0) from pg_class where relname = 'personne'", "peer")
-    count = 0
-    if found[0][0]:
-        schema = place.ask("select relnamespace::regnamespace from pg_class where relname = 'personne'", "peer")[0][0]
-        count = place.ask(f"select count(*) from {schema}.personne", "peer")[0][0]
-    place.ask("drop database peer with (force)", "postgres")
-    if done.returncode or count != place.rows:
-        print(f"  pgloader ended with {done.returncode} and {count} of {place.rows} rows")
-    return took
-
-
-def sling(place: Place, make: str) -> float:
-    """Let Sling do it, in its default mode."""
-    url = f"postgresql://postgres@127.0.0.1:{place.cluster.port}/bench?sslmode=disable"
-    source, name = (url, "marel.personne")
-    if make == "mariadb":
-        source, name = f"mariadb://root@127.0.0.1:{place.mariadb.port}/marel", "marel.personne"
-    began = time.perf_counter()
-    subprocess.run(
-        ["sling", "run", "--src-conn", source, "--src-stream", name, "--tgt-conn", url, "--tgt-object", "public.sling",
-         "--mode", "full-refresh"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return time.perf_counter() - began
-
-
-def dlt(place: Place, make: str) -> float:
-    """Let dlt do it with its fastest reader."""
-    program = (
-        "import dlt, sys\n"
-        "from dlt.sources.sql_database import sql_table\n"
-        "one = sql_table(credentials=sys.argv[1], schema=sys.argv[2] or None, table='personne', backend='connectorx')\n"
-        "line = dlt.pipeline('bench', destination=dlt.destinations.postgres(sys.argv[3]), dataset_name='dlt')\n"
-        "line.run(one, loader_file_format='csv')\n"
-    )
-    target = f"postgresql://postgres@127.0.0.1:{place.cluster.port}/bench"
-    source = target if make == "postgresql" else f"mysql+pymysql://root@127.0.0.1:{place.mariadb.port}/marel"
-    began = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-c", program, source, "marel" if make == "postgresql" else "", target],
-        check=True, capture_output=True, cwd=place.folder,
-    )  # fmt: skip
-    return time.perf_counter() - began
-
-
-def digest_of(place: Place, make: str) -> tuple[int, int]:
-    """Let the source count its rows and sum a digest of each, in its own SQL."""
-    if make == "postgresql":
-        row = ", ".join(f"case when {name} is null then 'N' else concat('=', {name}) end" for name in COLUMNS)
-        return place.ask(f"select count(*), {sum_of(row)} from marel.personne")[0]
-    row = ", ".join(f"if({name} is null, 'N', concat('=', cast({name} as char)))" for name in COLUMNS)
-    with closing(connect_mariadb(place)) as connection, connection.cursor() as cursor:
-        cursor.execute(
-            f"select count(*), sum(conv(left(md5(concat_ws(char(31), {row})), 8), 16, 10) + 0) from personne"
-        )
-        count, total = cursor.fetchone()
-        return int(count), int(total)
-
-
-def digest_of_copy(place: Place) -> tuple[int, int]:
-    """Sum the same digest over the copy."""
-    row = ", ".join(f"coalesce('=' || {name}, 'N')" for name in COLUMNS)
-    return place.ask(f"select count(*), {sum_of(row)} from public.heap")[0]
-
-
-def sum_of(row: str) -> str:
-    return f"sum(('x' || left(md5(concat_ws(chr(31), {row})), 8))::bit(32)::bigint)::bigint"
 
 
 def print_lag(place: Place, make: str, seconds: float, rate: int) -> None:

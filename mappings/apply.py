@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
+from typing import TypeVar
 
 import polars as pl
 
@@ -17,52 +18,94 @@ from mappings.emission import identify_rows
 from mappings.fate_masks import filtered_by, holds, key_fault, key_of_row
 from mappings.lanes import Lane
 from mappings.lookups import seat
-from mappings.outcomes import MapContext, Mapped, RoundTrip
+from mappings.outcomes import MapContext, Mapped, RoundTrip, Wanted
 from mappings.reading import read_rows
 from mappings.residue import pack
 
+Name = TypeVar("Name", str, tuple[str, str])
 
-def apply_forward(compiled: Compiled, rows: pl.DataFrame, context: MapContext, *, lane: Lane = Lane.AUTO) -> Mapped:
+
+def apply_forward(
+    compiled: Compiled,
+    rows: pl.DataFrame,
+    context: MapContext,
+    *,
+    lane: Lane = Lane.AUTO,
+    wanted: Wanted = Wanted.EVERYTHING,
+) -> Mapped:
     """Map a batch of legacy rows: every row gets exactly one fate, loaded rows their canonical records."""
     refuse_drift(compiled, rows)
     compiled = seat(compiled, context.looked_up, rows=rows.height)
-    ruleset = compiled.ruleset
-    keyed = rows.with_columns(key_of_row(ruleset).alias("source_key"))
-    fates = keyed.select(
-        "source_key",
-        (holds(ruleset.deletes) if ruleset.deletes else pl.lit(value=False)).alias("is_deleted"),
-        filtered_by(ruleset, context).alias("rule"),
-    )
-    is_filtered = ~pl.col("is_deleted") & pl.col("rule").is_not_null()
-    undecided = keyed.filter(fates.select(~pl.col("is_deleted") & pl.col("rule").is_null()).to_series())
-    faults = undecided.select("source_key", key_fault().alias("cause"))
+    fates = _Fates.find(compiled, rows, context)
 
-    reading = read_rows(compiled, undecided.filter(faults["cause"].is_null()), lane)
-    blocking = reading.blocking_cause()
-    loads = blocking.is_null()
+    reading = read_rows(compiled, fates.live, lane)
+    loads = reading.loads()
     keep = _Keep(loads, whole=not reading.blocking)
-    refused = pl.DataFrame({"source_key": reading.live["source_key"], "cause": blocking})
 
     loaded = identify_rows(
         compiled,
         context,
         reading.live if keep.whole else reading.live.filter(loads),
         keep.all(reading.present),
+        referred=keep.all(reading.referred),
     )
-    residue, round_trip = _keep_residue(compiled, loaded.rows, keep.all(reading.lost))
+    if wanted is Wanted.RECORDS:
+        crosswalk, round_trip = loaded.identities(), RoundTrip(0, 0, 0, 0, 0)
+    else:
+        lost, carried = keep.all(reading.lost), keep.all(reading.carried)
+        residue, round_trip = _keep_residue(compiled, loaded.rows, lost, carried)
+        crosswalk = loaded.crosswalk(residue)
     return Mapped(
         parts={
             part.rule.name: loaded.emit_part(part, keep.all(reading.values[part.rule.name])) for part in compiled.parts
         },
-        crosswalk=loaded.crosswalk(residue),
+        crosswalk=crosswalk,
         links=loaded.links(),
-        deleted=fates.filter("is_deleted").select("source_key"),
-        filtered=fates.filter(is_filtered).select("source_key", "rule"),
-        rejected=pl.concat([faults.drop_nulls("cause"), refused.drop_nulls("cause")]),
+        deleted=fates.deleted,
+        filtered=fates.filtered,
+        rejected=pl.concat([fates.faults, reading.refused()]),
         rejected_fields=reading.list_fields(reading.rejected, loads),
         warned_fields=reading.list_fields(reading.warned, loads),
         round_trip=round_trip,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fates:
+    """What becomes of each row before any field is read: deleted, filtered, without a usable key, or live."""
+
+    deleted: pl.DataFrame = field(repr=False)
+    filtered: pl.DataFrame = field(repr=False)
+    faults: pl.DataFrame = field(repr=False)
+    live: pl.DataFrame = field(repr=False)
+
+    @classmethod
+    def find(cls, compiled: Compiled, rows: pl.DataFrame, context: MapContext) -> "_Fates":
+        """Judge every row; where all are live, as most often, nothing is taken apart."""
+        ruleset, key = compiled.ruleset, key_of_row(compiled.ruleset)
+        fates = rows.select(
+            key.alias("source_key"),
+            (holds(ruleset.deletes) if ruleset.deletes else pl.lit(value=False)).alias("is_deleted"),
+            filtered_by(ruleset, context).alias("rule"),
+            key_fault(key).alias("cause"),
+        )
+        keyed, judged = rows.hstack([fates["source_key"]]), fates
+        deleted = filtered = fates.clear()
+        if fates["is_deleted"].any() or fates["rule"].null_count() < fates.height:
+            deleted = fates.filter("is_deleted")
+            filtered = fates.filter(~pl.col("is_deleted") & pl.col("rule").is_not_null())
+            keyed = keyed.filter(fates.select(~pl.col("is_deleted") & pl.col("rule").is_null()).to_series())
+            judged = keyed.select("source_key", key_fault(pl.col("source_key")).alias("cause"))
+        faults = judged.clear()
+        if judged["cause"].null_count() < judged.height:
+            faults = judged.drop_nulls("cause")
+            keyed = keyed.filter(judged["cause"].is_null())
+        return cls(
+            deleted=deleted[["source_key"]],
+            filtered=filtered[["source_key", "rule"]],
+            faults=faults[["source_key", "cause"]],
+            live=keyed,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +115,7 @@ class _Keep:
     loads: pl.Series = field(repr=False)
     whole: bool
 
-    def all(self, columns: Mapping[str, pl.Series]) -> dict[str, pl.Series]:
+    def all(self, columns: Mapping[Name, pl.Series]) -> dict[Name, pl.Series]:
         """Give the columns of the rows that are loaded."""
         if self.whole:
             return dict(columns)
@@ -95,11 +138,12 @@ def refuse_drift(compiled: Compiled, rows: pl.DataFrame) -> None:
         )
 
 
-def _keep_residue(compiled: Compiled, loaded: pl.DataFrame, lost: dict[str, pl.Series]) -> tuple[pl.Series, RoundTrip]:
+def _keep_residue(
+    compiled: Compiled, loaded: pl.DataFrame, lost: dict[str, pl.Series], carried: dict[str, pl.Series]
+) -> tuple[pl.Series, RoundTrip]:
     """Pack what would be lost of the loaded rows, and count what the round trip costs."""
     inexact = reduce(or_, lost.values()) if lost else pl.Series([False]).new_from_index(0, loaded.height)
-    carried = loaded.select(pl.col(compiled.carried).is_not_null())
-    kept = lost | {column: carried[column] for column in compiled.carried}
+    kept = lost | carried
     numbers = {column: compiled.ruleset.field_number(column) for column in kept}
     residue = pack(
         {number: loaded[column] for column, number in numbers.items()},

@@ -10,6 +10,7 @@ from banyan.canonical.model import TABLES, CanonicalTable
 from banyan.errors import ConfigurationError
 from mappings.binding import bind_lens
 from mappings.catalogue import bind_parameters, find_lens
+from mappings.judging import judge_rows
 from mappings.lenses.codes import through_code_map
 from mappings.lenses.lens import Lens, LensSetting
 from mappings.lenses.library import LENSES
@@ -30,6 +31,8 @@ class Compiled:
     parts: tuple[PartPlan, ...] = field(repr=False)
     carried: tuple[str, ...]
     """Source columns that no field writes back: always residue unless null."""
+    judging: tuple[pl.Expr, ...] = field(default=(), repr=False, compare=False)
+    """What is told of each row once its fields were read."""
 
     @property
     def main(self) -> PartPlan:
@@ -192,4 +195,4 @@ def _build(ruleset: Ruleset, book: RuleBook, context: MapContext) -> Compiled:
         for column in ruleset.columns
         if column not in owned and column not in ruleset.key and column not in ruleset.drop
     )
-    return Compiled(ruleset, context.source, parts, carried)
+    return Compiled(ruleset, context.source, parts, carried, judge_rows(parts, carried))

@@ -26,17 +26,21 @@ FEW = 64
 
 def encode_rows(rows: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
     """Write the version 1 encoding of the named text columns of each row."""
-    texts = [pl.col(column) for column in columns]
-    is_marked = bool(texts) and _holds_separator(rows, columns)
-    cells = [_cell(text, is_marked=is_marked) for text in texts]
+    plain = _write_rows(rows, columns, is_marked=False)
+    nulls = sum(rows[column].null_count() for column in columns)
+    marks = plain.to_frame().select(
+        pl.col("encoded").str.count_matches(mark, literal=True).sum().alias(mark) for mark in (SEPARATOR, ESCAPE)
+    )
+    if marks.row(0) == (rows.height * len(columns), nulls):
+        return plain  # every mark in it is one of ours
+    return _write_rows(rows, columns, is_marked=True)
+
+
+def _write_rows(rows: pl.DataFrame, columns: Sequence[str], *, is_marked: bool) -> pl.Series:
+    cells = [_cell(pl.col(column), is_marked=is_marked) for column in columns]
     return rows.select(
         pl.concat_str([pl.lit(f"{ENCODING}|{len(columns)}"), *cells], separator=SEPARATOR).alias("encoded")
     ).to_series()
-
-
-def _holds_separator(rows: pl.DataFrame, columns: Sequence[str]) -> bool:
-    text = pl.concat_str(columns, ignore_nulls=True)
-    return bool(rows.select(text.str.contains(f"[{ESCAPE}{SEPARATOR}]").any()).item())
 
 
 def _cell(text: pl.Expr, *, is_marked: bool) -> pl.Expr:
@@ -51,7 +55,7 @@ def hash_rows(rows: pl.DataFrame, columns: Sequence[str], *, key: bytes) -> pl.S
     """Compute the digest of each row over the named columns: 16 bytes; a few rows with the standard library."""
     if rows.height >= FEW:
         return hash_many(rows, columns, key=key)
-    each = [reference_row_hash(cells, key=key) for cells in rows.select(columns).iter_rows()]
+    each = [reference_row_hash(cells, key=key) for cells in rows[list(columns)].iter_rows()]
     return pl.Series("row_hash", each, dtype=pl.Binary)
 
 

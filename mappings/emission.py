@@ -25,6 +25,8 @@ class Loaded:
     rows: pl.DataFrame = field(repr=False)
     present: dict[str, pl.Series] = field(repr=False)
     keys: pl.DataFrame = field(repr=False)
+    referred: dict[tuple[str, str], pl.Series] = field(repr=False)
+    """By part and canonical column: the key of the row that a reference leads to."""
     ids: dict[str, pl.Series] = field(repr=False)
     """By part: its identifier in each row that has it, else null."""
 
@@ -40,7 +42,7 @@ class Loaded:
         for plan in part.fields:
             match plan:
                 case ReferencePlan():
-                    columns[plan.output] = self._refer(plan)
+                    columns[plan.output] = self._refer(plan, self.referred[name, plan.output])
                 case SiblingPlan():
                     columns[plan.output] = self.ids[plan.part]
                 case LensPlan():
@@ -51,31 +53,32 @@ class Loaded:
             columns[part.rule.attach] = self.main_ids
         if part.rule.main and self.compiled.ruleset.is_judged:
             columns |= {name: told for name, told in self._terms().items() if name in part.dtypes}
+        height = self.rows.height
+        columns |= {
+            "department_code": _repeated(self.context.department_code, height),
+            "domain_code": _repeated(part.rule.domain.value, height),
+            "origin": _repeated(ORIGIN, height),
+        }
+        if part.constants:
+            told = pl.select(list(part.constants.values()))
+            columns |= {column: told[column].new_from_index(0, height) for column in part.constants}
         tail = ("id", "department_code", "domain_code", "origin", "source_key")
-        return (
-            pl.DataFrame([series.alias(column) for column, series in columns.items()])
-            .filter(self.present[name])
-            .with_columns(
-                pl.lit(self.context.department_code).alias("department_code"),
-                pl.lit(part.rule.domain.value).alias("domain_code"),
-                pl.lit(ORIGIN).alias("origin"),
-                *part.constants.values(),
-            )
-            .select(*tail, *part.dtypes)
-            .cast(dict(part.dtypes))  # type: ignore[arg-type]
-        )
+        narrow = {column: dtype for column, dtype in part.dtypes.items() if columns[column].dtype != dtype}
+        frame = pl.DataFrame([columns[column].alias(column) for column in (*tail, *part.dtypes)])
+        if not self.present[name].all():
+            frame = frame.filter(self.present[name])
+        return frame.cast(narrow) if narrow else frame  # type: ignore[arg-type]
 
-    def _refer(self, plan: ReferencePlan) -> pl.Series:
+    def _refer(self, plan: ReferencePlan, keys: pl.Series) -> pl.Series:
         """Compute identifiers of other rows, once for each distinct key."""
-        keys = self.rows.select(plan.key().alias("key"))
         adopted = adopted_ids(self.context, plan.table, plan.part, is_main=plan.is_main)
-        if keys.height < SMALL:  # the detour over distinct keys costs more than it saves
-            each = with_epochs(keys["key"], plan.table, self.context)
+        if len(keys) < SMALL:  # the detour over distinct keys costs more than it saves
+            each = with_epochs(keys, plan.table, self.context)
             return identify(each, source=self.compiled.source, table=plan.table, part=plan.part, adopted=adopted)
-        distinct = with_epochs(keys["key"].drop_nulls().unique(), plan.table, self.context)
+        distinct = with_epochs(keys.drop_nulls().unique(), plan.table, self.context)
         ids = identify(distinct, source=self.compiled.source, table=plan.table, part=plan.part, adopted=adopted)
         known = distinct.select("key", ids.alias("id"))
-        return keys.join(known, on="key", how="left", maintain_order="left")["id"]
+        return pl.DataFrame({"key": keys}).join(known, on="key", how="left", maintain_order="left")["id"]
 
     def _terms(self) -> dict[str, pl.Series]:
         """Give the last day each row may be kept and the rule that says so; null for rows that were not judged."""
@@ -90,20 +93,38 @@ class Loaded:
         columns = (self.main_ids, self.rows["source_key"], self.keys["epoch"], row_hash, residue)
         return pl.DataFrame(dict(zip(CROSSWALK, columns, strict=True)), schema_overrides=CROSSWALK)
 
+    def identities(self) -> pl.DataFrame:
+        """Give the keys and identifiers of the loaded rows in the form of what is remembered of them."""
+        known = pl.DataFrame(
+            {"id": self.main_ids, "source_key": self.rows["source_key"], "key_epoch": self.keys["epoch"]}
+        )
+        return known.select(
+            pl.lit(None, dtype).alias(name) if name not in known.columns else pl.col(name).cast(dtype)
+            for name, dtype in CROSSWALK.items()
+        )
+
     def links(self) -> pl.DataFrame:
         """Give the identifiers of the parts that are not the main one."""
-        frames = [
-            pl.DataFrame({"id": self.main_ids, "canonical_id": self.ids[part.rule.name]})
-            .with_columns(pl.lit(part.rule.name).alias("part"))
-            .filter(self.present[part.rule.name])
-            .select(list(LINKS))
-            for part in self.compiled.parts
-            if not part.rule.main
-        ]
+        frames = []
+        for name in (part.rule.name for part in self.compiled.parts if not part.rule.main):
+            columns = (self.main_ids, _repeated(name, self.rows.height), self.ids[name])
+            frame = pl.DataFrame(dict(zip(LINKS, columns, strict=True)))
+            frames.append(frame if self.present[name].all() else frame.filter(self.present[name]))
         return pl.concat([pl.DataFrame(schema=LINKS), *frames])
 
 
-def identify_rows(compiled: Compiled, context: MapContext, rows: pl.DataFrame, present: dict[str, pl.Series]) -> Loaded:
+def _repeated(text: str, height: int) -> pl.Series:
+    return pl.Series([text], dtype=pl.String).new_from_index(0, height)
+
+
+def identify_rows(
+    compiled: Compiled,
+    context: MapContext,
+    rows: pl.DataFrame,
+    present: dict[str, pl.Series],
+    *,
+    referred: dict[tuple[str, str], pl.Series],
+) -> Loaded:
     """Give loaded rows the identifiers of their parts."""
     table = compiled.ruleset.table
     keys = with_epochs(rows["source_key"], table, context)
@@ -111,13 +132,18 @@ def identify_rows(compiled: Compiled, context: MapContext, rows: pl.DataFrame, p
         part.rule.name: part_ids(
             part.rule,
             rows,
-            keys.with_columns(pl.when(present[part.rule.name]).then("key").alias("key")),
+            _where(present[part.rule.name], keys),
             table=table,
             context=context,
         )
         for part in compiled.parts
     }
-    return Loaded(compiled, context, rows, present, keys, ids)
+    return Loaded(compiled, context, rows, present, keys, referred, ids)
+
+
+def _where(present: pl.Series, keys: pl.DataFrame) -> pl.DataFrame:
+    """Take the keys of rows without a part away."""
+    return keys if present.all() else keys.with_columns(pl.when(present).then("key").alias("key"))
 
 
 def part_ids(rule: PartRule, rows: pl.DataFrame, keys: pl.DataFrame, *, table: str, context: MapContext) -> pl.Series:
@@ -150,9 +176,10 @@ def share_key(rule: PartRule) -> pl.Expr:
 
 def with_epochs(keys: pl.Series, table: str, context: MapContext) -> pl.DataFrame:
     """Give each key its epoch: columns key and epoch."""
-    frame = pl.DataFrame({"key": keys})
     if context.epochs is None:
-        return frame.with_columns(pl.lit(FIRST_EPOCH, dtype=pl.Int16).alias("epoch"))
+        first = pl.Series([FIRST_EPOCH], dtype=pl.Int16).new_from_index(0, len(keys))
+        return pl.DataFrame({"key": keys, "epoch": first})
+    frame = pl.DataFrame({"key": keys})
     known = context.epochs.filter(pl.col("table") == table).select("key", pl.col("epoch").cast(pl.Int16))
     joined = frame.join(known, on="key", how="left", maintain_order="left", validate="m:1")
     return joined.with_columns(pl.col("epoch").fill_null(FIRST_EPOCH))
@@ -161,7 +188,7 @@ def with_epochs(keys: pl.Series, table: str, context: MapContext) -> pl.DataFram
 def adopted_ids(context: MapContext, table: str, part: str, *, is_main: bool) -> pl.DataFrame | None:
     """Give the identifiers that rows of a table brought with them for one of their parts: columns key and id."""
     adopted = context.adopted
-    if adopted is None:
+    if adopted is None or adopted.is_empty():
         return None
     of_table = adopted.filter(pl.col("table") == table)
     if "part" not in adopted.columns:

@@ -3,7 +3,7 @@
 from mappings.apply import apply_forward
 from mappings.compile import Compiled, compile_ruleset
 from mappings.inverse import write_back
-from mappings.outcomes import Lookups, MapContext, Mapped, RoundTrip, WrittenBack
+from mappings.outcomes import Lookups, MapContext, Mapped, RoundTrip, Wanted, WrittenBack
 
 __all__ = [
     "Compiled",
@@ -11,6 +11,7 @@ __all__ = [
     "MapContext",
     "Mapped",
     "RoundTrip",
+    "Wanted",
     "WrittenBack",
     "apply_forward",
     "compile_ruleset",

@@ -73,9 +73,8 @@ def filtered_by(ruleset: Ruleset, context: MapContext) -> pl.Expr:
     return name
 
 
-def key_fault() -> pl.Expr:
-    """Say what is wrong with the key in the column `source_key`, or null; repetition is judged among live rows."""
-    key = pl.col("source_key")
+def key_fault(key: pl.Expr) -> pl.Expr:
+    """Say what is wrong with the text of a key, or null; repetition is judged among live rows."""
     return (
         pl.when(key.is_null())
         .then(pl.lit(KEY_MISSING))

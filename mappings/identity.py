@@ -56,12 +56,12 @@ def _compute_each(keys: pl.DataFrame, *, source: str, table: str, part: str) -> 
 def identify(keys: pl.DataFrame, *, source: str, table: str, part: str, adopted: pl.DataFrame | None) -> pl.Series:
     """Give the identifier of one part for each row of `keys` (columns `key`, `epoch`); adopted ones first."""
     if keys.height < FEW:
-        computed = keys.select(KEY).with_columns(_compute_each(keys, source=source, table=table, part=part))
+        computed = _compute_each(keys, source=source, table=table, part=part)
     else:
-        computed = keys.select(pl.col(KEY), uuid5_of(_names(keys, source, table, part)).alias("computed"))
+        computed = keys.select(uuid5_of(_names(keys, source, table, part))).to_series()
     if adopted is None or adopted.is_empty():
-        return computed["computed"].rename(IDENTIFIER)
-    joined = computed.join(
+        return computed.alias(IDENTIFIER)
+    joined = pl.DataFrame({KEY: keys[KEY], "computed": computed}).join(
         adopted.select(KEY, pl.col(IDENTIFIER)), on=KEY, how="left", maintain_order="left", validate="m:1"
     )
     return joined.select(pl.coalesce(IDENTIFIER, "computed").alias(IDENTIFIER)).to_series()

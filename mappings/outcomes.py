@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from enum import Enum
 
 import polars as pl
 
@@ -54,6 +55,16 @@ class MapContext:
     def source(self) -> str:
         """Give the name of the source, as identifiers hold it."""
         return f"{self.department_code}.{self.system_code}"
+
+
+class Wanted(Enum):
+    """What of a mapped batch is asked for: all of it, or its records without what is remembered beside them.
+
+    Of RECORDS the crosswalk has neither residue nor row hash (both are null), and the round trip is not counted.
+    """
+
+    EVERYTHING = "everything"
+    RECORDS = "records"
 
 
 @dataclass(frozen=True, slots=True)

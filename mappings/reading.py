@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from mappings.compile import Compiled
-from mappings.fate_masks import holds
+from mappings.judging import carried_name, lost_text, present_name, referred_name
 from mappings.lanes import Lane, come_and_go
 from mappings.lenses.lens import Objection
 from mappings.model import FieldRule, Severity
@@ -23,8 +23,12 @@ class Reading:
     live: pl.DataFrame
     present: dict[str, pl.Series] = field(default_factory=dict)
     values: dict[str, dict[str, pl.Series]] = field(default_factory=dict)
+    referred: dict[tuple[str, str], pl.Series] = field(default_factory=dict)
+    """By part and canonical column: the key of the row that a reference leads to."""
     lost: dict[str, pl.Series] = field(default_factory=dict)
     """For each source column that a field writes back: whether the raw text would not come back."""
+    carried: dict[str, pl.Series] = field(default_factory=dict)
+    """For each source column that no field writes back: whether it holds a text."""
     rejected: list[pl.DataFrame] = field(default_factory=list)
     warned: list[pl.DataFrame] = field(default_factory=list)
     blocking: list[pl.DataFrame] = field(default_factory=list)
@@ -32,7 +36,7 @@ class Reading:
     def take(self, part: PartPlan, board: pl.DataFrame) -> None:
         """Take what was read of one part off the board."""
         name = part.rule.name
-        self.present[name] = board[_present(part)]
+        self.present[name] = board[present_name(part)]
         self.values[name] = {
             output.name: board[plan.names.value(number)]
             for plan in part.lenses
@@ -40,7 +44,9 @@ class Reading:
         }
         for plan in part.fields:
             if not isinstance(plan, SiblingPlan):
-                self.lost |= {column: board[_lost(column)] for column in plan.owned}
+                self.lost |= {column: board[lost_text(column)] for column in plan.owned}
+            if isinstance(plan, ReferencePlan):
+                self.referred[name, plan.output] = board[referred_name(part, plan)]
         for plan in part.lenses:
             self._note_causes(plan, board, self.present[name])
 
@@ -79,10 +85,20 @@ class Reading:
             ]
         )
 
-    def blocking_cause(self) -> pl.Series:
-        """Give, for each live row, the cause for which it is rejected whole, or null."""
+    def loads(self) -> pl.Series:
+        """Tell which live rows are loaded: those that are not rejected whole."""
         if not self.blocking:
-            return pl.repeat(None, self.live.height, dtype=pl.String, eager=True)
+            return pl.Series([True]).new_from_index(0, self.live.height)
+        return self._blocking_cause().is_null()
+
+    def refused(self) -> pl.DataFrame:
+        """List the live rows that are rejected whole, with the first cause: source_key, cause."""
+        if not self.blocking:
+            return pl.DataFrame(schema={"source_key": pl.String, CAUSE: pl.String})
+        told = pl.DataFrame({"source_key": self.live["source_key"], CAUSE: self._blocking_cause()})
+        return told.drop_nulls(CAUSE)
+
+    def _blocking_cause(self) -> pl.Series:
         told = pl.concat(self.blocking).select("place", pl.concat_str("column", pl.lit(": "), CAUSE).alias(CAUSE))
         first = told.unique("place", keep="first", maintain_order=True)
         places = self.live.select("source_key").with_row_index("place")
@@ -102,47 +118,11 @@ class Reading:
 
 def read_rows(compiled: Compiled, live: pl.DataFrame, lane: Lane) -> Reading:
     """Read the fields that lenses answer, and note what would be lost on the way back."""
-    board = come_and_go(compiled.lenses, live, lane).with_columns(
-        expression for part in compiled.parts for expression in _judge(part)
-    )
-    reading = Reading(live)
+    board = come_and_go(compiled.lenses, live, lane).with_columns(compiled.judging)
+    reading = Reading(live, carried={column: board[carried_name(column)] for column in compiled.carried})
     for part in compiled.parts:
         reading.take(part, board)
     return reading
-
-
-def _judge(part: PartPlan) -> list[pl.Expr]:
-    """Tell which rows have a part, and which of its source columns would lose their text on the way back."""
-    when = part.rule.when
-    present = holds(when) if when else pl.lit(value=True)
-    lost = []
-    for plan in part.fields:
-        match plan:
-            case LensPlan():
-                lost += [_lost_by_lens(plan, column, None if when is None else present) for column in plan.owned]
-            case ReferencePlan():
-                comes_back = plan.key().is_not_null() & present
-                lost += [(pl.col(column).is_not_null() & ~comes_back).alias(_lost(column)) for column in plan.owned]
-            case SiblingPlan():
-                pass
-            case _:
-                assert_never(plan)
-    return [present.alias(_present(part)), *lost]
-
-
-def _lost_by_lens(plan: LensPlan, column: str, present: pl.Expr | None) -> pl.Expr:
-    lost = pl.col(plan.losses[plan.rule.sources.index(column)])
-    if present is not None:
-        lost = (present & lost) | (~present & pl.col(column).is_not_null())
-    return lost.alias(_lost(column))
-
-
-def _present(part: PartPlan) -> str:
-    return f"has {part.rule.name}"
-
-
-def _lost(column: str) -> str:
-    return f"loses {column}"
 
 
 def lost_name(number: int) -> str:

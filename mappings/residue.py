@@ -20,6 +20,8 @@ HEADER = 7
 BASE = 64
 ZERO = ord("0")
 LONGEST_CELL = BASE**4 - 1
+FEW = 64
+"""Below this many rows a call of Polars costs more than the standard library, cell by cell."""
 
 Numbers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
@@ -27,6 +29,31 @@ Booleans = npt.NDArray[np.bool_]
 
 def pack(cells: Mapping[int, pl.Series], kept: Mapping[int, pl.Series], *, height: int) -> pl.Series:
     """Pack, row by row, the raw texts of each field where `kept` is true; a row that keeps nothing has no residue."""
+    return (pack_each if height < FEW else pack_many)(cells, kept, height=height)
+
+
+def pack_each(cells: Mapping[int, pl.Series], kept: Mapping[int, pl.Series], *, height: int) -> pl.Series:
+    """Pack a few rows, cell by cell."""
+    packed = [b""] * height
+    for number in sorted(cells):
+        for row, (is_kept, raw) in enumerate(zip(kept[number].to_list(), cells[number].to_list(), strict=True)):
+            if is_kept:
+                packed[row] += _write_cell(number, raw)
+    return pl.Series("residue", [cell or None for cell in packed], dtype=pl.Binary)
+
+
+def _write_cell(field: int, raw: str | None) -> bytes:
+    text = b"" if raw is None else raw.encode()
+    size = len(text)
+    if size > LONGEST_CELL:
+        raise _too_long(field)
+    digits = [size // BASE**power % BASE for power in (3, 2, 1, 0)]
+    head = (field // BASE, field % BASE, ord("N" if raw is None else "T") - ZERO, *digits)
+    return bytes(ZERO + digit for digit in head) + text
+
+
+def pack_many(cells: Mapping[int, pl.Series], kept: Mapping[int, pl.Series], *, height: int) -> pl.Series:
+    """Pack many rows, all cells at once."""
     texts, rows, fields = [], [], []
     for number in sorted(cells):
         chosen = kept[number].to_numpy().nonzero()[0]
@@ -49,8 +76,7 @@ def _write_cells(raws: pl.Series, fields: Numbers) -> pl.Series:
     )
     size = measured["size"].to_numpy()
     if (size > LONGEST_CELL).any():
-        field = int(fields[size.argmax()])
-        raise ConservationBroken("a cell is too long to be kept as residue; nothing was written", field=field)
+        raise _too_long(int(fields[size.argmax()]))
     header = np.empty((len(raws), HEADER), np.uint8)
     header[:, 0], header[:, 1] = ZERO + fields // BASE, ZERO + fields % BASE
     header[:, 2] = np.where(measured["is_null"].to_numpy(), ord("N"), ord("T"))
@@ -159,6 +185,10 @@ def _read_headers(header: "np.ndarray[tuple[int, int], np.dtype[np.uint8]]") -> 
         raise _unreadable(len(header))
     size = digits[:, 3] * BASE**3 + digits[:, 4] * BASE**2 + digits[:, 5] * BASE + digits[:, 6]
     return digits[:, 0] * BASE + digits[:, 1], size, is_text
+
+
+def _too_long(field: int) -> ConservationBroken:
+    return ConservationBroken("a cell is too long to be kept as residue; nothing was written", field=field)
 
 
 def _unreadable(rows: int) -> ConservationBroken:

@@ -1,12 +1,15 @@
-"""Hexadecimal texts of one width as bytes, by a table: a third of what decoding them one by one costs."""
+"""Hexadecimal texts of one width as bytes, by a table: a fraction of what decoding them one by one costs."""
+
+from itertools import groupby
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-_NIBBLES = np.zeros(256, np.uint8)
-for _value, _digit in enumerate(b"0123456789abcdef"):
-    _NIBBLES[_digit] = _value
+_BYTES = np.zeros(1 << 16, np.uint8)
+"""The byte that two digits say, by both of their characters at once."""
+_PAIRS = np.array([f"{number:02x}".encode() for number in range(256)]).view(np.uint16)
+_BYTES[_PAIRS] = np.arange(256, dtype=np.uint8)
 
 
 def unhex(texts: pl.Series, *, width: int, digits: tuple[int, ...]) -> pl.Series:
@@ -17,9 +20,10 @@ def unhex(texts: pl.Series, *, width: int, digits: tuple[int, ...]) -> pl.Series
     written = known.to_arrow(compat_level=pl.CompatLevel.oldest())
     start = int(np.frombuffer(written.buffers()[1], np.int64, 1 + written.offset)[-1])
     content = np.frombuffer(written.buffers()[2] or b"", np.uint8)[start : start + width * len(known)]
-    nibbles = _NIBBLES[content.reshape(-1, width)[:, list(digits)]]
+    rows = content.reshape(-1, width)
+    said = np.concatenate([rows[:, first:after] for first, after in _runs(digits)], axis=1)
     size = len(digits) // 2
-    decoded = np.ascontiguousarray(nibbles[:, 0::2] << 4 | nibbles[:, 1::2])
+    decoded = _BYTES[said.view(np.uint16)]
     offsets = np.arange(len(known) + 1) * size
     answer = pl.Series(
         texts.name,
@@ -32,3 +36,9 @@ def unhex(texts: pl.Series, *, width: int, digits: tuple[int, ...]) -> pl.Series
     present = texts.is_not_null()
     place = present.cum_sum().cast(pl.Int64) - 1
     return answer.gather(place.zip_with(present, pl.Series([None], dtype=pl.Int64)))
+
+
+def _runs(places: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Give places that follow one another as ranges, which are copied at once."""
+    runs = [[place for _, place in run] for _, run in groupby(enumerate(places), lambda one: one[1] - one[0])]
+    return [(run[0], run[-1] + 1) for run in runs]

@@ -62,8 +62,8 @@ VALUE_SPECS = (
     LensSpec(
         "date.ole",
         Law.EMBED,
-        "whole numbers of days since 1899-12-30, within the years 1000 to 9999; null",
-        (Output("date", DATE),),
+        "whole numbers of days since 1899-12-30, within the years 1000 to 9999, known to the day; null",
+        (Output("date", DATE), text_output("precision_code", derived=True)),
     ),
     LensSpec(
         "date.julian",

@@ -33,7 +33,7 @@ class KeyRing:
 
     def __init__(self, kek: bytes) -> None:
         self._kek = kek
-        self._sealing: dict[str, tuple[bytes, bytes]] = {}
+        self._sealing: dict[str, tuple[AESGCM, bytes]] = {}
         self._opened: dict[tuple[str, bytes], bytes] = {}
 
     @property
@@ -66,11 +66,11 @@ class KeyRing:
         scope = scope_of(department_code)
         if scope not in self._sealing:
             key = secrets.token_bytes(_BYTES)
-            self._sealing[scope] = (key, self.wrap(scope, key))
-        key, wrapped = self._sealing[scope]
+            self._sealing[scope] = (AESGCM(key), self.wrap(scope, key))
+        cipher, wrapped = self._sealing[scope]
         nonce = secrets.token_bytes(_NONCE)
         name = scope.encode()
-        sealed = AESGCM(key).encrypt(nonce, clear, place.encode())
+        sealed = cipher.encrypt(nonce, clear, place.encode())
         return _SEALED + bytes([len(name)]) + name + wrapped + nonce + sealed
 
     def open(self, sealed: bytes, *, place: str) -> bytes:

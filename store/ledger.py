@@ -4,7 +4,7 @@ A run belongs to an owner under a lease, a chunk to an (owner, attempt). Work is
 chunk is locked and compared in the transaction that writes its rows, so that a late orphan writes nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from banyan.departments import Side, SourceRef
 from banyan.errors import ConservationBroken, LeaseLost, UsageError
 from banyan.records import ChunkCounts, KeyRange, Position
+from store import ledger_statements as say
 from store.runs import (
     ChunkLease,
     ChunkPlan,
@@ -39,9 +40,7 @@ class LedgerReader:
 
     def find_open_run(self, source: SourceRef, to_side: Side) -> Run | None:
         """Find the run that is open on a route."""
-        row = self._connection.execute(
-            sa.select(RUN).where(*_route(RUN, source, to_side), RUN.c.state == RunState.OPEN.value)
-        ).first()
+        row = self._connection.execute(say.FIND_OPEN_RUN, say.on_route(source, to_side)).first()
         return run_of(row) if row else None
 
     def read_run(self, run_no: int) -> Run:
@@ -65,21 +64,18 @@ class LedgerReader:
 
     def find_watermark(self, source: SourceRef, to_side: Side) -> Position | None:
         """Find how far a route has come."""
-        found = self._connection.scalar(sa.select(WATERMARK.c.position).where(*_route(WATERMARK, source, to_side)))
+        found = self._connection.scalar(say.FIND_WATERMARK, say.on_route(source, to_side))
         return Position(found) if found is not None else None
 
     def read_progress(self, run_no: int) -> dict[str, tuple[int, int]]:
         """Read, for each table of a run, how many chunks are done and how many there are."""
-        done = sa.func.count().filter(CHUNK.c.state == "DONE")
-        query = sa.select(CHUNK.c.table_name, done, sa.func.count()).where(CHUNK.c.run_no == run_no)
-        rows = self._connection.execute(query.group_by(CHUNK.c.table_name).order_by(CHUNK.c.table_name))
+        rows = self._connection.execute(say.READ_PROGRESS, {"run": run_no})
         return {name: (finished, planned) for name, finished, planned in rows}
 
     def read_totals(self, run_no: int) -> dict[str, ChunkCounts]:
         """Read the conservation totals of a run by table, added up from its finished chunks."""
-        query = sa.select(CHUNK.c.table_name, CHUNK.c.counts).where(CHUNK.c.run_no == run_no, CHUNK.c.state == "DONE")
         totals: dict[str, ChunkCounts] = {}
-        for name, counts in self._connection.execute(query.order_by(CHUNK.c.table_name, CHUNK.c.chunk_no)):
+        for name, counts in self._connection.execute(say.READ_TOTALS, {"run": run_no}):
             totals[name] = totals.get(name, ChunkCounts()) + counts_of(counts)
         return totals
 
@@ -100,6 +96,15 @@ class LedgerReader:
         )
         return bool(self._connection.scalar(sa.select(sa.exists(earlier))))
 
+    def was_carried(self, source: SourceRef, tables: Collection[str]) -> bool:
+        """Tell whether any chunk of these tables has been carried to the canonical side, by whatever run."""
+        carried = (
+            sa.select(CHUNK.c.run_no)
+            .join(RUN, RUN.c.run_no == CHUNK.c.run_no)
+            .where(*say.route(RUN), CHUNK.c.table_name.in_(sorted(tables)), CHUNK.c.state == "DONE")
+        )
+        return bool(self._connection.scalar(sa.select(sa.exists(carried)), say.on_route(source, Side.CANONICAL)))
+
     def read_figures(self, run_no: int) -> dict[str, dict[str, int]]:
         """Read the figures a run left, by table and name."""
         query = sa.select(FIGURE).where(FIGURE.c.run_no == run_no).order_by(FIGURE.c.table_name, FIGURE.c.name)
@@ -119,31 +124,24 @@ class Ledger(LedgerReader):
     def open_run(self, request: RunRequest) -> Run:
         """Open a run on a route, or take over the open one when its owner has been silent past its lease."""
         row = self._connection.execute(
-            insert(RUN)
-            .values(
-                department_code=request.source.department_code,
-                system_code=request.source.system_code,
-                to_side=request.to_side.value,
-                kind=request.kind.value,
-                from_position=request.from_position,
-                until_position=request.until_position,
-                rules_digest=request.rules_digest,
-                state=RunState.OPEN.value,
-                owner=request.owner,
-                attempt=1,
-                lease_until=_from_now(request.lease_seconds),
-            )
-            .on_conflict_do_nothing()
-            .returning(RUN)
+            say.OPEN_RUN,
+            say.on_route(request.source, request.to_side)
+            | say.lasting(request.lease_seconds)
+            | {
+                "its_kind": request.kind.value,
+                "since": request.from_position,
+                "until": request.until_position,
+                "rules": request.rules_digest,
+                "holder": request.owner,
+            },
         ).first()
         return run_of(row) if row else self._take_over(request)
 
     def _take_over(self, request: RunRequest) -> Run:
         expired = (RUN.c.lease_until < sa.func.clock_timestamp()).label("expired")
         row = self._connection.execute(
-            sa.select(RUN, expired)
-            .where(*_route(RUN, request.source, request.to_side), RUN.c.state == RunState.OPEN.value)
-            .with_for_update()
+            sa.select(RUN, expired).where(*say.route(RUN), RUN.c.state == RunState.OPEN.value),
+            say.on_route(request.source, request.to_side),
         ).first()
         if row is None:  # it ended between the two statements
             return self.open_run(request)
@@ -164,40 +162,53 @@ class Ledger(LedgerReader):
                 run_no=row.run_no,
                 since=row.opened_at.isoformat(),
             )
+        free = (  # whoever is inside a transaction of this run, frozen perhaps, is never waited for
+            sa.select(RUN.c.run_no)
+            .where(RUN.c.run_no == row.run_no, RUN.c.state == RunState.OPEN.value)
+            .where(RUN.c.lease_until < sa.func.clock_timestamp())
+            .with_for_update(skip_locked=True)
+        )
         taken = self._connection.execute(
             sa.update(RUN)
-            .where(RUN.c.run_no == row.run_no)
+            .where(RUN.c.run_no.in_(free))
             .values(owner=request.owner, attempt=RUN.c.attempt + 1, lease_until=_from_now(request.lease_seconds))
             .returning(RUN)
-        ).one()
+        ).first()
+        if taken is None:
+            raise LeaseLost(
+                f"{held}, is being carried by {row.owner} past its lease; nothing was started",
+                hint="banyan sync status; wait for its end",
+                run_no=row.run_no,
+                since=row.opened_at.isoformat(),
+            )
         return run_of(taken)
 
     def renew_run(self, run: Run, *, lease_seconds: int = 120) -> Run:
         """Keep a run for longer; refuses when another owner took it."""
-        row = self._connection.execute(
-            sa.update(RUN).where(*_held_run(run)).values(lease_until=_from_now(lease_seconds)).returning(RUN)
-        ).first()
+        row = self._connection.execute(say.RENEW_RUN, say.held_by(run) | say.lasting(lease_seconds)).first()
         if row is None:
             raise _lost_run(run)
         return run_of(row)
 
-    def close_run(self, run: Run, state: RunState, *, reason: str | None = None) -> None:
-        """End a run. DONE demands that every chunk is done and every row accounted for; its figures are kept."""
+    def close_run(self, run: Run, state: RunState, *, reason: str | None = None) -> dict[str, ChunkCounts]:
+        """End a run and give its totals by table. DONE demands that every chunk is done and every row accounted for;
+        its figures are kept.
+        """
         if state is RunState.OPEN:
             raise UsageError(f"run {run.run_no} cannot be closed as OPEN; it was left as it is")
-        held = self._connection.execute(sa.select(RUN.c.run_no).where(*_held_run(run)).with_for_update()).first()
-        if held is None:
-            raise _lost_run(run)
+        self._lock_run(run)
         totals = self.read_totals(run.run_no)
         if state is RunState.DONE:
             self._refuse_unfinished(run, totals)
         for table, counts in totals.items():
             self.write_figures(run.run_no, table, figures_of(counts))
-        self._connection.execute(
-            sa.update(RUN)
-            .where(RUN.c.run_no == run.run_no)
-            .values(state=state.value, reason=reason, closed_at=sa.func.clock_timestamp())
-        )
+        told = {"run": run.run_no, "its_state": state.value, "told": reason}
+        self._connection.execute(say.CLOSE_RUN, told)
+        return totals
+
+    def _lock_run(self, run: Run) -> None:
+        if self._connection.execute(say.LOCK_RUN, say.held_by(run)).first() is None:
+            raise _lost_run(run)
 
     def cancel_run(self, run_no: int, *, reason: str) -> None:
         """Cancel an open run whoever holds it; its workers write nothing more."""
@@ -209,9 +220,7 @@ class Ledger(LedgerReader):
         self.close_run(run_of(row), RunState.CANCELLED, reason=reason)
 
     def _refuse_unfinished(self, run: Run, totals: Mapping[str, ChunkCounts]) -> None:
-        waiting = self._connection.scalar(
-            sa.select(sa.func.count()).where(CHUNK.c.run_no == run.run_no, CHUNK.c.state != "DONE")
-        )
+        waiting = self._connection.scalar(say.COUNT_WAITING, {"run": run.run_no})
         if waiting:
             raise UsageError(f"run {run.run_no} has {waiting} chunks that are not done; it stays open")
         for table, counts in totals.items():
@@ -220,36 +229,17 @@ class Ledger(LedgerReader):
 
     def write_chunks(self, run: Run, plans: Iterable[ChunkPlan]) -> int:
         """Add chunks to a run, behind those it has; gives how many."""
-        held = self._connection.execute(sa.select(RUN.c.run_no).where(*_held_run(run)).with_for_update()).first()
-        if held is None:
-            raise _lost_run(run)
-        last = self._connection.scalar(sa.select(sa.func.max(CHUNK.c.chunk_no)).where(CHUNK.c.run_no == run.run_no))
+        self._lock_run(run)
+        last = self._connection.scalar(say.LAST_CHUNK, {"run": run.run_no})
         rows = [chunk_values(run.run_no, number, plan) for number, plan in enumerate(plans, (last or 0) + 1)]
         if rows:
-            self._connection.execute(sa.insert(CHUNK), rows)
+            self._connection.execute(say.ADD_CHUNKS, rows)
         return len(rows)
 
     def take_chunk(self, run_no: int, owner: str, *, lease_seconds: int = 300) -> ChunkLease | None:
         """Lease the next chunk nobody holds, or whose lease is over; None when there is none to take now."""
-        free = sa.or_(
-            CHUNK.c.state == "PLANNED",
-            sa.and_(CHUNK.c.state == "LEASED", CHUNK.c.lease_until < sa.func.clock_timestamp()),
-        )
-        is_open = sa.exists().where(RUN.c.run_no == CHUNK.c.run_no, RUN.c.state == RunState.OPEN.value)
-        following = (
-            sa.select(CHUNK.c.chunk_no)
-            .where(CHUNK.c.run_no == run_no, free, is_open)
-            .order_by(CHUNK.c.chunk_no)
-            .limit(1)
-            .with_for_update(skip_locked=True, of=CHUNK)
-            .scalar_subquery()
-        )
-        row = self._connection.execute(
-            sa.update(CHUNK)
-            .where(CHUNK.c.run_no == run_no, CHUNK.c.chunk_no == following)
-            .values(state="LEASED", owner=owner, attempt=CHUNK.c.attempt + 1, lease_until=_from_now(lease_seconds))
-            .returning(CHUNK)
-        ).first()
+        bound = {"run": run_no, "holder": owner} | say.lasting(lease_seconds)
+        row = self._connection.execute(say.TAKE_CHUNK, bound).first()
         return lease_of(row) if row else None
 
     def cut_chunk(self, run: Run, lease: ChunkLease, rest: ChunkPlan) -> ChunkLease:
@@ -267,14 +257,8 @@ class Ledger(LedgerReader):
 
     def hold_chunk(self, lease: ChunkLease) -> None:
         """Lock the chunk to the end of the transaction; refuses when it is not this worker's any more."""
-        held = self._connection.execute(
-            sa.select(CHUNK.c.chunk_no).where(*_held_chunk(lease)).with_for_update()
-        ).first()
-        open_run = self._connection.execute(
-            sa.select(RUN.c.run_no)
-            .where(RUN.c.run_no == lease.run_no, RUN.c.state == RunState.OPEN.value)
-            .with_for_update(read=True, key_share=True)
-        ).first()
+        held = self._connection.execute(say.LOCK_CHUNK, say.held_chunk(lease)).first()
+        open_run = self._connection.execute(say.SHARE_RUN, {"run": lease.run_no}).first()
         if held is None or open_run is None:
             raise LeaseLost(
                 f"chunk {lease.chunk_no} of run {lease.run_no} belongs to another worker or its run has ended; "
@@ -291,11 +275,8 @@ class Ledger(LedgerReader):
             self.hold_chunk(lease)
         if not counts.is_balanced:
             raise _unbalanced(lease.table, counts)
-        self._connection.execute(
-            sa.update(CHUNK)
-            .where(CHUNK.c.run_no == lease.run_no, CHUNK.c.chunk_no == lease.chunk_no)
-            .values(state="DONE", counts=asdict(counts), parcel=parcel, finished_at=sa.func.clock_timestamp())
-        )
+        told = {"run": lease.run_no, "chunk": lease.chunk_no, "told": asdict(counts), "its_parcel": parcel}
+        self._connection.execute(say.FINISH_CHUNK, told)
 
     def write_watermark(self, run: Run, position: Position, *, expected: Position | None) -> None:
         """Move a route's watermark from where this run found it; refuses when somebody else moved it."""
@@ -313,12 +294,8 @@ class Ledger(LedgerReader):
                 .returning(WATERMARK.c.run_no)
             )
         else:
-            done = self._connection.execute(
-                sa.update(WATERMARK)
-                .where(*_route(WATERMARK, run.source, run.to_side), WATERMARK.c.position == expected)
-                .values(position=position, run_no=run.run_no, updated_at=sa.func.clock_timestamp())
-                .returning(WATERMARK.c.run_no)
-            )
+            told = {"expected": expected, "reached": position, "run": run.run_no}
+            done = self._connection.execute(say.MOVE_WATERMARK, say.on_route(run.source, run.to_side) | told)
         if done.first() is None:
             raise LeaseLost(
                 f"the watermark of {run.source} to {run.to_side.value} was moved by another run; it was left there",
@@ -330,45 +307,11 @@ class Ledger(LedgerReader):
         if not figures:
             return
         rows = [{"run_no": run_no, "table_name": table, "name": n, "figure": f} for n, f in sorted(figures.items())]
-        row = insert(FIGURE)
-        self._connection.execute(
-            row.on_conflict_do_update(
-                index_elements=[FIGURE.c.run_no, FIGURE.c.table_name, FIGURE.c.name],
-                set_={"figure": row.excluded.figure},
-            ),
-            rows,
-        )
+        self._connection.execute(say.WRITE_FIGURES, rows)
 
 
 def _from_now(seconds: int) -> sa.ColumnElement[Any]:
     return sa.func.clock_timestamp() + timedelta(seconds=seconds)
-
-
-def _route(table: sa.Table, source: SourceRef, to_side: Side) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        table.c.department_code == source.department_code,
-        table.c.system_code == source.system_code,
-        table.c.to_side == to_side.value,
-    )
-
-
-def _held_run(run: Run) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        RUN.c.run_no == run.run_no,
-        RUN.c.owner == run.owner,
-        RUN.c.attempt == run.attempt,
-        RUN.c.state == RunState.OPEN.value,
-    )
-
-
-def _held_chunk(lease: ChunkLease) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        CHUNK.c.run_no == lease.run_no,
-        CHUNK.c.chunk_no == lease.chunk_no,
-        CHUNK.c.owner == lease.owner,
-        CHUNK.c.attempt == lease.attempt,
-        CHUNK.c.state == "LEASED",
-    )
 
 
 def _lost_run(run: Run) -> LeaseLost:

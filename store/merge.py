@@ -93,10 +93,16 @@ def append(
         return MergeCounts(0, 0, 0)
     try:
         with connection.transaction():  # a savepoint: the caller's transaction goes on
-            copy_in(connection, shape.target, frame.sort(shape.keys[0]))  # in the order of its key: decision 0020
+            copy_in(connection, shape.target, _in_order(frame, shape.keys[0]))
     except psycopg.errors.UniqueViolation:
         return merge(connection, shape, department_code, frame)
     return MergeCounts(frame.height, 0, 0)
+
+
+def _in_order(frame: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Put rows in the order of their identifiers, as far as the first half of each says it: decision 0020."""
+    half = pl.col(key).bin.slice(0, 8).bin.reinterpret(dtype=pl.UInt64, endianness="big")
+    return frame[frame.select(half.arg_sort()).to_series()]
 
 
 def _one_row(connection: psycopg.Connection[Any], query: sql.Composed, bound: dict[str, str]) -> tuple[int, ...]:
@@ -146,11 +152,12 @@ def _merge_few(shape: MergeShape) -> str:
 
 def _as_json(shape: MergeShape, frame: pl.DataFrame) -> str | None:
     """Give rows as texts that the types of the target read; None where something lies outside of what can be said."""
+    schema = frame.schema
     try:
         columns = [
             [None if cell is None else say(cell) for cell in frame[name].to_list()]
             for name in shape.columns
-            for say in [_say(frame.schema[name], is_uuid=name in shape.uuids)]
+            for say in [_say(schema[name], is_uuid=name in shape.uuids)]
         ]
     except (ValueError, OverflowError):  # beyond the years that Python's dates know
         return None

@@ -5,7 +5,7 @@ carried again leaves the same lists.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, LiteralString
 
 import polars as pl
 import psycopg
@@ -15,7 +15,7 @@ from banyan.canonical.columns import Kind
 from store.keys import KeyRing
 from store.records import RowsPlace, bury, text_array, uuid_array
 from store.row_tables import Departure
-from wire.copy import read_frame
+from wire.copy import copy_in, read_frame
 from wire.kinds import POLARS_TYPES
 
 _ADOPTED_KINDS = {"table": Kind.TEXT, "key": Kind.TEXT, "id": Kind.UUID, "epoch": Kind.SMALLINT}
@@ -44,6 +44,8 @@ def write_quarantine(
         )
         for key, column, raw in refused.select("source_key", "column", "raw").iter_rows()
     ]
+    if keys_seen.is_empty() and _list_refused(connection, place, refused, raws):
+        return refused.height
     bound = _bound(place, keys_seen) | {
         "refused": refused["source_key"].to_list(),
         "columns": refused["column"].to_list(),
@@ -74,6 +76,21 @@ def write_quarantine(
     ).rowcount
 
 
+def _list_refused(
+    connection: psycopg.Connection[Any], place: RowsPlace, refused: pl.DataFrame, sealed: list[bytes | None]
+) -> bool:
+    """Copy what is refused of rows read for the first time straight into the list; False when some of it is there."""
+    rows = refused.select(
+        *_placed(place),
+        "source_key",
+        pl.col("column").alias("column_name"),
+        "cause",
+        pl.lit(place.rule_id).alias("rule_id"),
+        pl.lit("OPEN").alias("state"),
+    ).hstack([pl.Series("raw", sealed, dtype=pl.Binary)])
+    return rows.is_empty() or _copied(connection, "quarantine", rows)
+
+
 def sealed_place_of(department_code: str, source_table_no: int, key: str, *, column: str | None) -> str:
     """Name the one place where a quarantined value opens."""
     return f"quarantine/{department_code}/{source_table_no}/{column or ''}/{key}"
@@ -86,6 +103,10 @@ def write_filtered(
 
     Columns source_key, rule, and parent_key: the row of another table that it follows, where it follows one.
     """
+    if filtered.is_empty() and keys_seen.is_empty():
+        return 0
+    if keys_seen.is_empty() and _list_filtered(connection, place, filtered):
+        return filtered.height
     parents = filtered["parent_key"] if "parent_key" in filtered.columns else pl.Series([None] * filtered.height)
     bound = _bound(place, keys_seen) | {
         "filtered": text_array(filtered["source_key"]),
@@ -107,6 +128,30 @@ def write_filtered(
         " do update set rule = excluded.rule, run_no = excluded.run_no, parent_key = excluded.parent_key",
         bound,
     ).rowcount
+
+
+def _list_filtered(connection: psycopg.Connection[Any], place: RowsPlace, filtered: pl.DataFrame) -> bool:
+    """Copy rows that are read for the first time straight into the list; False when one of them stands there."""
+    parents = "parent_key" if "parent_key" in filtered.columns else pl.lit(None, pl.String).alias("parent_key")
+    rows = filtered.select(*_placed(place), "source_key", "rule", parents)
+    return _copied(connection, "filtered_row", rows)
+
+
+def _placed(place: RowsPlace) -> tuple[pl.Expr, ...]:
+    return (
+        pl.lit(place.department_code).alias("department_code"),
+        pl.lit(place.source_table_no, pl.Int16).alias("source_table_no"),
+        pl.lit(place.run_no, pl.Int64).alias("run_no"),
+    )
+
+
+def _copied(connection: psycopg.Connection[Any], table: LiteralString, rows: pl.DataFrame) -> bool:
+    try:
+        with connection.transaction():  # a savepoint: the caller's transaction goes on
+            copy_in(connection, sql.Identifier("mig", table), rows)
+    except psycopg.errors.UniqueViolation:
+        return False
+    return True
 
 
 def find_filtered(connection: psycopg.Connection[Any], place: RowsPlace, keys: pl.Series) -> pl.Series:

@@ -6,7 +6,8 @@ bytes of a Binary column. All rows of one frame belong to one department.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, Literal, LiteralString
 
 import polars as pl
 import psycopg
@@ -101,10 +102,12 @@ def write_parts(
     if frame.is_empty():
         return PartCounts()
     typed = _typed(table, frame)
-    departments = typed["department_code"].unique().to_list()
+    departments = list(dict.fromkeys(typed["department_code"].to_list()))
     if len(departments) != 1 or departments[0] is None:
         raise UsageError(f"the parts of {table} are of {len(departments)} departments; none was written", table=table)
-    distinct = typed.unique(_KEYS, keep="last", maintain_order=True)
+    distinct = typed
+    if typed["id"].n_unique() < typed.height:
+        distinct = typed.unique(_KEYS, keep="last", maintain_order=True)
     compared = tuple(name for name in distinct.columns if name not in (*_KEYS, "origin"))
     uuids = frozenset(name for name, kind in record_kinds(table).items() if kind is Kind.UUID)
     shape = MergeShape("justice", table, compared, born=("origin",), is_versioned=True, uuids=uuids)
@@ -117,7 +120,7 @@ def write_parts(
         inserted=counts.inserted,
         updated=counts.updated,
         unchanged=counts.unchanged,
-        merged=int(typed.select(pl.struct(_KEYS).is_first_distinct().not_().sum()).item()),
+        merged=typed.height - distinct.height,
     )
 
 
@@ -139,7 +142,7 @@ def write_crosswalk(
         return RowsWritten(0, 0, 0, 0)
     write = append if is_first else merge
     known = links.clear() if is_first else find_links(connection, place.department_code, crosswalk["id"])
-    stale = known.join(links.select("id", "part", "canonical_table", "canonical_id"), on=list(LINK_KINDS), how="anti")
+    stale = known if known.is_empty() else known.join(links[list(LINK_KINDS)], on=list(LINK_KINDS), how="anti")
     rows = crosswalk.select(
         pl.col("id"),
         pl.lit(place.department_code).alias("department_code"),
@@ -283,7 +286,7 @@ def _gone(
 
 def find_crosswalk(connection: psycopg.Connection[Any], department_code: str, ids: pl.Series) -> pl.DataFrame:
     """Find crosswalk rows by main id, deleted ones included; columns as in CROSSWALK_KINDS."""
-    query = _select("crosswalk", CROSSWALK_KINDS, "id = any(%s::uuid[])")
+    query = _select("crosswalk", "id = any(%s::uuid[])")
     return read_frame(connection, query, CROSSWALK_KINDS, (department_code, uuid_array(ids)), asked=len(ids))
 
 
@@ -292,7 +295,7 @@ def find_crosswalk_by_key(connection: psycopg.Connection[Any], place: RowsPlace,
 
     A loop computes the id of a legacy key, or reads adopted keys, and uses `find_crosswalk`.
     """
-    query = _select("crosswalk", CROSSWALK_KINDS, "source_table_no = %s and source_key = any(%s::text[])")
+    query = _select("crosswalk", "source_table_no = %s and source_key = any(%s::text[])")
     wanted = list(keys)
     bound = (place.department_code, place.source_table_no, wanted)
     return read_frame(connection, query, CROSSWALK_KINDS, bound, asked=len(wanted))
@@ -300,7 +303,7 @@ def find_crosswalk_by_key(connection: psycopg.Connection[Any], place: RowsPlace,
 
 def find_links(connection: psycopg.Connection[Any], department_code: str, ids: pl.Series) -> pl.DataFrame:
     """Find the links of rows by main id; columns as in LINK_KINDS."""
-    query = _select("record_link", LINK_KINDS, "id = any(%s::uuid[])")
+    query = _select("record_link", "id = any(%s::uuid[])")
     return read_frame(connection, query, LINK_KINDS, (department_code, uuid_array(ids)), asked=len(ids))
 
 
@@ -309,7 +312,7 @@ def find_owners(connection: psycopg.Connection[Any], department_code: str, ids: 
 
     The main part of a row has no link: its id is the crosswalk's own.
     """
-    query = _select("record_link", LINK_KINDS, "canonical_id = any(%s::uuid[])")
+    query = _select("record_link", "canonical_id = any(%s::uuid[])")
     return read_frame(connection, query, LINK_KINDS, (department_code, uuid_array(ids)), asked=len(ids))
 
 
@@ -367,17 +370,23 @@ def _typed(table: str, frame: pl.DataFrame) -> pl.DataFrame:
         raise UsageError(
             f"parts of {table} lack {missing} or have unknown columns {unknown}; none was written", table=table
         )
-    wrong = [name for name in names if frame.schema[name] not in (POLARS_TYPES[kinds[name]], pl.Null())]
+    schema = frame.schema
+    wrong = [name for name in names if schema[name] not in (POLARS_TYPES[kinds[name]], pl.Null())]
     if wrong:
-        found = {name: str(frame.schema[name]) for name in wrong}
+        found = {name: str(schema[name]) for name in wrong}
         raise UsageError(f"parts of {table} have columns of another type: {found}; none was written", table=table)
+    if all(schema[name] == POLARS_TYPES[kinds[name]] for name in names):
+        return frame[names]
     return frame.select(pl.col(name).cast(POLARS_TYPES[kinds[name]]) for name in names)
 
 
-def _select(table: str, kinds: Mapping[str, Kind], condition: str) -> sql.Composable:
-    return sql.SQL("select {} from {} where department_code = %s and {}").format(
+@cache
+def _select(table: Literal["crosswalk", "record_link"], condition: LiteralString) -> sql.SQL:
+    kinds = CROSSWALK_KINDS if table == "crosswalk" else LINK_KINDS
+    query = sql.SQL("select {} from {} where department_code = %s and {}").format(
         _projection(kinds), sql.Identifier("mig", table), sql.SQL(condition)
     )
+    return sql.SQL(query.as_string())  # type: ignore[arg-type]  # put together once, from names quoted above
 
 
 def _projection(kinds: Mapping[str, Kind]) -> sql.Composable:

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from banyan.canonical.columns import Kind
-from store.records import RowsPlace
+from store.records import RowsPlace, text_array
 from wire.copy import copy_in, read_frame, text_projection
 
 _FOUND: dict[str, Kind] = {
@@ -55,15 +55,11 @@ def replace_terms(
 def find_terms(connection: Connection, place: RowsPlace, keys: pl.Series) -> pl.DataFrame:
     """Give what was judged of these rows: key, until, rule_code, is_expired."""
     query = sql.SQL(
-        "select {} from mig.retention_term where department_code = {} and source_table_no = {} "
-        "and source_key = any({}::text[])"
-    ).format(
-        sql.SQL(", ").join(text_projection(name, kind) for name, kind in _FOUND.items()),
-        place.department_code,
-        place.source_table_no,
-        keys.drop_nulls().to_list(),
-    )
-    return read_frame(connection, query, _FOUND, asked=len(keys)).rename({"source_key": "key"})
+        "select {} from mig.retention_term where department_code = %s and source_table_no = %s "
+        "and source_key = any(%s::text[])"
+    ).format(sql.SQL(", ").join(text_projection(name, kind) for name, kind in _FOUND.items()))
+    bound = (place.department_code, place.source_table_no, text_array(keys.drop_nulls()))
+    return read_frame(connection, query, _FOUND, bound, asked=len(keys)).rename({"source_key": "key"})
 
 
 def readmit(
@@ -81,8 +77,8 @@ def readmit(
         " returning t.source_table_no, t.source_key",
         {
             "department": department_code,
-            "persons": persons.drop_nulls().to_list(),
-            "cases": cases.drop_nulls().to_list(),
+            "persons": text_array(persons.drop_nulls()),
+            "cases": text_array(cases.drop_nulls()),
         },
     ).fetchall()
     found: dict[int, list[str]] = {}

@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 
 from banyan.clock import monotonic
 from banyan.departments import Side
 from banyan.errors import LeaseLost, UsageError
 from banyan.records import ChunkCounts, KeyRange, Position
 from store.ledger import Ledger, LedgerReader
-from store.postgres import transaction
+from store.postgres import asking, transaction
 from store.runs import ChunkPlan, Run, RunKind, RunRequest, RunState
 from store.takeover import release_run
 from sync.lane import Checkpoint, Lane, Step, pass_by
@@ -150,7 +150,7 @@ class SyncEngine:
                 f"{lane.route} has no first copy yet; nothing was carried",
                 hint=f"banyan load {lane.route.source.department_code}",
             )
-        with transaction(self._engine) as connection:
+        with asking(self._engine) as connection:
             left_open = LedgerReader(connection).find_open_run(lane.route.source, lane.route.to)
         if left_open is not None:
             return self._open(lane, left_open.kind, since, since, tuple, "")
@@ -255,7 +255,6 @@ class SyncEngine:
         plans: Callable[[], Sequence[ChunkPlan]],
         rules_digest: str,
     ) -> Run:
-        self._release_dead(lane)
         request = RunRequest(
             source=lane.route.source,
             to_side=lane.route.to,
@@ -266,19 +265,18 @@ class SyncEngine:
             rules_digest=rules_digest or None,
         )
         with transaction(self._engine) as connection:
+            self._release_dead(connection, lane)
             ledger = Ledger(connection)
             run = ledger.open_run(request)
             if not ledger.read_progress(run.run_no):
                 ledger.write_chunks(run, plans())
         return run
 
-    def _release_dead(self, lane: Lane) -> None:
+    def _release_dead(self, connection: Connection, lane: Lane) -> None:
         """End the leases of a run whose owner is a dead process of this machine."""
-        with transaction(self._engine) as connection:
-            ledger = Ledger(connection)
-            run = ledger.find_open_run(lane.route.source, lane.route.to)
-            if run is not None and (is_dead(run.owner) or run.owner == self.owner):
-                release_run(connection, run)
+        run = LedgerReader(connection).find_open_run(lane.route.source, lane.route.to)
+        if run is not None and (is_dead(run.owner) or run.owner == self.owner):
+            release_run(connection, run)
 
     def _finish(self, lane: Lane, run: Run) -> RunResult:
         until = run.until_position
@@ -287,8 +285,7 @@ class SyncEngine:
         expected = lane.watermark()
         with transaction(self._engine) as connection:
             ledger = Ledger(connection)
-            totals = ledger.read_totals(run.run_no)
-            ledger.close_run(run, RunState.DONE)
+            totals = ledger.close_run(run, RunState.DONE)
             # the Position of a route to LEGACY stands in the legacy store, committed with its rows
             if lane.route.to is Side.CANONICAL and expected != until:
                 ledger.write_watermark(run, until, expected=expected)

@@ -24,7 +24,7 @@ from store.row_tables import Departure
 from store.runs import ChunkPlan
 from sync.looked_up import read_looked_up
 from sync.scope import ScopeFinder
-from sync.setting import Psycopg, Setting, key_column
+from sync.setting import Psycopg, Setting, key_column, keys_of
 
 _OWNERS = {"source_key": pl.String, "id": pl.Binary, "key_epoch": pl.Int16}
 
@@ -52,14 +52,16 @@ def find_reuse(connection: Psycopg, setting: Setting, ruleset: Ruleset, rows: pl
     if rows.is_empty() or held.adopted is None:
         return reuse_nothing(held)
     compiled = setting.compiled(ruleset.table)
-    keys = rows.select(key_column(ruleset)).to_series()
-    standing = pl.DataFrame({"source_key": keys}).with_columns(
-        setting.main_ids(ruleset.table, keys, held.adopted.filter(pl.col("part").is_null())).alias("id"),
-        hash_rows(rows, compiled.hashed, key=held.digest_key).alias("row_hash now"),
-    )
-    known = find_crosswalk(connection, setting.department.code, standing["id"]).filter(
-        pl.col("source_table_no") == setting.table_numbers[ruleset.table]
-    )
+    keys, mains = keys_of(ruleset, rows), held.adopted
+    if not mains.is_empty():
+        mains = mains.filter(pl.col("part").is_null())
+    ids = setting.main_ids(ruleset.table, keys, mains)
+    known = find_crosswalk(connection, setting.department.code, ids)
+    if not ruleset.key_reuse and known["deleted_at"].null_count() == known.height:
+        return reuse_nothing(held)  # nothing is asked of rows that stood all the time, and none was gone
+    hashes = hash_rows(rows, compiled.hashed, key=held.digest_key)
+    standing = pl.DataFrame({"source_key": keys, "id": ids, "row_hash now": hashes})
+    known = known.filter(pl.col("source_table_no") == setting.table_numbers[ruleset.table])
     moved = standing.join(known.drop("source_key"), on="id").filter(pl.col("row_hash") != pl.col("row_hash now"))
     gone = moved.filter(_was_gone(ruleset))["source_key"]
     there = moved.filter(pl.col("deleted_at").is_null())

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import polars as pl
+from sqlalchemy.engine import Connection
 
 from banyan.clock import today
 from banyan.config import DriftConfig
@@ -15,7 +16,7 @@ from mappings.model import Ruleset
 from store.landing import LandingZone
 from store.ledger import Ledger, LedgerReader
 from store.outcomes import find_adopted, find_filtered, write_filtered, write_quarantine
-from store.postgres import raw, transaction
+from store.postgres import asking, raw, transaction
 from store.records import delete_rows, hold_shared, write_crosswalk, write_parts
 from store.row_tables import Departure
 from store.runs import ChunkLease, ChunkPlan
@@ -27,7 +28,7 @@ from sync.lane import Checkpoint, Step, pass_by
 from sync.looked_up import find_lookers
 from sync.retention import plan_readmitted
 from sync.route import Route
-from sync.setting import Psycopg, Setting, key_column, look_up
+from sync.setting import Psycopg, Setting, key_column, keys_of, look_up
 
 ROWS_PER_CHUNK = 50_000
 NO_FATE = "the column is new and no rule knows it"
@@ -52,6 +53,7 @@ class ForwardLane:
     def __init__(self, setting: Setting, landing: LandingZone) -> None:
         self._setting = setting
         self._landing = landing
+        self._order: tuple[str, ...] = ()
 
     @property
     def route(self) -> Route:
@@ -69,14 +71,14 @@ class ForwardLane:
 
     def watermark(self) -> Position | None:
         """Give how far the canonical side has come: it stands in the ledger, moved with the last run."""
-        with transaction(self._setting.engine) as connection:
+        with asking(self._setting.engine) as connection:
             return LedgerReader(connection).find_watermark(self.route.source, self.route.to)
 
     def plan_load(self, *, rows_per_chunk: int = ROWS_PER_CHUNK) -> list[ChunkPlan]:
         """Plan the first copy: key ranges of every table, parents before children."""
         return [
             ChunkPlan(table, keys)
-            for table in load_order(self._setting.book)
+            for table in self._tables()
             if table in self._setting.book.rulesets
             for keys in self._setting.port.plan_ranges(table, rows_per_chunk)
         ]
@@ -111,10 +113,15 @@ class ForwardLane:
         """Plan reading the rows of these keys again, parents before children."""
         return [
             ChunkPlan(table, tuple(keys[at : at + ROWS_PER_CHUNK]))
-            for table in load_order(self._setting.book)
+            for table in self._tables()
             for keys in [sorted(set(by_table.get(table, ())))]
             for at in range(0, len(keys), ROWS_PER_CHUNK)
         ]
+
+    def _tables(self) -> tuple[str, ...]:
+        """Give the tables in the order in which they are carried."""
+        self._order = self._order or load_order(self._setting.book)
+        return self._order
 
     def carry(self, lease: ChunkLease, checkpoint: Checkpoint = pass_by) -> ChunkCounts:
         """Read, land, map and write one chunk; data, crosswalk, lists and ledger commit in one transaction."""
@@ -145,7 +152,7 @@ class ForwardLane:
             counts = self._write(raw(connection), lease, found, mapped, is_first=is_first) + ChunkCounts(
                 parts=PartCounts(removed=removed)
             )
-            children += self._children(raw(connection), lease, found, mapped, is_first=is_first)
+            children += self._children(connection, lease, found, mapped, is_first=is_first)
             if not isinstance(lease.keys, KeyRange):  # people changed these rows since the terms were judged
                 changed = pl.Series("key", list(lease.keys), dtype=pl.String)
                 children += plan_readmitted(raw(connection), self._setting, lease.table, rows=found.rows, keys=changed)
@@ -162,13 +169,12 @@ class ForwardLane:
         kept = [column for column in ruleset.columns if column not in ruleset.drop]
         if not isinstance(keys, KeyRange):
             batch = port.read_keys(ruleset.table, keys)
-            rows = batch.rows.select(kept)  # dropped columns have a legal reason not to be kept, nor landed
-            present = rows.select(key_column(ruleset)).to_series()
-            wanted = pl.Series("source_key", list(keys), dtype=pl.String)
-            missing = wanted.filter(~wanted.is_in(present.implode()))
+            rows = batch.rows[kept]  # dropped columns have a legal reason not to be kept, nor landed
+            present = set(keys_of(ruleset, rows).to_list())
+            missing = pl.Series("source_key", [key for key in keys if key not in present], dtype=pl.String)
             return _Rows(rows, missing, in_flight=0, read=len(keys), unread=_unread(ruleset, batch.rows, unknown))
         batch = port.read_range(ruleset.table, keys)
-        rows = batch.rows.select(kept)
+        rows = batch.rows[kept]
         moved = [c.key for c in port.changes(batch.low, batch.high) if c.table == ruleset.table]
         settled = rows.filter(~key_column(ruleset).is_in(moved)) if moved else rows
         # a row that moved while it was read is left to the changes, whose capture began before
@@ -189,9 +195,8 @@ class ForwardLane:
         parts = PartCounts()
         for name, frame in mapped.parts.items():
             parts += write_parts(connection, tables[name], frame, is_first=is_first and name not in shared)
-        links = mapped.links.with_columns(
-            pl.col("part").replace_strict(tables, return_dtype=pl.String).alias("canonical_table")
-        )
+        targets = [tables[part] for part in mapped.links["part"].to_list()]
+        links = mapped.links.hstack([pl.Series("canonical_table", targets, dtype=pl.String)])
         written = write_crosswalk(connection, place, mapped.crosswalk, links, is_first=is_first)
         removed = 0
         leaving = {
@@ -205,8 +210,10 @@ class ForwardLane:
             gone = self._ids_leaving(connection, lease.table, keys)
             removed += sum(delete_rows(connection, place, ruleset.main.table, gone, reason=reason).values())
         seen = _keys_seen(ruleset, found, is_first=is_first)
-        loaded = pl.col("source_key").is_in(mapped.crosswalk["source_key"].implode())
-        refused = pl.concat([_refused(mapped), found.unread.filter(loaded)])
+        refused = _refused(mapped)
+        if not found.unread.is_empty():
+            loaded = pl.col("source_key").is_in(mapped.crosswalk["source_key"].implode())
+            refused = pl.concat([refused, found.unread.filter(loaded)])
         write_quarantine(connection, place, seen, refused, keys=self._landing.keys)
         rows = RowCounts(
             read=found.read,
@@ -218,26 +225,37 @@ class ForwardLane:
             in_flight=found.in_flight,
         )
         split = PartCounts(split=parts.emitted - mapped.crosswalk.height, removed=written.parts_removed + removed)
-        fields = refused.filter(pl.col("column").is_not_null()).height  # two lenses may refuse one cell
+        fields = refused.height - refused["column"].null_count()  # two lenses may refuse one cell
         return ChunkCounts(rows, parts + split, fields)
 
     def _children(
-        self, connection: Psycopg, lease: ChunkLease, found: _Rows, mapped: Mapped, *, is_first: bool
+        self, within: Connection, lease: ChunkLease, found: _Rows, mapped: Mapped, *, is_first: bool
     ) -> list[ChunkPlan]:
         """List the rows a named rule keeps out, and plan the children of those that were not, or are no more."""
+        connection = raw(within)
         place = self._setting.place(lease.table, lease.run_no)
         seen = _keys_seen(self._setting.book.rulesets[lease.table], found, is_first=is_first)
         before = find_filtered(connection, place, seen)
         now = mapped.filtered["source_key"]
+        if before.is_empty() and now.is_empty():
+            return []
         write_filtered(
             connection, place, seen, with_parents(self._setting.book.rulesets[lease.table], found.rows, mapped)
         )
         readmitted = before.filter(~before.is_in(now.implode()))
         moved = pl.concat([now.filter(~now.is_in(before.implode())).alias("key"), readmitted])
-        if moved.is_empty():
+        if moved.is_empty() or (is_first and not self._may_have_children(within, lease.table)):
             return []
         parents = pl.DataFrame({"key": moved, "id": self._ids_leaving(connection, lease.table, moved)})
         return plan_children(connection, self._setting, lease.table, parents, readmitted=not readmitted.is_empty())
+
+    def _may_have_children(self, connection: Connection, table: str) -> bool:
+        """Tell whether anything was carried yet of the tables whose rows follow those of a table."""
+        rulesets = self._setting.book.rulesets.values()
+        following = {
+            one.table for one in rulesets for rule in one.filters if rule.parent and rule.parent.table == table
+        }
+        return bool(following) and LedgerReader(connection).was_carried(self._setting.source, following)
 
     def _ids_leaving(self, connection: Psycopg, table: str, keys: pl.Series) -> pl.Series:
         """Give the main ids of rows that leave; missing rows were not looked up with the batch."""
@@ -251,7 +269,7 @@ def _keys_seen(ruleset: Ruleset, found: _Rows, *, is_first: bool) -> pl.Series:
     """Give the keys whose lists are brought up to date: of rows read for the first time, nothing is listed yet."""
     if is_first:
         return pl.Series("source_key", [], dtype=pl.String)
-    return pl.concat([found.rows.select(key_column(ruleset)).to_series(), found.missing])
+    return pl.concat([keys_of(ruleset, found.rows), found.missing])
 
 
 def _refuse_drift(ruleset: Ruleset, here: list[str], policies: DriftConfig) -> list[str]:
@@ -288,6 +306,8 @@ def _unread(ruleset: Ruleset, rows: pl.DataFrame, unknown: list[str]) -> pl.Data
 
 def _refused(mapped: Mapped) -> pl.DataFrame:
     """Put rows and fields no rule may carry into one list: source_key, column, cause, raw."""
+    if mapped.rejected.is_empty() and mapped.rejected_fields.is_empty():
+        return pl.DataFrame(schema=_REFUSED)
     rows = mapped.rejected.select(
         "source_key", pl.lit(None, pl.String).alias("column"), "cause", pl.lit(None, pl.Binary).alias("raw")
     )

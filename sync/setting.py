@@ -23,6 +23,7 @@ from store.terms import find_terms
 from sync.looked_up import read_looked_up
 
 Psycopg = psycopg.Connection[Any]
+_ADOPTED = {"table": pl.String, "key": pl.String, "id": pl.Binary, "part": pl.String}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,9 @@ class Setting:
 
     def main_ids(self, table: str, keys: pl.Series, adopted: pl.DataFrame) -> pl.Series:
         """Give the canonical id of the main part for legacy keys."""
-        frame = pl.DataFrame({"key": keys}).with_columns(pl.lit(FIRST_EPOCH, pl.Int16).alias("epoch"))
-        own = adopted.filter(pl.col("table") == table).select("key", "id")
+        first = pl.Series([FIRST_EPOCH], dtype=pl.Int16).new_from_index(0, len(keys))
+        frame = pl.DataFrame({"key": keys, "epoch": first})
+        own = None if adopted.is_empty() else adopted.filter(pl.col("table") == table).select("key", "id")
         part = self.book.rulesets[table].main.name
         return identify(frame, source=str(self.source), table=table, part=part, adopted=own)
 
@@ -71,6 +73,13 @@ class Setting:
 def key_column(ruleset: Ruleset) -> pl.Expr:
     """Give the text of the legacy key of each row."""
     return pl.concat_str([pl.col(name) for name in ruleset.key], separator=KEY_SEPARATOR).alias("source_key")
+
+
+def keys_of(ruleset: Ruleset, rows: pl.DataFrame) -> pl.Series:
+    """Give the text of the legacy key of each row, as `key_column` does."""
+    if len(ruleset.key) == 1:
+        return rows[ruleset.key[0]].alias("source_key")
+    return rows.select(key_column(ruleset)).to_series()
 
 
 def referred_keys(ruleset: Ruleset, rows: pl.DataFrame) -> pl.DataFrame:
@@ -101,11 +110,13 @@ def look_up(
     keys = pl.DataFrame(schema={"table": pl.String, "key": pl.String})
     if has_adopted(connection, setting.department.code):
         keys = referred_keys(ruleset, rows).filter(pl.col("table").is_in(list(setting.table_numbers)))
-    adopted = find_adopted(connection, setting.department.code, setting.table_numbers, keys)
-    epochs = epochs_of(adopted)
-    adopted = adopted.select("table", "key", "id", pl.lit(None, pl.String).alias("part"))
+    epochs, adopted = None, pl.DataFrame(schema=_ADOPTED)
+    if not keys.is_empty():
+        found = find_adopted(connection, setting.department.code, setting.table_numbers, keys)
+        epochs = epochs_of(found)
+        adopted = found.select("table", "key", "id", pl.lit(None, pl.String).alias("part"))
     if len(ruleset.parts) > 1 and not is_first:
-        own = rows.select(key_column(ruleset)).to_series()
+        own = keys_of(ruleset, rows)
         mains = pl.DataFrame({"key": own, "id": setting.main_ids(ruleset.table, own, adopted)})
         links = find_links(connection, setting.department.code, mains["id"])
         parts = links.join(mains, on="id").select(
@@ -114,11 +125,11 @@ def look_up(
         adopted = pl.concat([adopted, parts])
     terms = None
     if ruleset.is_judged:
-        terms = find_terms(connection, setting.place(ruleset.table, 0), rows.select(key_column(ruleset)).to_series())
+        terms = find_terms(connection, setting.place(ruleset.table, 0), keys_of(ruleset, rows))
     return replace(
         context,
         adopted=adopted,
-        epochs=None if epochs.is_empty() else epochs,
+        epochs=None if epochs is None or epochs.is_empty() else epochs,
         filtered=_filtered_parents(connection, setting, ruleset, rows),
         terms=terms,
         looked_up=read_looked_up(setting.port, setting.book, ruleset),

@@ -47,7 +47,7 @@ def _ole_day_forward(columns: Columns, setting: LensSetting) -> Forward:
     days = steps.let("days", pl.when(is_whole).then(_whole_days(text, LAST)))
     value = pl.lit(EPOCH) + pl.duration(days=days)
     return Forward(
-        (pl.when(days.is_not_null()).then(value),),
+        (pl.when(days.is_not_null()).then(value), pl.when(days.is_not_null()).then(pl.lit("DAY"))),
         (
             Objection(~well_formed, NOT_A_DAY_NUMBER),
             Objection(~is_whole, PART_OF_A_DAY),

@@ -31,7 +31,9 @@ INSTANTS = st.one_of(
 )
 
 CLOSED, OCCURRED = ("closed_on",), ("occurred_from", "occurred_precision_code")
+BORN = ("birth_date", "birth_date_precision_code")
 DAY_VALUES = one(st.none() | DAYS)
+BORN_DAYS = st.one_of(st.just((None, None)), DAYS.map(lambda day: (day, "DAY")))
 ISO_TEXTS = st.one_of(
     DAYS.map(date.isoformat),
     DAYS.map(lambda day: f"{day.year:04}-{day:%m}-00"),
@@ -113,6 +115,7 @@ DATE_CASES = (
         one(CENTURY),
     ),
     Case("ole day", LensCall("date.ole"), "case_file", CLOSED, one(st.none() | OLE_DAYS.map(str)), DAY_VALUES),
+    Case("ole birth", LensCall("date.ole"), "person_identity", BORN, one(st.none() | OLE_DAYS.map(str)), BORN_DAYS),
     Case("julian", LensCall("date.julian"), "case_file", CLOSED, one(st.none() | JULIAN_TEXTS), one(JULIAN_DAYS)),
     Case("iso instant", LensCall("instant.iso_local"), "incident", OCCURRED, one(ISO_INSTANTS), SECONDS),
     Case("ole instant", LensCall("instant.ole"), "incident", OCCURRED, one(OLE_TEXTS), OLE_INSTANTS),

@@ -191,11 +191,11 @@ def ole_epoch_plus(whole, last=date.max, cause="out of days"):
 def ole_day_forward(raws, p):
     text = trimmed(raws[0])
     if text is None:
-        return (None,), None
+        return (None, None), None
     whole, _, decimals = ole_number(text)
     if decimals.strip("0"):
         raise Rejected("part of a day")
-    return (ole_epoch_plus(whole),), None
+    return (ole_epoch_plus(whole), "DAY"), None
 
 
 def ole_day_backward(values, p):

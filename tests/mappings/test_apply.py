@@ -8,7 +8,7 @@ import pytest
 
 from banyan.canonical.model import TABLES
 from banyan.errors import ConfigurationError, SourceDrifted
-from mappings.engine import apply_forward
+from mappings.engine import RoundTrip, Wanted, apply_forward
 from mappings.identity import reference_uuid5
 from mappings.lanes import Lane
 from mappings.model import FieldRule, LensCall
@@ -255,3 +255,20 @@ def test_a_rule_that_asks_more_than_a_lens_yields_is_refused_before_any_row():
 
     with pytest.raises(ConfigurationError, match="asks more of the lens"):
         compiled(replace(PERSON, parts=(part,)))
+
+
+@pytest.mark.parametrize("ruleset", [PERSON, OFFENCE, SEAL], ids=lambda ruleset: ruleset.table)
+def test_records_asked_for_alone_are_those_of_the_whole_without_residue_and_digests(ruleset):
+    rows = dirty_frame(ruleset, 400)
+
+    whole = apply_forward(compiled(ruleset), rows, CONTEXT)
+    alone = apply_forward(compiled(ruleset), rows, CONTEXT, wanted=Wanted.RECORDS)
+
+    kept = ["id", "source_key", "key_epoch"]
+    assert {name: part.rows() for name, part in alone.parts.items()} == {n: p.rows() for n, p in whole.parts.items()}
+    assert alone.crosswalk.select(kept).equals(whole.crosswalk.select(kept))
+    assert alone.crosswalk.schema == whole.crosswalk.schema
+    assert alone.crosswalk.select("row_hash", "residue").null_count().row(0) == (alone.crosswalk.height,) * 2
+    assert alone.round_trip == RoundTrip(0, 0, 0, 0, 0)
+    for fate in ("links", "deleted", "filtered", "rejected", "rejected_fields", "warned_fields"):
+        assert getattr(alone, fate).equals(getattr(whole, fate)), fate

@@ -5,7 +5,7 @@ import pytest
 from psycopg import sql
 
 from banyan.canonical.columns import Kind
-from wire.copy import copy_out
+from wire.copy import copy_out, stream_uuids
 
 pytestmark = pytest.mark.server
 
@@ -56,3 +56,20 @@ def test_a_reader_that_stops_asking_leaves_the_connection_usable(connection):
     rows.close()
 
     assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_uuids_come_out_as_their_bytes_in_order_whatever_their_number(connection):
+    query = "select lpad(to_hex(n), 32, '0')::uuid from generate_series(1, {}) n"
+
+    for number in (0, 1, 250_000):
+        found = list(stream_uuids(connection, sql.SQL(query.format(number))))
+
+        assert [int.from_bytes(each) for ids in found for each in ids.to_list()] == list(range(1, number + 1))
+    assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_uuids_of_a_statement_that_fails_after_its_first_rows_are_an_error_and_never_an_end(connection):
+    query = "select lpad((100 / (5000 - n))::text, 32, '0')::uuid from generate_series(1, 10000) n"
+
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        list(stream_uuids(connection, sql.SQL(query)))

@@ -10,6 +10,8 @@ from stores import StorePlace, own
 
 from banyan.errors import UsageError
 from banyan.records import PartCounts
+from store.keys import KeyRing
+from store.outcomes import sealed_place_of, write_filtered, write_quarantine
 from store.postgres import raw
 from store.records import (
     CROSSWALK_KINDS,
@@ -236,3 +238,33 @@ def test_a_row_with_links_keeps_its_main_record_in_the_lineage(place):
         ("", None, uuid.UUID(bytes=mains[1])),
         ("phone", "contact_means", uuid.UUID(bytes=phone)),
     ]
+
+
+def test_rows_read_for_the_first_time_are_listed_once_even_when_some_were_listed_before(place):
+    nothing_seen, keys = pl.Series("source_key", [], dtype=pl.String), KeyRing(bytes(32))
+    filtered = pl.DataFrame({"source_key": ["f1", "f2"], "rule": ["expired", "expired"], "parent_key": ["p1", None]})
+    refused = pl.DataFrame(
+        {"source_key": ["q1", "q1"], "column": ["ddn", None], "cause": ["no day", "blank"], "raw": [b"31/02", None]}
+    )
+
+    with place.transaction("banyan_forward") as connection:
+        driver = raw(connection)
+        told = [
+            (
+                write_filtered(driver, rows_place(place, run), nothing_seen, filtered),
+                write_quarantine(driver, rows_place(place, run), nothing_seen, refused, keys=keys),
+            )
+            for run in (1, 2)
+        ]
+        listed = driver.execute(
+            "select source_key, rule, run_no, parent_key from mig.filtered_row order by 1"
+        ).fetchall()
+        open_ones = driver.execute(
+            "select source_key, column_name, cause, run_no, raw from mig.quarantine where state = 'OPEN' order by 2"
+        ).fetchall()
+
+    assert told == [(2, 2), (2, 2)]
+    assert listed == [("f1", "expired", 2, "p1"), ("f2", "expired", 2, None)]
+    assert [row[:4] for row in open_ones] == [("q1", "ddn", "no day", 2), ("q1", None, "blank", 2)]
+    sealed_place = sealed_place_of("38", place.table_no("t_personne"), "q1", column="ddn")
+    assert (keys.open(open_ones[0][4], place=sealed_place), open_ones[1][4]) == (b"31/02", None)

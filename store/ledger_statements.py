@@ -1,0 +1,146 @@
+"""The statements of the ledger that every chunk asks, put together once: a small chunk costs less than saying them.
+
+Values are bound by name; the ledger gives them.
+"""
+
+from datetime import timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from banyan.departments import Side, SourceRef
+from store.runs import ChunkLease, Run, RunState
+from store.tables import CHUNK, FIGURE, RUN, WATERMARK
+
+_OPEN: Final = RunState.OPEN.value
+_NOW: Final = sa.func.clock_timestamp()
+_LEASE_UNTIL: Final[sa.ColumnElement[Any]] = _NOW + sa.bindparam("lease", type_=sa.Interval())
+
+
+def route(table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
+    """Find the rows of one route, of a table that has it."""
+    return (
+        table.c.department_code == sa.bindparam("department"),
+        table.c.system_code == sa.bindparam("system"),
+        table.c.to_side == sa.bindparam("side"),
+    )
+
+
+def on_route(source: SourceRef, to_side: Side) -> dict[str, Any]:
+    """Give the values of a route."""
+    return {"department": source.department_code, "system": source.system_code, "side": to_side.value}
+
+
+def lasting(seconds: int) -> dict[str, Any]:
+    """Give the value of a lease."""
+    return {"lease": timedelta(seconds=seconds)}
+
+
+def held_by(held: Run) -> dict[str, Any]:
+    """Give the values of a run as its holder knows it."""
+    return {"run": held.run_no, "holder": held.owner, "tried": held.attempt}
+
+
+def held_chunk(lease: ChunkLease) -> dict[str, Any]:
+    """Give the values of a chunk as its holder knows it."""
+    return {"run": lease.run_no, "chunk": lease.chunk_no, "holder": lease.owner, "tried": lease.attempt}
+
+
+_THE_RUN: Final = RUN.c.run_no == sa.bindparam("run")
+_OF_RUN: Final = CHUNK.c.run_no == sa.bindparam("run")
+_THE_CHUNK: Final = (_OF_RUN, CHUNK.c.chunk_no == sa.bindparam("chunk"))
+_HELD_RUN: Final = (
+    _THE_RUN,
+    RUN.c.owner == sa.bindparam("holder"),
+    RUN.c.attempt == sa.bindparam("tried"),
+    RUN.c.state == _OPEN,
+)
+
+FIND_OPEN_RUN: Final = sa.select(RUN).where(*route(RUN), RUN.c.state == _OPEN)
+FIND_WATERMARK: Final = sa.select(WATERMARK.c.position).where(*route(WATERMARK))
+READ_PROGRESS: Final = (
+    sa.select(CHUNK.c.table_name, sa.func.count().filter(CHUNK.c.state == "DONE"), sa.func.count())
+    .where(_OF_RUN)
+    .group_by(CHUNK.c.table_name)
+    .order_by(CHUNK.c.table_name)
+)
+READ_TOTALS: Final = (
+    sa.select(CHUNK.c.table_name, CHUNK.c.counts)
+    .where(_OF_RUN, CHUNK.c.state == "DONE")
+    .order_by(CHUNK.c.table_name, CHUNK.c.chunk_no)
+)
+COUNT_WAITING: Final = sa.select(sa.func.count()).where(_OF_RUN, CHUNK.c.state != "DONE")
+LAST_CHUNK: Final = sa.select(sa.func.max(CHUNK.c.chunk_no)).where(_OF_RUN)
+ADD_CHUNKS: Final = sa.insert(CHUNK)
+
+OPEN_RUN: Final = (
+    insert(RUN)
+    .values(
+        department_code=sa.bindparam("department"),
+        system_code=sa.bindparam("system"),
+        to_side=sa.bindparam("side"),
+        kind=sa.bindparam("its_kind"),
+        from_position=sa.bindparam("since"),
+        until_position=sa.bindparam("until"),
+        rules_digest=sa.bindparam("rules"),
+        state=_OPEN,
+        owner=sa.bindparam("holder"),
+        attempt=1,
+        lease_until=_LEASE_UNTIL,
+    )
+    .on_conflict_do_nothing()
+    .returning(RUN)
+)
+RENEW_RUN: Final = sa.update(RUN).where(*_HELD_RUN).values(lease_until=_LEASE_UNTIL).returning(RUN)
+LOCK_RUN: Final = sa.select(RUN.c.run_no).where(*_HELD_RUN).with_for_update()
+CLOSE_RUN: Final = (
+    sa.update(RUN).where(_THE_RUN).values(state=sa.bindparam("its_state"), reason=sa.bindparam("told"), closed_at=_NOW)
+)
+SHARE_RUN: Final = (
+    sa.select(RUN.c.run_no).where(_THE_RUN, RUN.c.state == _OPEN).with_for_update(read=True, key_share=True)
+)
+
+_FREE: Final = sa.or_(
+    CHUNK.c.state == "PLANNED",
+    sa.and_(CHUNK.c.state == "LEASED", CHUNK.c.lease_until < _NOW),
+)
+_FOLLOWING: Final = (
+    sa.select(CHUNK.c.chunk_no)
+    .where(_OF_RUN, _FREE, sa.exists().where(RUN.c.run_no == CHUNK.c.run_no, RUN.c.state == _OPEN))
+    .order_by(CHUNK.c.chunk_no)
+    .limit(1)
+    .with_for_update(skip_locked=True, of=CHUNK)
+    .scalar_subquery()
+)
+TAKE_CHUNK: Final = (
+    sa.update(CHUNK)
+    .where(_OF_RUN, CHUNK.c.chunk_no == _FOLLOWING)
+    .values(state="LEASED", owner=sa.bindparam("holder"), attempt=CHUNK.c.attempt + 1, lease_until=_LEASE_UNTIL)
+    .returning(CHUNK)
+)
+LOCK_CHUNK: Final = (
+    sa.select(CHUNK.c.chunk_no)
+    .where(
+        *_THE_CHUNK,
+        CHUNK.c.owner == sa.bindparam("holder"),
+        CHUNK.c.attempt == sa.bindparam("tried"),
+        CHUNK.c.state == "LEASED",
+    )
+    .with_for_update()
+)
+FINISH_CHUNK: Final = (
+    sa.update(CHUNK)
+    .where(*_THE_CHUNK)
+    .values(state="DONE", counts=sa.bindparam("told"), parcel=sa.bindparam("its_parcel"), finished_at=_NOW)
+)
+MOVE_WATERMARK: Final = (
+    sa.update(WATERMARK)
+    .where(*route(WATERMARK), WATERMARK.c.position == sa.bindparam("expected"))
+    .values(position=sa.bindparam("reached"), run_no=sa.bindparam("run"), updated_at=_NOW)
+    .returning(WATERMARK.c.run_no)
+)
+_figure = insert(FIGURE)
+WRITE_FIGURES: Final = _figure.on_conflict_do_update(
+    index_elements=[FIGURE.c.run_no, FIGURE.c.table_name, FIGURE.c.name], set_={"figure": _figure.excluded.figure}
+)
