@@ -7,6 +7,7 @@ BanyanError                  1  a bug, unless a family below says otherwise
 ├── SourceUnavailable        4  a legacy system does not answer (transient)
 ├── SourceUnreadable         3  a legacy system answers something that cannot be read
 ├── SourceDrifted            3  a legacy system is not what the rules describe any more
+│   └── RowRefused           3  a legacy system refuses a row that is written back, and would take others
 ├── StoreUnavailable         4  the canonical store does not answer (transient)
 ├── StoreFenced              3  a writer that does not own the slice was refused
 ├── LeaseLost                4  another worker took the chunk or the run over (transient)
@@ -74,6 +75,13 @@ class SourceDrifted(BanyanError):
     """A legacy system is not what the rules describe any more."""
 
     exit_code = 3
+
+
+class RowRefused(SourceDrifted):
+    """A legacy system refuses a row by a value, a constraint or a trigger of its own.
+
+    Facts `code`, and `constraint` or `column` where the system names one.
+    """
 
 
 class StoreUnavailable(BanyanError):

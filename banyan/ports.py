@@ -151,17 +151,12 @@ class ReverseSession(Protocol):
         """Read rows as they stand in this transaction, side effects of legacy triggers included."""
         ...
 
-    def set_position(self, route: str, position: Position) -> None:
-        """Record how far a route has come; commits with the rows or not at all."""
+    def attempt(self, table: str) -> AbstractContextManager[None]:
+        """Try what follows; an error takes back only that, and says what the legacy system refused (RowRefused)."""
         ...
 
-
-@runtime_checkable
-class Attempting(Protocol):
-    """A reverse session in which a part can be tried: refused, it alone is taken back."""
-
-    def attempt(self, table: str) -> AbstractContextManager[None]:
-        """Try what follows; an error takes back only that, and says what the legacy system refused."""
+    def set_position(self, route: str, position: Position) -> None:
+        """Record how far a route has come; commits with the rows or not at all."""
         ...
 
 

@@ -30,7 +30,8 @@ def movable_rig(workspace: "Workspace", closure: str) -> "Rig":
 def rehearse_command(closure: Closure, as_json: AsJson = False) -> None:
     """Go there and back on a copy of both sides; nobody is closed out. Exit 3 when a row was lost.
 
-    The copies are made by pg_dump in an embedded server, and deleted. What it took is the forecast of the next plan.
+    The store and an old PostgreSQL are copied into an embedded server, a MariaDB into a database beside it, a SQLite
+    file into a folder; all of it is deleted. What it took is the forecast of the next plan.
     """
     from cli.tellings import announce_on_stderr
     from cutover.rehearsal import rehearse
@@ -134,7 +135,7 @@ def code_command(closure: Closure, as_json: AsJson = False) -> None:
         actor = OperatingSystemActors(workspace.project.people).current()
         given = give_code(rig, rig.closure(closure), actor=actor)
     if as_json:
-        print_json(asdict(given) | {"statements": given.statements})
+        print_json(asdict(given))
         return
     print_line(f"CODE  {given.closure}        opens the old side, once")
     print_facts({"code": given.code, "or": f"{given.or_code}    (when the first is refused)"})

@@ -55,16 +55,17 @@ def runbook_command(
             people=project.people,
             way_back_until=(opens or at) + timedelta(days=read_declarations(project.folder).way_back_days),
             rollback_seconds=round(expected_outage_ms(Side.LEGACY, reader.past(Side.LEGACY)) / 1000),
-            open_statement=f"select banyan.open_by_code('{found.name}', '...');",
+            open_statement=f"{rig.guarded.write_opening(found.name, '...')};" if rig.guarded.has_codes else "",
             lease_seconds=round(LIMITS.lease_seconds),
         )
     folder.mkdir(parents=True, exist_ok=True)
-    for name, render in (("night", render_night), ("isolated-site", render_isolated)):
+    sheets = {"night": render_night} | ({"isolated-site": render_isolated} if night.open_statement else {})
+    for name, render in sheets.items():
         (folder / f"{name}.{lang}.html").write_text(render(night, at=at, language=Language(lang)), encoding="utf-8")
     if as_json:
         print_json({"folder": str(folder), "digest": planned.digest, "is_possible": planned.is_possible})
     else:
-        print_line(f"OK  night.{lang}.html and isolated-site.{lang}.html are in {folder}")
+        print_line(f"OK  {' and '.join(f'{name}.{lang}.html' for name in sheets)}: written to {folder}")
 
 
 def _window(project: "Project", closure: str) -> tuple[datetime | None, datetime | None]:

@@ -21,6 +21,7 @@ from sqlalchemy.pool import QueuePool
 from banyan.errors import (
     BanyanError,
     ConfigurationError,
+    RowRefused,
     SourceDrifted,
     SourceUnavailable,
     StoreFenced,
@@ -37,12 +38,20 @@ RAW_SETTINGS: Final = ("set time_zone = '+00:00'", "set sql_mode = ''", "set nam
 WRITE_SETTINGS: Final = ("set sql_mode = 'STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO'",)
 """A value that does not fit is refused, never cut; legacy triggers keep the mode they were created with."""
 
+_OF_THE_ROW: Final = frozenset(
+    (1048, 1062, 1264, 1265, 1292, 1364, 1366, 1406, 1411, 1441, 1451, 1452, 1557, 1644, 1690, 1761, 1762, 4025)
+)
+"""What a server says of a value, a constraint or a SIGNAL of a trigger that gives no number of its own."""
+_SIGNAL: Final = 1644
+_SIGNALLED: Final = 5000
+"""No error of a server has such a number: a trigger gave it."""
+
 _OLDEST_VERSION = (10, 6)  # the binary log position of a snapshot, SKIP LOCKED, table ids that change at a TRUNCATE
 _CONNECT_SECONDS = 10
 _LOOPBACK = (None, "", "localhost", "127.0.0.1", "::1")
 _FETCHED_ROWS = 20_000
 _CONSTRAINT = re.compile(r"CONSTRAINT `(\w+)`")
-_COLUMN = re.compile(r"for column (?:`\w+`\.`\w+`\.)?[`'](\w+)[`'] at row \d+$")
+_COLUMN = re.compile(r"for column (?:`\w+`\.`\w+`\.)?[`'](\w+)[`'] at row \d+$|^(?:Column|Field) '(\w+)' ")
 _INDEX = re.compile(r"for key '(\w+)'$")
 
 
@@ -206,11 +215,12 @@ def explain(error: pymysql.MySQLError, doing: str, table: str = "") -> BanyanErr
                 hint="banyan source grants",
                 **facts,
             )
-        case 1048 | 1062 | 1264 | 1265 | 1292 | 1366 | 1406 | 1411 | 1451 | 1452 | 1364 | 1644 | 4025 | 1441 | 1690:
+        case code if code in _OF_THE_ROW or code >= _SIGNALLED:
             where = facts["constraint"] or facts["column"] or "its type or a trigger"
-            return SourceDrifted(
+            return RowRefused(
                 f"{doing}: the legacy system refuses a value{on}, by {where} ({code}); the transaction was rolled back",
                 hint="the rule of that column must know this limit: banyan map explain",
+                code=code,
                 **facts,
             )
         case 1049 | 1051 | 1054 | 1146 | 1305 | 1449 | 1356:
@@ -263,9 +273,14 @@ def _code(error: Exception) -> int:
 
 def _named(error: pymysql.MySQLError) -> dict[str, str]:
     """Find the constraint or column an error names; only where the server itself puts a name, and only identifiers."""
-    text = str(error.args[1]) if len(error.args) > 1 else ""
+    code = _code(error)
+    is_of_a_trigger = code == _SIGNAL or code >= _SIGNALLED  # whose words may say anything
+    text = str(error.args[1]) if len(error.args) > 1 and not is_of_a_trigger else ""
     constraint, column = _INDEX.search(text) or _CONSTRAINT.search(text), _COLUMN.search(text)
-    return {"constraint": constraint.group(1) if constraint else "", "column": column.group(1) if column else ""}
+    return {
+        "constraint": constraint.group(1) if constraint else "",
+        "column": (column.group(1) or column.group(2)) if column else "",
+    }
 
 
 _CONVERSIONS: Mapping[Any, Any] = {

@@ -8,8 +8,9 @@ from typing import Final
 from uuid import UUID
 
 import polars as pl
+import pymysql
 
-from banyan.errors import BanyanError, SourceDrifted, StoreFenced
+from banyan.errors import BanyanError, RowRefused, SourceDrifted, StoreFenced
 from banyan.ports import WrittenRows
 from banyan.records import KEY_SEPARATOR, Position
 from connectors.dialects_mariadb import (
@@ -33,6 +34,7 @@ from connectors.mariadb_connection import (
     MariaDBConnections,
     ask,
     count_touched,
+    explain,
     read_rows,
 )
 
@@ -60,6 +62,24 @@ class MariaDBReverseSession:
         self._shape_of = shape_of
         self._numbers = itertools.count(1)
         self._zone = str(ask(connection, "select @@session.time_zone")[0][0])
+        self._stage = ""
+
+    @contextmanager
+    def attempt(self, table: str) -> Iterator[None]:
+        """Try what follows in a savepoint; an error takes back only that, and says what was refused.
+
+        An error that ended the whole transaction, or the link, leaves no savepoint: it is given on as it is.
+        """
+        ask(self._connection, "savepoint banyan_attempt")
+        try:
+            yield
+        except pymysql.MySQLError as error:
+            refusal = explain(error, "writing back", table)
+            if isinstance(refusal, RowRefused):
+                ask(self._connection, "rollback to savepoint banyan_attempt")
+                self._drop_stage()
+            raise refusal from None
+        ask(self._connection, "release savepoint banyan_attempt")
 
     def upsert(self, table: str, rows: pl.DataFrame) -> WrittenRows:
         """Insert or update rows by primary key, only the columns given and only where a value differs."""
@@ -67,7 +87,7 @@ class MariaDBReverseSession:
         _check_rows(shape, rows)
         if rows.is_empty():
             return WrittenRows(0, 0, 0)
-        stage = f"{quoted(home_of(self._schema))}.{quoted(f'stage_{next(self._numbers)}')}"
+        self._stage = stage = f"{quoted(home_of(self._schema))}.{quoted(f'stage_{next(self._numbers)}')}"
         ask(self._connection, create_stage(shape, stage, rows.columns))
         with self._raw_zone():
             size = max(1, _STAGED_CELLS // len(rows.columns))
@@ -77,7 +97,7 @@ class MariaDBReverseSession:
         updating = update_stage(shape, stage, rows.columns)
         updated = count_touched(self._connection, updating) if updating else 0
         inserted = count_touched(self._connection, insert_stage(shape, stage, rows.columns))
-        ask(self._connection, f"drop temporary table {stage}")
+        self._drop_stage()
         return WrittenRows(inserted, updated, rows.height - inserted - updated)
 
     def delete(self, table: str, keys: Sequence[str], *, assign: Mapping[str, str | None] | None = None) -> int:
@@ -98,6 +118,12 @@ class MariaDBReverseSession:
     def set_position(self, route: str, position: Position) -> None:
         """Record how far a route has come; commits with the rows or not at all."""
         ask(self._connection, named("set_position", self._schema), {"route": route, "position": position})
+
+    def _drop_stage(self) -> None:
+        """Drop what rows were staged in: the connection outlives this session, and a table of it would stay."""
+        if self._stage:
+            ask(self._connection, f"drop temporary table if exists {self._stage}")
+            self._stage = ""
 
     @contextmanager
     def _raw_zone(self) -> Iterator[None]:

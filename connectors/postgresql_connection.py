@@ -19,6 +19,7 @@ from banyan.canonical.columns import Kind
 from banyan.errors import (
     BanyanError,
     ConfigurationError,
+    RowRefused,
     SourceDrifted,
     SourceUnavailable,
     SourceUnreadable,
@@ -179,9 +180,17 @@ def explain(error: psycopg.Error, doing: str, table: str = "") -> BanyanError:
             return SourceDrifted(f"{doing}: the schema or database is not there ({code}); nothing was changed", **facts)
         case "22" | "23":
             where = facts["constraint"] or facts["column"] or "its type"
-            return SourceDrifted(
+            return RowRefused(
                 f"{doing}: the legacy system refuses a value{on}, by {where} ({code}); the transaction was rolled back",
                 hint="the rule of that column must know this limit: banyan map explain",
+                code=code,
+                **facts,
+            )
+        case "P0":
+            return RowRefused(
+                f"{doing}: a trigger of the legacy system refuses a row{on} ({code}); the transaction was rolled back",
+                hint="read what the trigger asks for, or the log of the legacy server at this time",
+                code=code,
                 **facts,
             )
         case _:

@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from banyan.errors import SourceDrifted, SourceUnreadable
+from banyan.errors import RowRefused, SourceDrifted
 from banyan.records import KEY_SEPARATOR
 from connectors.dialects_sqlite import Affinity, SqliteShape, named, select_where
 from connectors.sqlite import SqliteTable
@@ -118,9 +118,10 @@ def _placed_text(shape: SqliteShape, column: str, text: str, encoding: str) -> P
     try:
         return "cast(? as text)", text.encode(encoding)
     except UnicodeEncodeError:
-        raise SourceUnreadable(
+        raise RowRefused(
             f"a text for {shape.name}.{column} has a character that {encoding} does not have; nothing was written",
             hint="the rule of this column must refuse it: banyan map contract",
+            code=encoding,
             table=shape.name,
             column=column,
         ) from None

@@ -5,6 +5,7 @@ writer from its beginning, and never makes a file that is not there. A file that
 found there.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -12,12 +13,21 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from banyan.errors import BanyanError, SourceUnavailable, SourceUnreadable, StoreFenced, SwitchUncertain
+from banyan.errors import (
+    BanyanError,
+    RowRefused,
+    SourceUnavailable,
+    SourceUnreadable,
+    StoreFenced,
+    SwitchUncertain,
+)
 
 Connection = sqlite3.Connection
 LOCK_SECONDS: Final = 5.0
 FENCED: Final = "banyan: moved or moving: closed"
 _BUSY: Final = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED))
+_OF_THE_ROW: Final = frozenset((sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG))
+_NAMED: Final = re.compile(r"(?:CHECK|UNIQUE|NOT NULL) constraint failed: (\w+(?:\.\w+)?(?:, \w+\.\w+)*)")
 _FULL: Final = frozenset((sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM))
 
 
@@ -101,6 +111,36 @@ def undone(
         raise explain(error, path, doing) from None
 
 
+@contextmanager
+def attempted(connection: Connection, path: Path, doing: str) -> Iterator[None]:
+    """Try what follows in a savepoint of an open transaction; an error takes back only that, and says what was refused.
+
+    A trigger or a constraint of the file may roll the whole transaction back: then nothing is left to go on with.
+    """
+    connection.execute("SAVEPOINT banyan_attempt")
+    try:
+        yield
+    except (sqlite3.Error, RowRefused) as error:
+        if not connection.in_transaction:
+            raise SourceUnreadable(
+                f"{doing}: {path.name} ended the whole transaction over one row; nothing was written",
+                hint="look for ON CONFLICT ROLLBACK and RAISE(ROLLBACK) in its schema",
+                file=path.name,
+            ) from None
+        connection.execute("ROLLBACK TO banyan_attempt")
+        connection.execute("RELEASE banyan_attempt")
+        if isinstance(error, RowRefused):
+            raise
+        raise explain(error, path, doing) from None
+    connection.execute("RELEASE banyan_attempt")
+
+
+def copy_whole(path: Path, target: Path) -> None:
+    """Copy a file as it stands at one moment, beside the people who write in it."""
+    with reading(path) as origin, closing(sqlite3.connect(target)) as copy:
+        origin.backup(copy)
+
+
 def heal(path: Path) -> None:
     """Let SQLite roll back what a program that died left half done; a file that is only read cannot be healed."""
     place = place_of(path)
@@ -134,11 +174,20 @@ def explain(error: sqlite3.Error, path: Path, doing: str) -> BanyanError:
             hint="check the path, the rights of this account on the file and its folder, and the disk",
             **facts,
         )
-    return SourceUnreadable(
+    kind: type[BanyanError] = SourceUnreadable
+    if code in _OF_THE_ROW:
+        kind, facts = RowRefused, facts | {"code": name, "constraint": _constraint(str(error))}
+    return kind(
         f"{doing}: {path.name} refused it ({name}); nothing was changed",
         hint="banyan source scan, then map lint: a constraint or a type of the file says no",
         **facts,
     )
+
+
+def _constraint(told: str) -> str:
+    """Find the constraint or columns that SQLite names; of what a trigger says nothing is passed on."""
+    found = _NAMED.fullmatch(told)
+    return found.group(1) if found else ""
 
 
 def _connect(path: Path, mode: str, timeout_seconds: float) -> Connection:

@@ -21,7 +21,7 @@ from connectors.dialects_sqlite import (
 )
 from connectors.sqlite import SqliteTable
 from connectors.sqlite_cells import Placed, frame_of, placed, same_cells, select_rows
-from connectors.sqlite_connection import Connection, Value, place_of, undone, writing
+from connectors.sqlite_connection import Connection, Value, attempted, place_of, undone, writing
 from connectors.sqlite_door import is_shut, read_row
 from connectors.sqlite_journal import is_there
 
@@ -42,9 +42,16 @@ class Admission:
 class SqliteReverseSession:
     """One transaction carrying canonical changes back; nobody else writes or sees anything of it before it commits."""
 
-    def __init__(self, connection: Connection, tables: Tables) -> None:
+    def __init__(self, connection: Connection, path: Path, tables: Tables) -> None:
         self._connection = connection
+        self._path = path
         self._tables = tables
+
+    @contextmanager
+    def attempt(self, table: str) -> Iterator[None]:
+        """Try what follows in a savepoint; an error takes back only that, and says what was refused."""
+        with attempted(self._connection, self._path, f"writing back {table}"):
+            yield
 
     def upsert(self, table: str, rows: pl.DataFrame) -> WrittenRows:
         """Insert or update rows by primary key, only the columns given and only where a value differs."""
@@ -117,11 +124,11 @@ def open_reverse_session(path: Path, tables: Tables, admission: Admission) -> It
     if admission.is_rehearsal:
         with undone(place_of(path), doing) as connection:
             _admit(connection, path, admission)
-            yield SqliteReverseSession(connection, tables)
+            yield SqliteReverseSession(connection, path, tables)
         return
     with writing(path, doing) as connection:
         _admit(connection, path, admission)
-        yield SqliteReverseSession(connection, tables)
+        yield SqliteReverseSession(connection, path, tables)
         # written and taken back in this transaction: triggers see it, no other connection ever does
         connection.execute(named("dismiss"))
 

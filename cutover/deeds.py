@@ -95,6 +95,8 @@ class Deeds:
                 return self._close(step, known)
             case Effect.SEAL:
                 answer = self.fence.seal(step.token, nonce_old=known)
+                if answer.accepted:  # a table made anew since the close has no fence: what was proved is proved again
+                    self._prove_fence()
             case Effect.OPEN:
                 answer = self.fence.open(step.token, nonce_old=known, nonce_new=next_nonce(known))
                 self.opened_at = now()
@@ -115,14 +117,17 @@ class Deeds:
 
     def read_drain_position(self) -> Answer:
         """Prove the fence on every table, wait for transactions in flight, and only then read the position."""
-        unfenced = self.fence.find_open(self.closure.tables)
-        if unfenced:
-            told = f"the closed fence does not refuse a write on {', '.join(unfenced)}"
-            raise DeedFailed(told, table=unfenced[0])
+        self._prove_fence()
         if not self.fence.wait_in_flight(self.limits.in_flight_seconds):
             raise DeedFailed("a transaction of the old system has not ended in time")
         self.drain_position = self.rig.port.head()
         return Answer.OK
+
+    def _prove_fence(self) -> None:
+        unfenced = self.fence.find_open(self.closure.tables)
+        if unfenced:
+            told = f"the closed fence does not refuse a write on {', '.join(unfenced)}"
+            raise DeedFailed(told, table=unfenced[0])
 
     def drain(self, step: Step, writing: Writing) -> ControlRow | Refusal:
         """Carry everything up to the drain position; commit DRAINED where the watermark is read under a lock."""

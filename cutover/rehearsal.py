@@ -1,20 +1,20 @@
 """There and back on a copy: both databases are copied, the copy is switched, worked in, rolled back and compared.
 
-Nobody is closed out: each copy is one snapshot of a dump. What it took is written in the journal of the real closure,
-for the plan, the gauge and the gate. Only what can be dumped can be rehearsed so; other media say so.
+Nobody is closed out: the store is copied from one snapshot of a dump, the old side as its make allows. What it took is
+written in the journal of the real closure, for the plan, the gauge and the gate. A medium that nothing copies says so.
 """
 
 import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 
 from banyan.clock import monotonic
 from banyan.config import LandingConfig, Project
@@ -22,6 +22,7 @@ from banyan.departments import Actor, Closure, Side, SourceRef
 from banyan.errors import SwitchRefused
 from banyan.records import KEY_SEPARATOR
 from cutover.control import held
+from cutover.duplicate import OldSide, copied_side, refuse_uncopied
 from cutover.execute import Order, StepReport
 from cutover.journal import Word, note
 from cutover.restored import load_again
@@ -37,13 +38,11 @@ from wire.duplicate import copy_database
 
 EDITS: Final = 1_000
 _STORE: Final = "store"
-_LEGACY: Final = "legacy"
 _SETTINGS: Final = (
     "truncate mig.outbox",
     "update mig.slice set armed_boot = pg_postmaster_start_time()",
     "update mig.run set state = 'CANCELLED', closed_at = now(), reason = 'of the original' where state = 'OPEN'",
 )
-_FORGET: Final = ("delete from banyan.position",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +62,12 @@ class RehearsalReport:
 
 
 class CopyWorkspace(Workspace):
-    """A project whose both sides are copies in one embedded server."""
+    """A project whose both sides are copies, the store in an embedded server."""
 
-    def __init__(self, project: Project, server: Cluster, officer: str) -> None:
+    def __init__(self, project: Project, server: Cluster, old_side: OldSide) -> None:
         super().__init__(project)
         self._server = server
-        self._officer = officer
+        self._old_side = old_side
 
     def store_url(self, role: str) -> URL:
         """Give the URL of the copied store for a role."""
@@ -76,28 +75,14 @@ class CopyWorkspace(Workspace):
 
     def legacy_urls(self, source: SourceRef) -> LegacyUrls:
         """Give how each role reaches the copied legacy system."""
-
-        def url(role: str) -> str:
-            return self._server.url(_LEGACY, role).render_as_string(hide_password=False)
-
-        return LegacyUrls(
-            reader=url("banyan_reader"),
-            reverse=url("banyan_reverse"),
-            guard=url("banyan_guard"),
-            admin=url("postgres"),
-            application=url(self._officer),
-        )
+        del source
+        return self._old_side.urls
 
 
 def rehearse(rig: Rig, closure: Closure, *, actor: Actor, announce: Callable[[str], None] = print) -> RehearsalReport:
     """Switch a copy of a closure, touch records, roll back, compare every legacy row; what it took is noted."""
     rig.refuse_write_once(closure.name)
-    if rig.workspace.source_config(rig.source).medium == "sqlite":
-        raise SwitchRefused(
-            f"{closure.name} stands in a file: going there and back on a copy of one is not built. Nothing was copied",
-            hint=f"banyan switch plan {closure.name}",
-            closure=closure.name,
-        )
+    refuse_uncopied(rig, closure)
     if rig.slices(closure.name)[0].owner is not Side.LEGACY:
         raise SwitchRefused(
             f"{closure.name} belongs to the new system: going there and back is rehearsed before a switch. "
@@ -139,57 +124,53 @@ def rehearse(rig: Rig, closure: Closure, *, actor: Actor, announce: Callable[[st
 
 @contextmanager
 def _copied(rig: Rig) -> Iterator[Rig]:
-    """Copy both sides into an embedded server and a project folder of their own; both are deleted afterwards."""
-    project = rig.workspace.project
-    with tempfile.TemporaryDirectory(prefix="banyan-rehearsal-") as place:
-        folder = Path(place)
+    """Copy both sides, with a project folder of their own; all of it is deleted afterwards."""
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="banyan-rehearsal-")))
         server = Cluster(ClusterPlace(cluster_home(folder, "rehearsal"))).start()
-        workspace: CopyWorkspace | None = None
-        try:
-            copy_database(rig.workspace.legacy_urls(rig.source).admin, server, _LEGACY)
-            copy_database(rig.workspace.create_store(), server, _STORE)
-            _prepare(server)
-            (folder / ".banyan").mkdir(exist_ok=True)
-            (folder / ".banyan" / "digest.key").write_bytes(rig.workspace.digest_key)
-            shutil.copytree(rig.workspace.rules_folder(rig.source), folder / "rules")
-            config = project.departments[rig.source.department_code]
-            source = config.sources[rig.source.system_code].model_copy(update={"rules": "rules"})
-            department = config.model_copy(update={"sources": {rig.source.system_code: source}})
-            copied = replace(
-                project,
-                folder=folder,
-                landing=LandingConfig(),
-                departments={rig.source.department_code: department},
-            )
-            officer = make_url(rig.workspace.legacy_urls(rig.source).application).username or "postgres"
-            workspace = CopyWorkspace(copied, server, officer)
-            copy = open_rig(workspace, rig.source)
-            _guard_again(copy)
-            yield copy
-        finally:
-            if workspace is not None:
-                workspace.close()
-            server.destroy()
+        opened.callback(server.destroy)
+        old_side = opened.enter_context(copied_side(rig, server, folder=folder))
+        copy_database(rig.workspace.create_store(), server, _STORE)
+        _prepare(server)
+        (folder / ".banyan").mkdir(exist_ok=True)
+        (folder / ".banyan" / "digest.key").write_bytes(rig.workspace.digest_key)
+        shutil.copytree(rig.workspace.rules_folder(rig.source), folder / "rules")
+        workspace = CopyWorkspace(_project_of(rig, folder, old_side), server, old_side)
+        opened.callback(workspace.close)
+        copy = open_rig(workspace, rig.source)
+        opened.callback(copy.close)
+        _guard_again(copy, server)
+        yield copy
+
+
+def _project_of(rig: Rig, folder: Path, old_side: OldSide) -> Project:
+    project = rig.workspace.project
+    config = project.departments[rig.source.department_code]
+    said = {"rules": "rules", **old_side.said}
+    source = config.sources[rig.source.system_code].model_copy(update=said)
+    department = config.model_copy(update={"sources": {rig.source.system_code: source}})
+    departments = {rig.source.department_code: department}
+    return replace(project, folder=folder, landing=LandingConfig(), departments=departments)
 
 
 def _prepare(server: Cluster) -> None:
-    """Make the copies a world of their own: no Position of the original, armed for this server."""
+    """Make the copied store a world of its own: nothing waits, nothing runs, armed for this server."""
     with transaction(open_engine(server.url(_STORE), pool_size=0)) as connection:
         prepare_database(connection)
         for statement in _SETTINGS:
             connection.execute(sa.text(statement))
-    with transaction(open_engine(server.url(_LEGACY), pool_size=0)) as connection:
-        for statement in _FORGET:
-            connection.execute(sa.text(statement))
 
 
-def _guard_again(copy: Rig) -> None:
+def _guard_again(copy: Rig, server: Cluster) -> None:
     """Install capture and fences anew: a copied table is another object than the one they were installed on."""
     admin = copy.workspace.legacy_urls(copy.source).admin
     copy.database.remove_capture(admin)
     copy.database.install_capture(admin, tuple(copy.book.rulesets))
     for found in copy.closures:
-        copy.guarded.install_fence(admin, found.name, found.tables)
+        nonce = copy.guarded.install_fence(admin, found.name, found.tables)
+        with transaction(open_engine(server.url(_STORE), pool_size=0)) as connection:
+            known = {"nonce": nonce, "closure": found.name}
+            connection.execute(sa.text("update mig.slice set nonce = :nonce where closure = :closure"), known)
 
 
 def _sign(copy: Rig, closure: Closure) -> None:

@@ -85,11 +85,13 @@ def settle_rows(rig: Rig, closure: Closure, *, actor: Actor) -> int:
 
 
 def _follows(ruleset: Ruleset, canonical_table: str, column: str | None) -> bool:
-    """Tell whether a rule of the legacy row fills this column, or emits the record when none is named."""
+    """Tell whether the rules of the legacy row fill this column, or emit the record when none is named.
+
+    Of several parts in one canonical table each must fill it: the list does not say which of them is meant.
+    """
     if not column:
         return True
-    return any(
-        column in (*(name for rule in part.fields for name in rule.to), *part.constants, part.attach)
-        for part in ruleset.parts
-        if part.table == canonical_table
+    parts = [part for part in ruleset.parts if part.table == canonical_table]
+    return bool(parts) and all(
+        column in (*(name for rule in part.fields for name in rule.to), *part.constants, part.attach) for part in parts
     )

@@ -21,12 +21,8 @@ class TelephoneCode:
     token: int
     code: str
     or_code: str
-
-    @property
-    def statements(self) -> tuple[str, str]:
-        """Give what the owner of the fence types in at the old site: the second when the first is no code."""
-        said = [f"select banyan.open_by_code('{self.closure}', '{code}')" for code in (self.code, self.or_code)]
-        return said[0], said[1]
+    statements: tuple[str, str]
+    """What the owner of the fence types in at the old site: the second when the first is no code."""
 
 
 def give_code(rig: Rig, closure: Closure, *, actor: Actor) -> TelephoneCode:
@@ -54,4 +50,5 @@ def give_code(rig: Rig, closure: Closure, *, actor: Actor) -> TelephoneCode:
             )
         note(connection, Word.PHONED, row, actor=actor, facts={"token": token})
     codes = [fence_code(key, closure.name, token, nonce) for nonce in (row.nonce, next_nonce(row.nonce))]
-    return TelephoneCode(closure.name, token, codes[0], codes[1])
+    said = [rig.guarded.write_opening(closure.name, code) for code in codes]
+    return TelephoneCode(closure.name, token, codes[0], codes[1], (said[0], said[1]))

@@ -1,7 +1,7 @@
 """Rows that the old system refuses, however often they are sent: set aside and listed, so that the others go on.
 
 A frame that is refused is sent again in halves, each in a savepoint, until what remains is single rows. Only what the
-server says of a value, a constraint or a trigger counts as a refusal of the row; all else stops the way back as before.
+old system says of a value, a constraint or a trigger counts as a refusal of the row; all else stops the way back.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,15 +10,14 @@ from typing import Final
 
 import polars as pl
 
-from banyan.errors import SourceDrifted
-from banyan.ports import Attempting, ReverseSession
+from banyan.errors import RowRefused
+from banyan.ports import ReverseSession
 from mappings.model import Ruleset
 from sync.setting import key_column
 
 REFUSED: Final = "REFUSED"
 _MOST: Final = 100
 """More refusals in one chunk are no poison but a change of the old system: it stops, and people look."""
-_OF_THE_ROW: Final = ("22", "23", "P0")  # value, constraint, exception raised by a trigger
 
 
 @dataclass(slots=True)
@@ -57,17 +56,14 @@ class Refusals:
     def _halve(
         self, session: ReverseSession, table: str, keys: Sequence[str], work: Callable[[int, int], None]
     ) -> None:
-        if not isinstance(session, Attempting):
-            work(0, len(keys))
-            return
         waiting = [(0, len(keys))] if keys else []
         while waiting:
             at, count = waiting.pop()
             try:
                 with session.attempt(table):
                     work(at, count)
-            except SourceDrifted as error:
-                if not _is_of_the_row(error) or len(self.of(table)) >= _MOST:
+            except RowRefused as error:
+                if len(self.of(table)) >= _MOST:
                     raise
                 if count == 1:
                     self.causes.setdefault(table, {})[keys[at]] = _cause(error)
@@ -94,10 +90,6 @@ class Refusals:
         )
 
 
-def _is_of_the_row(error: SourceDrifted) -> bool:
-    return str(error.facts.get("sqlstate", "")).startswith(_OF_THE_ROW)
-
-
-def _cause(error: SourceDrifted) -> str:
-    where = error.facts.get("constraint") or error.facts.get("column") or "the old system"
-    return f"the old system refuses this row, by {where} ({error.facts['sqlstate']})"
+def _cause(error: RowRefused) -> str:
+    where = error.facts.get("constraint") or error.facts.get("column") or "its type or a trigger"
+    return f"the old system refuses this row, by {where} ({error.facts['code']})"

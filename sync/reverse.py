@@ -178,7 +178,8 @@ class ReverseLane:
                 adopted = find_adopted_keys(raw(connection), place, found.born)
                 missing = found.born.filter(~found.born.is_in(adopted["id"].implode()))
                 if missing.len():
-                    reserved = self._setting.port.reserve_keys(counter_of(table), missing.len())
+                    counter = f"seq_{table.removeprefix('t_')}"  # `t_proc` counts with `seq_proc`
+                    reserved = self._setting.port.reserve_keys(counter, missing.len())
                     new = pl.DataFrame({"id": missing, "source_key": reserved})
                     adopt_keys(raw(connection), place, new)
                     adopted = pl.concat([adopted, new])
@@ -255,10 +256,11 @@ class ReverseLane:
             mapped = apply_forward(writing.compiled, rows, self._context(connection, writing, links, rows))
             settle_degraded(connection, code, writing.keys["id"])
             unlink_parts(connection, code, writing.scope.vanished)
-            known = mapped.crosswalk.select("id")
-            write_crosswalk(connection, place, mapped.crosswalk, links.join(known, on="id", how="semi"))
             gone = writing.scope.gone.select("id", "source_key")
             refused = refusals.list(writing.scope.ruleset, pl.concat([writing.keys.select("id", "source_key"), gone]))
+            # nothing of a refused row was overwritten: what was known of it is compared with it again the next time
+            taken = mapped.crosswalk.join(refused, left_on="id", right_on="main_id", how="anti")
+            write_crosswalk(connection, place, taken, links.join(taken, on="id", how="semi"))
             bury_rows(connection, place, gone.filter(~pl.col("id").is_in(refused["main_id"].implode()))["id"])
             write_degraded(connection, place, writing.written.degraded)
             rewritten = self._rewritten(writing, mapped.parts)
@@ -266,7 +268,8 @@ class ReverseLane:
             write_degraded(connection, place, refused)
             write_degraded(connection, place, _without_rule(writing))
             write_degraded(connection, place, _kept_out(writing, mapped))
-            write_degraded(connection, place, writing.conflicts)
+            write_degraded(connection, place, writing.conflicts.join(refused, on="main_id", how="anti"))
+            known = pl.concat([mapped.crosswalk.select("id"), refused.select(id="main_id")])
             note_row_hashes(connection, place, self._hashes(writing, rows, known))
 
     def _hashes(self, writing: _Writing, rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
@@ -332,11 +335,6 @@ class ReverseLane:
                 pl.lit("the old system has no place for this record").alias("cause"),
             ),
         )
-
-
-def counter_of(table: str) -> str:
-    """Name the legacy counter of a table's keys: `t_proc` counts with `seq_proc`."""
-    return f"seq_{table.removeprefix('t_')}"
 
 
 def _without_rule(writing: _Writing) -> pl.DataFrame:

@@ -11,19 +11,18 @@ import sqlalchemy as sa
 from mariadbs import LegacyMariaDB
 from projects import ENVIRONMENT
 from psycopg import sql
+from sides import Sides
 from switches import TestWorkspace
 
 import mappings
 from banyan.clock import new_id
 from banyan.config import load_project
-from banyan.departments import Phase, SourceRef
+from banyan.departments import SourceRef
 from connectors.mariadb_connection import ask
-from cutover.judgement import subject_of
 from estate.marel import generate_marel
 from estate.marel_load import load_marel
 from sync.assembly import Rig, prepare
 from sync.workspace import LegacyUrls
-from validation.reconcile import reconcile
 from wire.cluster import Cluster
 from wire.mariadb import MariaDBServer
 
@@ -83,62 +82,14 @@ def make_marel(cluster: Cluster, mariadb: MariaDBServer, folder: Path, *, captur
     (folder / "banyan.yaml").write_text(text)
     shutil.copytree(Path(mappings.__file__).parent / "rules" / "marel", folder / "rules" / "marel")
     workspace = MarelWorkspace(load_project(folder))
-    return MarelWorld(prepare(workspace, MAREL), marel, store, cluster.port, capture)
+    return MarelWorld(prepare(workspace, MAREL), marel, capture)
 
 
-class MarelWorld:
+class MarelWorld(Sides):
     """Both sides of 35."""
 
-    def __init__(self, rig: Rig, marel: LegacyMariaDB, store: str, port: int, way: str) -> None:
-        self.rig, self.marel, self.store, self.port, self.way = rig, marel, store, port, way
-        self.closure = rig.closure(NAME)
-
-    def close(self) -> None:
-        self.rig.close()
-        self.rig.workspace.close()
-
-    @property
-    def phase(self) -> Phase:
-        return self.rig.slices(NAME)[0].phase
-
-    def ask_store(self, query, **bound):
-        url = f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{self.store}"
-        with sa.create_engine(url, poolclass=sa.pool.NullPool).begin() as connection:
-            found = connection.execute(sa.text(query), bound)
-            return [tuple(row) for row in found] if found.returns_rows else []
-
-    def catch_up(self):
-        lane = self.rig.forward()
-        while self.rig.forward_engine().advance(lane) is not None:
-            pass
-
-    def load(self):
-        lane = self.rig.forward()
-        self.rig.forward_engine().load(lane, lane.plan_load, rules_digest=self.rig.book.digest)
-        self.catch_up()
-        self.ask_store("update mig.slice set phase = 'SYNCING' where phase in ('REGISTERED', 'LOADING')")
-
-    def sign(self):
-        evidence = f"{1:064x}"
-        self.ask_store(
-            "insert into mig.evidence (evidence_id, department_code, closure, profile, verdict, reasons,"
-            " legacy_position, rules_digest)"
-            " values (:id, '35', :closure, 'standard', 'GO', '[]', :position, :rules)",
-            id=evidence, closure=NAME, position=self.rig.port.head(), rules=self.rig.book.digest,
-        )  # fmt: skip
-        for role in ("steward", "lead"):
-            self.ask_store(
-                "insert into mig.sign_off (evidence_id, actor, role, authenticated_by, decision)"
-                " values (:id, :actor, :role, 'card', 'ACCEPTED')",
-                id=evidence, actor=f"the {role}", role=role,
-            )  # fmt: skip
-
-    def fence(self):
-        door = self.rig.fence(NAME)
-        try:
-            return door.read(), door.find_open(self.closure.tables), door.check_installed(self.closure.tables)
-        finally:
-            door.disconnect()
+    def __init__(self, rig: Rig, marel: LegacyMariaDB, way: str) -> None:
+        self.rig, self.marel, self.way, self.name = rig, marel, way, NAME
 
     def people_of_the_new_system(self):
         """Edit five items, remove one and describe one that the old system has never seen."""
@@ -165,8 +116,3 @@ class MarelWorld:
             connection.execute(
                 sa.text("delete from justice.item where department_code = '35' and id = :id"), {"id": ids[5]}
             )
-
-
-def is_equal(world):
-    found = reconcile(subject_of(world.rig, NAME), watermark=None)
-    return found.level.state.value, found.level.figures["different"]

@@ -1,6 +1,5 @@
 """A world for tests of the switch: ORION and a store on a throwaway server, a rig between, people on both sides."""
 
-import itertools
 import multiprocessing
 import os
 import signal
@@ -12,25 +11,23 @@ from random import Random
 
 import pytest
 from projects import ENVIRONMENT, TestProject, make_project
+from sides import Sides
 from sqlalchemy.engine import make_url
 
 from banyan.config import load_project
-from banyan.departments import Actor, Closure, Phase, SourceRef
+from banyan.departments import Actor, Closure, SourceRef
 from cutover.deeds import Limits
 from cutover.execute import Order
-from cutover.steps import probe_new_side
 from estate.live import Pace, live
 from estate.new_application import Application
+from store.runs import RunKind
 from sync.assembly import Rig, open_rig, prepare
 from sync.workspace import LegacyUrls, Workspace
-from validation.reconcile import reconcile
-from validation.reconciliation import Reconciliation
 
 ORION = SourceRef("38", "ORION")
 NAME = "38.cases+vehicles"
 ENGINEER = Actor("eva", "engineer", "test")
 PATIENT = Limits(lease_seconds=60, budget_seconds=60, rollback_seconds=120)
-_numbers = itertools.count(1)
 
 
 class TestWorkspace(Workspace):
@@ -56,67 +53,19 @@ def order(**more) -> Order:
 
 
 @dataclass
-class SwitchWorld:
+class SwitchWorld(Sides):
     """Both sides of 38, as people and controllers meet them."""
 
     project: TestProject
     rig: Rig
+    name: str = NAME
     _random: Random = field(default_factory=lambda: Random(1))
-
-    @property
-    def closure(self) -> Closure:
-        return self.rig.closure(NAME)
-
-    @property
-    def row(self):
-        return self.rig.slices(NAME)[0]
-
-    @property
-    def phase(self) -> Phase:
-        return self.row.phase
-
-    @property
-    def fence(self):
-        door = self.rig.fence(NAME)
-        try:
-            return door.read()
-        finally:
-            door.disconnect()
 
     def ask_store(self, query: str, **bound):
         return self.project.ask(self.project.store, query, **bound)
 
     def ask_legacy(self, query: str, **bound):
         return self.project.ask(self.project.legacy, query, **bound)
-
-    def load(self) -> None:
-        """Make the first copy and carry everything; the slices then follow."""
-        lane = self.rig.forward()
-        self.rig.forward_engine().load(lane, lane.plan_load, rules_digest=self.rig.book.digest)
-        self.catch_up()
-        self.ask_store("update mig.slice set phase = 'SYNCING' where phase in ('REGISTERED', 'LOADING')")
-
-    def catch_up(self) -> None:
-        lane = self.rig.forward()
-        while self.rig.forward_engine().advance(lane) is not None:
-            pass
-
-    def sign(self, *roles: str, verdict: str = "GO") -> str:
-        """Make evidence of the present moment, signed by these roles (a steward and a lead unless said otherwise)."""
-        evidence = f"{next(_numbers):064x}"
-        self.ask_store(
-            "insert into mig.evidence (evidence_id, department_code, closure, profile, verdict, reasons,"
-            " legacy_position, rules_digest)"
-            " values (:id, '38', :closure, 'standard', :verdict, '[]', :position, :rules)",
-            id=evidence, closure=NAME, verdict=verdict, position=self.rig.port.head(), rules=self.rig.book.digest,
-        )  # fmt: skip
-        for role in roles or ("steward", "lead"):
-            self.ask_store(
-                "insert into mig.sign_off (evidence_id, actor, role, authenticated_by, decision)"
-                " values (:id, :actor, :role, 'card', 'ACCEPTED')",
-                id=evidence, actor=f"the {role}", role=role,
-            )  # fmt: skip
-        return evidence
 
     def officers(self, count: int) -> None:
         """Let officers work in the old system."""
@@ -133,33 +82,6 @@ class SwitchWorld:
                     units.setdefault(part.table, []).extend(rule.to for rule in part.fields)
         engine = self.rig.workspace.engine("banyan_app")
         return Application(engine, "38", units, seed=self._random.randrange(10**6)).do(edits)
-
-    def legacy_lets_write(self) -> bool:
-        """Try to write as an officer, rolled back; every table must say the same."""
-        door = self.rig.fence(NAME)
-        try:
-            refused = {door.probe(table) for table in self.closure.tables}
-        finally:
-            door.disconnect()
-        assert len(refused) == 1, "the tables of one closure do not say the same"
-        return not refused.pop()
-
-    def new_lets_write(self) -> bool:
-        """Try to write as the new application, rolled back."""
-        return probe_new_side(self.rig, self.closure)
-
-    def who_writes(self) -> str:
-        """Say who can write: both would be the end of the promise."""
-        legacy, new = self.legacy_lets_write(), self.new_lets_write()
-        return {(True, False): "LEGACY", (False, True): "CANONICAL", (False, False): "NOBODY"}.get(
-            (legacy, new), "BOTH"
-        )
-
-    def reconcile(self) -> Reconciliation:
-        """Read every legacy row again and compare; nothing is moving."""
-        from cutover.judgement import subject_of
-
-        return reconcile(subject_of(self.rig, NAME), watermark=None)
 
     def lost_or_doubled(self) -> tuple[int, int, int]:
         """Count rows whose fate nobody knows, legacy keys claimed twice, and records of keys that are gone."""
@@ -214,11 +136,11 @@ def switch_world(cluster, tmp_path_factory) -> SwitchWorld:
     """One world a module."""
     made = build_switch_world(cluster, tmp_path_factory.mktemp("switch") / "project")
     yield made
-    made.rig.workspace.close()
+    made.close()
 
 
 class ControllerProcess:
-    """A controller in a process of its own, which kills or stops itself at a named point."""
+    """A controller, or an applier of one way, in a process of its own, which kills or stops itself at a named point."""
 
     _context = multiprocessing.get_context("forkserver")
     # nothing that starts threads: a fork would inherit their locks
@@ -253,16 +175,27 @@ class ControllerProcess:
         os.kill(self.pid, signal.SIGCONT)
 
 
+def _forward(rig: Rig, _: Closure, order: Order) -> None:
+    rig.forward_engine(checkpoint=order.checkpoint).advance(rig.forward())
+
+
+def _reverse(rig: Rig, closure: Closure, order: Order) -> None:
+    rig.reverse_engine(checkpoint=order.checkpoint).advance(rig.reverse(closure.name), RunKind.REVERSE)
+
+
 def _work(folder: Path, deed: str, point: str, how: int) -> None:
     from banyan.errors import BanyanError
     from cutover.switching import abort, roll_back, switch
 
+    passed: list[str] = []  # a controller that is thawed goes on to its end
+
     def checkpoint(name: str) -> None:
-        if name == point:
+        if name == point and not passed:
+            passed.append(name)
             os.kill(os.getpid(), how)
 
     rig = open_world_rig(folder)
-    work = {"switch": switch, "rollback": roll_back, "abort": abort}[deed]
+    work = {"switch": switch, "rollback": roll_back, "abort": abort, "forward": _forward, "reverse": _reverse}[deed]
     try:
         work(rig, rig.closure(NAME), order(checkpoint=checkpoint))
     except BanyanError as error:

@@ -110,6 +110,9 @@ DELETE FROM banyan_admitted
 INSERT INTO banyan_position (route, position) VALUES (?, ?)
 ON CONFLICT (route) DO UPDATE SET position = excluded.position
 
+-- name: forget_positions
+DELETE FROM banyan_position
+
 -- name: reverse_position
 SELECT position FROM banyan_position WHERE route = ?
 

@@ -4,7 +4,7 @@ import polars as pl
 import pymysql
 import pytest
 
-from banyan.errors import BanyanError, ConfigurationError, SourceDrifted, StoreFenced
+from banyan.errors import BanyanError, ConfigurationError, RowRefused, SourceDrifted, StoreFenced
 from banyan.ports import ReverseSession, WrittenRows
 from banyan.records import KEY_SEPARATOR, KeyRange, Origin, Position
 from connectors.mariadb import open_mariadb
@@ -157,6 +157,41 @@ def test_what_the_legacy_system_refuses_is_named_without_its_value(marel, port, 
 
     assert "SECRET" not in f"{caught.value}{caught.value.facts}"
     assert "1234" not in f"{caught.value}{caught.value.facts}"
+
+
+def test_a_row_that_is_refused_in_an_attempt_takes_back_only_that_attempt(marel, port, sealed):
+    marel.run(
+        "alter table dossier add constraint ck_montant check (montant < 1000)",
+        "create trigger tr_non before insert on dossier for each row begin"
+        " if new.note = 'OURS' then signal sqlstate '45000' set mysql_errno = 31000, message_text = 'SECRET'; end if;"
+        " if new.note = 'PLAIN' then signal sqlstate '45000' set message_text = 'for key ''SECRET'''; end if; end",
+        "alter table dossier modify numero char(12) not null default ''",
+    )
+    count = marel.run("select count(*) from dossier")[0][0]
+
+    refused = []
+    with port.reverse_session(CLOSURE, TOKEN, nonce=sealed) as session:
+        with session.attempt("dossier"):
+            session.upsert("dossier", rows(id=["91"], note=["kept"]))
+        for number, bad in enumerate((
+            {"montant": "1234.56"}, {"libelle": "SECRET" * 9}, {"ouvert": "SECRET"}, {"note": "OURS"},
+            {"note": "PLAIN"}, {"numero": None},
+        )):  # fmt: skip
+            both = rows(id=["92", str(100 + number)], **{name: [None, value] for name, value in bad.items()})
+            with pytest.raises(RowRefused) as found, session.attempt("dossier"):
+                session.upsert("dossier", both)
+            facts = found.value.facts
+            refused.append((facts["code"], facts["constraint"] or facts["column"], f"{found.value}{facts}"))
+        with session.attempt("dossier"):
+            session.upsert("dossier", rows(id=["93"], note=["kept"]))
+
+    assert [(code, name) for code, name, _ in refused] == [
+        (4025, "ck_montant"), (1406, "libelle"), (1292, "ouvert"), (31000, ""), (1644, ""),
+        (1048, "numero"),
+    ]  # fmt: skip
+    assert "SECRET" not in str(refused) and "1234" not in str(refused)
+    assert marel.run("select id from dossier where id > 90 order by 1") == [(91,), (93,)]
+    assert marel.run("select count(*) from dossier") == [(count + 2,)]
 
 
 def test_a_session_is_refused_without_the_token_and_nonce_of_a_shut_fence(marel, port, sealed):

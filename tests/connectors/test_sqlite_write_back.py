@@ -7,7 +7,7 @@ import pytest
 from sqlites import CLOSURE, LegacyFile, make_legacy
 from traps import TRAPS
 
-from banyan.errors import BanyanError, SourceDrifted, SourceUnreadable, StoreFenced
+from banyan.errors import BanyanError, RowRefused, SourceDrifted, SourceUnreadable, StoreFenced
 from banyan.ports import ReverseSession, WriteBack, WrittenRows
 from banyan.records import KEY_SEPARATOR, KeyRange, Origin, Position
 from connectors.sqlite import STORAGE, open_sqlite
@@ -150,7 +150,7 @@ def test_texts_are_written_in_the_encoding_of_the_file_or_refused(tmp_path):
         session.upsert("dossier", rows(id=["1"], numero=["Œuvre €"]))
         session.upsert("code", rows(code=["clé", "été"], libelle=["y", "z"]))
         assert session.delete("code", ["clé"]) == 1
-    with pytest.raises(SourceUnreadable, match="cp1252 does not have"), \
+    with pytest.raises(RowRefused, match="cp1252 does not have"), \
          port.reverse_session(CLOSURE, TOKEN, nonce=nonce) as session:  # fmt: skip
         session.upsert("dossier", rows(id=["1"], numero=["→"]))
 
@@ -203,12 +203,54 @@ def test_what_the_file_refuses_is_named_without_its_value(file, port):
     file.run("insert into code values ('a', 'secret')")
     nonce = seal(file, "code")
 
-    with pytest.raises(SourceUnreadable, match="SQLITE_CONSTRAINT_UNIQUE") as found, \
+    with pytest.raises(RowRefused, match="SQLITE_CONSTRAINT_UNIQUE") as found, \
          port.reverse_session(CLOSURE, TOKEN, nonce=nonce) as session:  # fmt: skip
         session.upsert("code", rows(code=["b"], libelle=["secret"]))
 
     assert "secret" not in str(found.value)
     assert file.run("select code from code") == [("a",)]
+
+
+def test_a_row_that_is_refused_in_an_attempt_takes_back_only_that_attempt(file, port):
+    file.run("insert into code values ('a', 'secret')",
+             "create trigger tr_non before update on dossier when new.note = 'secret'"
+             " begin select raise(abort, 'secret'); end")  # fmt: skip
+    nonce = seal(file, "code", "dossier")
+
+    refused = []
+    with port.reverse_session(CLOSURE, TOKEN, nonce=nonce) as session:
+        with session.attempt("code"):
+            session.upsert("code", rows(code=["c"], libelle=["kept"]))
+        for table, bad in (("code", rows(code=["d", "b"], libelle=["lost", "secret"])),
+                           ("dossier", rows(id=["2", "1"], note=["lost", "secret"])),
+                           ("compte", rows(id=["x"], nom=["lost"]))):  # fmt: skip
+            with pytest.raises(RowRefused) as found, session.attempt(table):
+                session.upsert(table, bad)
+            refused.append((found.value.facts["code"], found.value.facts["constraint"], str(found.value)))
+
+    assert [(code, name) for code, name, _ in refused] == [
+        ("SQLITE_CONSTRAINT_UNIQUE", "code.libelle"),
+        ("SQLITE_CONSTRAINT_TRIGGER", ""),
+        ("SQLITE_MISMATCH", ""),
+    ]
+    assert "secret" not in str(refused)
+    assert file.run("select code, libelle from code order by 1") == [("a", "secret"), ("c", "kept")]
+    assert [row[0] for row in file.run("select note from dossier order by id")] == ["", None, " "]
+
+
+def test_a_file_that_ends_the_whole_transaction_over_a_row_stops_the_way_back(file, port):
+    file.run("create trigger tr_fin before update on dossier when new.note = 'secret'"
+             " begin select raise(rollback, 'secret'); end")  # fmt: skip
+    nonce = seal(file, "dossier")
+
+    with pytest.raises(SourceUnreadable, match="ended the whole transaction") as found, \
+         port.reverse_session(CLOSURE, TOKEN, nonce=nonce) as session:  # fmt: skip
+        session.upsert("dossier", rows(id=["2"], note=["before"]))
+        with session.attempt("dossier"):
+            session.upsert("dossier", rows(id=["1"], note=["secret"]))
+
+    assert "secret" not in f"{found.value}{found.value.facts}"
+    assert [row[0] for row in file.run("select note from dossier order by id")] == ["", None, " "]
 
 
 def test_a_session_is_refused_without_the_token_and_nonce_of_a_shut_fence(file, port, sealed):

@@ -7,11 +7,11 @@ that was acknowledged stands in it.
 import re
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
-import psycopg
-from projects import TestProject
-from sqlalchemy.engine import make_url
-from switches import SwitchWorld, order
+from officers import Officers, find_keys, officers_of, read_record, read_row, write_record
+from sides import Sides
+from switches import order
 
 from banyan.clock import now
 from banyan.departments import Actor, Phase, Side
@@ -23,7 +23,6 @@ from cutover.explorer import explore
 from cutover.journal import Word
 from cutover.mutants import Mutant
 from cutover.telephone import give_code
-from store.postgres import transaction
 from store.runs import RunKind
 from sync.lane import Step
 
@@ -37,7 +36,7 @@ class Gone(Exception):
 class Hand:
     """One controller in a thread, which goes on deed by deed when told to."""
 
-    def __init__(self, world: SwitchWorld) -> None:
+    def __init__(self, world: Sides) -> None:
         self.ended = threading.Event()
         self._arrived, self._go = threading.Semaphore(0), threading.Semaphore(0)
         self._is_over = False
@@ -83,23 +82,28 @@ class Hand:
 class Replay:
     """One world and everybody who acts in a trace."""
 
-    world: SwitchWorld
-    keys: tuple[str, str]
+    world: Sides
+    keys: list[str] = field(init=False)
     refused: list[str] = field(default_factory=list)
     acknowledged: dict[int, str] = field(default_factory=dict)
     _hands: dict[str, Hand] = field(default_factory=dict)
-    _clients: list[tuple[psycopg.Connection, int, str]] = field(default_factory=list)
+    _officers: Officers = field(init=False)
+    _clients: list[tuple[Any, int, str]] = field(default_factory=list)
     _orphans: dict[str, "Orphan"] = field(default_factory=dict)
     _written: int = 0
+
+    def __post_init__(self) -> None:
+        self._officers = officers_of(self.world)
+        self.keys = find_keys(self.world, 2)
 
     def play(self, mutant: Mutant) -> None:
         """Do every event of the shortest trace that breaks a mutant, then let everybody come to rest."""
         for moment in explore(mutant.bounds, mutant.rules).trace:
             try:
                 self.do(moment.what)
-            except (BanyanError, psycopg.Error) as error:
+            except (BanyanError, *self._officers.refusals) as error:
                 self.refused.append(f"{moment.what}: {type(error).__name__}")
-            assert self.world.who_writes() != "BOTH", moment.what
+            assert self.who_writes() != "BOTH", moment.what
         self.rest()
 
     def do(self, what: str) -> None:
@@ -135,7 +139,7 @@ class Replay:
             case "the switch is aborted" | "the rollback is cancelled":
                 give_up(world.rig, read_control(engine, name), PERSON, reason="the trace says so")
             case "the lease runs":
-                self._end_lease()
+                self._officers.end_lease()
             case "the forward applier applies a change":
                 world.catch_up()
             case "the reverse applier applies a change":
@@ -150,7 +154,7 @@ class Replay:
                 self._orphans.pop("reverse").go_on()
             case "a person opens with a code given while SEALING":
                 for statement in give_code(world.rig, world.closure, actor=PERSON).statements:
-                    world.ask_legacy(statement)
+                    self._officers.run(statement)
             case "the link is cut" | "the link heals" | "the reverse capture is switched on":
                 pass  # the outbox is always on; a cut is played by what does not arrive
             case "an abort opens before it commits":
@@ -170,21 +174,10 @@ class Replay:
         elif not re.match(r"reads [A-Z_]+$", rest) and who in self._hands:
             self._hands[who].step()
 
-    def _end_lease(self) -> None:
-        self.world.ask_legacy("update banyan.fence set lease_until = clock_timestamp() - interval '1 s'"
-                              " where mode = 'CLOSED' and closure = :c", c=self.world.closure.name)  # fmt: skip
-
     def _begin(self, key: int) -> None:
-        url = make_url(self.world.project.url(self.world.project.legacy, "orion_app")).set(drivername="postgresql")
-        client = psycopg.connect(url.render_as_string(hide_password=False))
         self._written += 1
         value = f"L{self._written}"
-        try:
-            client.execute("update orion.t_proc set observ = %s where id_proc = %s", (value, int(self.keys[key])))
-        except psycopg.Error:
-            client.close()
-            raise
-        self._clients.append((client, key, value))
+        self._clients.append((self._officers.begin(self.keys[key], value), key, value))
 
     def _commit(self) -> None:
         if not self._clients:
@@ -197,18 +190,14 @@ class Replay:
     def _write(self, key: int) -> None:
         self._written += 1
         value = f"N{self._written}"
-        with transaction(self.world.rig.workspace.engine("banyan_app")) as connection:
-            done = connection.exec_driver_sql(
-                "update justice.case_file set note_text = %s where department_code = '38' and id = %s",
-                (value, self._record(key)),
-            )
-            assert done.rowcount == 1
+        write_record(self.world, self.keys[key], value)
         self.acknowledged[key] = value
 
-    def _record(self, key: int):
-        number = self.world.rig.table_numbers["t_proc"]
-        query = "select id from mig.crosswalk where source_table_no = :n and source_key = :k"
-        return self.world.ask_store(query, n=number, k=self.keys[key])[0][0]
+    def who_writes(self) -> str:
+        """Say who can write; beside the one writer of a file nobody can be asked, and it is that one."""
+        if self._clients and self._officers.is_one_writer:
+            return "BOTH" if self.world.new_lets_write() else "LEGACY"
+        return self.world.who_writes()
 
     def rest(self) -> None:
         """Let clients end, controllers finish or die, and the guard come by when it is late."""
@@ -221,29 +210,22 @@ class Replay:
         for orphan in self._orphans.values():
             orphan.go_on()
 
-    def stands(self) -> dict[int, str]:
+    def stands(self) -> dict[int, str | None]:
         """Read what the owner's store says of the keys that were written."""
-        found = {}
-        for key in self.acknowledged:
-            if self.world.row.owner is Side.LEGACY:
-                query = "select rtrim(observ) from orion.t_proc where id_proc = :k"
-                found[key] = self.world.ask_legacy(query, k=int(self.keys[key]))[0][0]
-            else:
-                query = "select note_text from justice.case_file where id = :i"
-                found[key] = self.world.ask_store(query, i=self._record(key))[0][0]
-        return found
+        read = read_row if self.world.row.owner is Side.LEGACY else read_record
+        return {key: read(self.world, self.keys[key]) for key in self.acknowledged}
 
 
 class Orphan:
     """An applier that has read and mapped, sleeps, and wakes when its time is long over."""
 
-    def __init__(self, world: SwitchWorld, way: str) -> None:
+    def __init__(self, world: Sides, way: str) -> None:
         self._go, self._arrived = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, args=(world, way), daemon=True)
         self._thread.start()
         self._arrived.wait(30)
 
-    def _work(self, world: SwitchWorld, way: str) -> None:
+    def _work(self, world: Sides, way: str) -> None:
         def sleep(step: Step) -> None:
             if step is Step.MAPPED:
                 self._arrived.set()
@@ -264,6 +246,3 @@ class Orphan:
         """Wake it and wait for its end."""
         self._go.set()
         self._thread.join(60)
-
-
-__all__ = ["Replay", "TestProject"]

@@ -15,6 +15,7 @@ from banyan.ports import FenceMode
 from cutover.control import next_nonce, read_control
 from cutover.execute import Controller
 from cutover.plan import StepName, plan_switch
+from cutover.preconditions.way_back import _find_canary, was_tried
 from cutover.reading import RigReader
 from cutover.status import Writer, read_status
 from cutover.steps import is_done
@@ -84,6 +85,31 @@ def test_a_plan_touches_nothing(world):
 
     assert plan.obstacles == ()
     assert (world.row, world.fence, world.journal()) == before
+
+
+def as_it_was_typed_before_the_trigger(world, name, key):
+    for deed in ("disable trigger tr_nom", "enable trigger tr_nom"):
+        world.ask_legacy(f"alter table orion.t_personne {deed}")
+        if deed.startswith("disable"):
+            world.ask_legacy(f"update orion.t_personne set nom = {name} where id_pers = :k", k=int(key))
+
+
+def test_a_row_that_comes_back_stamped_as_the_rules_declare_leaves_the_way_back_open(world):
+    scene = RigReader(world.rig, world.closure).scene()
+    people = replace(scene, closure=replace(world.closure, tables=("t_personne",)))
+    ruleset = world.rig.book.rulesets["t_personne"]
+    silent = replace(ruleset, side_effects={})
+    book = replace(world.rig.book, rulesets={**world.rig.book.rulesets, "t_personne": silent})
+    _, key = _find_canary(people)
+    as_it_was_typed_before_the_trigger(world, "lower(nom)", key)
+
+    with_effects = was_tried(people)
+    without = was_tried(replace(people, rig=replace(world.rig, book=book)))
+    as_it_was_typed_before_the_trigger(world, "upper(nom)", key)
+
+    assert set(ruleset.side_effects) >= {"nom", "dt_maj"}
+    assert with_effects is None
+    assert without is not None and without.sentence == "a row of t_personne written back is not the same row"
 
 
 def test_a_switch_moves_the_owner_seals_the_old_side_and_measures_the_outage(world):

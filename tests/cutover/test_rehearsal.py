@@ -1,6 +1,8 @@
 """There and back on a copy: the original is not touched, and its plan knows what to expect."""
 
 import pytest
+from brigades import make_brigade
+from marels import make_marel
 from projects import known_actor
 from switches import NAME, switch_world
 
@@ -35,3 +37,52 @@ def test_a_rehearsal_goes_there_and_back_on_a_copy_and_is_the_forecast_of_the_ne
     assert {step.name: step.expected_ms for step in there.steps} == measured
     assert back.expected_outage_ms == sum(s.milliseconds for s in report.back if s.name.value != "settle")
     assert not any("rehearsed" in remark for remark in there.remarks)
+
+
+def beside(marel):
+    """Every database of the server, and every right that names one."""
+    return marel.run("select schema_name from information_schema.schemata order by 1") + marel.run(
+        "select user, host, db, '' from mysql.db union select user, host, db, table_name from mysql.tables_priv"
+        " union select user, host, db, routine_name from mysql.procs_priv order by 1, 2, 3, 4"
+    )
+
+
+@pytest.mark.torture
+@pytest.mark.mariadb
+@pytest.mark.parametrize("capture", ["journal", "log"])
+def test_a_mariadb_is_rehearsed_in_a_database_beside_it_which_is_gone_afterwards(cluster, mariadb, tmp_path, capture):
+    world = make_marel(cluster, mariadb, tmp_path / "project", capture=capture, name=f"rehearsed_{capture}")
+    world.load()
+    world.sign()
+    rows = "select count(*), max(modifie_le), sum(crc32(concat_ws('|', id_objet, serie, description))) from objets"
+    before = (world.row, world.fence, world.marel.run(rows), beside(world.marel))
+
+    report = rehearse(world.rig, world.closure, actor=Actor("eva", "engineer", "test"), announce=lambda _: None)
+
+    assert (world.row, world.fence, world.marel.run(rows), beside(world.marel)) == before
+    assert (report.lost, report.rows) == (0, sum(world.rig.port.count(table) for table in world.closure.tables))
+    assert report.edits > 100
+    measured = {step.name: step.milliseconds for step in report.there}
+    plan = plan_switch(world.closure, Side.CANONICAL, RigReader(world.rig, world.closure))
+    assert {step.name: step.expected_ms for step in plan.steps} == measured
+    assert plan.expected_outage_ms is not None and plan.expected_outage_ms > 0
+    world.close()
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("fence", ["triggers", "closed_window"])
+def test_the_file_of_a_brigade_is_rehearsed_in_a_copy_and_not_touched(cluster, tmp_path, fence):
+    world = make_brigade(cluster, tmp_path / "project", fence=fence, name=f"rehearsed_{fence}")
+    world.load()
+    world.sign()
+    before = (world.row, world.fence, world.dump(), world.path.read_bytes())
+
+    report = rehearse(world.rig, world.closure, actor=Actor("eva", "engineer", "test"), announce=lambda _: None)
+
+    assert (world.row, world.fence, world.dump(), world.path.read_bytes()) == before
+    assert (report.lost, report.rows) == (0, sum(world.rig.port.count(table) for table in world.closure.tables))
+    assert report.edits > 10
+    measured = {step.name: step.milliseconds for step in report.there}
+    plan = plan_switch(world.closure, Side.CANONICAL, RigReader(world.rig, world.closure))
+    assert {step.name: step.expected_ms for step in plan.steps} == measured
+    world.close()

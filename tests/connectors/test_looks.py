@@ -1,0 +1,70 @@
+"""Looks at rows: what two of them found between them, in whichever order somebody asks."""
+
+import polars as pl
+import pytest
+
+from banyan.errors import SourceDrifted
+from banyan.records import ChangedKey, LogPlace, Operation, Origin
+from connectors.looks import Looks
+
+HOME = "one file on its disk"
+
+
+class MarksInMemory:
+    """The marks of one system, kept in memory: each look finds the key that was written before it."""
+
+    def __init__(self) -> None:
+        self.place: LogPlace | None = None
+        self.found: list[tuple[int, ChangedKey]] = []
+
+    def read_place(self):
+        return self.place
+
+    def sweep(self, capture, tables):
+        last = self.place or LogPlace(capture, 1, 0, "")
+        look = last.reached + 1
+        keys = [(table, key) for table, frames in tables for frame in frames for key in frame["source_key"]]
+        self.found += [(look, ChangedKey(table, key, Operation.UPDATE, Origin.PERSON)) for table, key in keys]
+        self.place = LogPlace(capture, last.started, look, "")
+        return self.place
+
+    def read(self, since, until):
+        low, high = (int(snapshot.partition(":")[0]) - 1 for snapshot in (since, until))
+        return [change for look, change in self.found if low < look <= high]
+
+    def prune(self, before, *, started):
+        self.place = LogPlace(HOME, started, self.place.reached, "")
+        return 0
+
+
+@pytest.fixture
+def looks() -> Looks:
+    return Looks(("dossier",), MarksInMemory(), key=b"k" * 32)
+
+
+def look(looks: Looks, *changed: str):
+    frame = pl.DataFrame({"source_key": list(changed)}, schema={"source_key": pl.String})
+    return looks.look(HOME, lambda _: iter([frame]))
+
+
+def test_what_was_found_between_two_looks_is_told_once(looks):
+    first, second, third = look(looks), look(looks, "1"), look(looks, "2", "3")
+
+    assert [one.key for one in looks.changes(HOME, first, third, iter)] == ["1", "2", "3"]
+    assert [one.key for one in looks.changes(HOME, second, third, iter)] == ["2", "3"]
+
+
+def test_between_a_look_and_an_earlier_one_there_is_nothing(looks):
+    first, second = look(looks), look(looks, "1")
+
+    assert looks.changes(HOME, second, first, iter) == []
+    assert looks.changes(HOME, second, second, iter) == []
+
+
+def test_a_look_that_is_not_remembered_any_more_is_refused_in_either_place(looks):
+    first, second = look(looks), look(looks, "1")
+    looks.prune(HOME, second)
+
+    for since, until in ((first, second), (second, first)):
+        with pytest.raises(SourceDrifted, match="not in the store any more"):
+            looks.changes(HOME, since, until, iter)
