@@ -5,6 +5,7 @@ Secrets are references, never values: `env:NAME`, `file:PATH`, or `embedded:NAME
 
 import getpass
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,6 +23,7 @@ ROLES = ("engineer", "steward", "lead", "security", "auditor")
 FILE_MEDIA = ("dbf", "csv", "xlsx")
 DATABASE_MEDIA = ("postgresql", "mariadb")
 ONE_WAY_MEDIA = ("sqlite", "odbc")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9]+")
 
 
 class _Strict(BaseModel):
@@ -92,6 +94,7 @@ class SourceConfig(_Strict):
     drift: DriftConfig = DriftConfig()
     capture: Literal["journal", "log", "row_version", "snapshot"] = "journal"
     fence: Literal["", "triggers", "closed_window"] = ""
+    files: tuple[str, ...] = ()
     version_column: str = ""
     plaintext: PlaintextConfig | None = None
     after_load: AfterLoadConfig | None = None
@@ -109,6 +112,8 @@ class SourceConfig(_Strict):
             raise ValueError(f"write_once speaks of files that nobody writes again, and {self.medium} is not one")
         if self.fence and self.medium != "sqlite":
             raise ValueError(f"fence is chosen for a SQLite file; {self.medium} has one kind of its own, or none")
+        if self.files:
+            self._check_files()
         if self.is_one_way and self.capture != "snapshot":
             raise ValueError(f"changes of {self.medium} are found by looking at every row: capture: snapshot")
         if self.fence and self.capture != "journal":
@@ -116,6 +121,22 @@ class SourceConfig(_Strict):
         if self.after_load and not self.write_once:
             raise ValueError("after_load follows the load of files that are written once; other rows come and go")
         return self
+
+    def _check_files(self) -> None:
+        """Refuse files that no table could be named after."""
+        if not self.fence:
+            raise ValueError(
+                "files names the files of one folder, of a SQLite source with a fence: fence: closed_window"
+            )
+        if any(not _FILE_NAME.fullmatch(name) for name in self.files):
+            raise ValueError("files names files in the folder that url names: letters, digits, - and _, one suffix")
+        if len(set(self.file_names)) < len(self.files):
+            raise ValueError("two of the files have one name: their tables could not be told apart")
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """Give what the tables of each file are named after: its name without the suffix."""
+        return tuple(name.partition(".")[0] for name in self.files)
 
     @property
     def is_database(self) -> bool:

@@ -1,9 +1,10 @@
-"""`banyan demo`: the whole story on the synthetic estate, in numbered lines, with a summary and a report."""
+"""`banyan demo`: the whole story on the synthetic estate, department by department, with a summary and reports."""
 
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,14 +13,17 @@ from banyan.errors import UsageError
 from cli.tables import print_json, print_line, thousands
 
 if TYPE_CHECKING:
+    from cli.stages import Stage
     from cli.story import Figures
     from cutover.judgement import Judged
     from estate.new_application import Work
     from sync.assembly import Rig
+    from sync.workspace import Workspace
+    from validation.rules_worker import RuleWorker
 
 MARK = "banyan-demo"
 NOT_DONE = (
-    "network delay, a mainframe, photos and files, a second legacy system, encrypted disks, "
+    "network delay, a mainframe, photos and files, a file on a share, encrypted disks, "
     "query replay, a sample to the paper, a real steward."
 )
 
@@ -29,6 +33,12 @@ def demo(
     folder: Annotated[
         Path, typer.Option("--dir", help="Where the demo project is made; an earlier demo there is replaced.")
     ] = Path(".banyan/demo"),
+    only: Annotated[
+        str,
+        typer.Option(
+            "--only", help="Tell these departments, of 38, 48 and 974 (MariaDB): 38 or 38,48. Without it all."
+        ),
+    ] = "",
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same estate.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Write the summary as one JSON document.")] = False,
 ) -> None:
@@ -36,23 +46,59 @@ def demo(
 
     Example: banyan demo --size XS --dir /tmp/banyan-demo
     """
-    from cli.projects import create_estate_project
+    from cli.estate_projects import create_estate_project
     from sync.workspace import opened
     from validation.rules_worker import RuleWorker
 
+    codes, untold = _departments(only)
     _clear(folder)
+    say = print_line if not as_json else _ignore
     with RuleWorker() as worker:
-        announce = _announce
-        announce(f"a legacy estate of size {size} and two embedded servers")
-        project = create_estate_project(folder, size, seed)
+        _announce(f"a legacy estate of size {size} and its embedded servers")
+        project = create_estate_project(folder, size, seed, departments=codes)
         (folder / ".banyan" / MARK).touch()
         with opened(project) as workspace:
-            summary = _tell(workspace, worker, folder, seed=seed, say=print_line if not as_json else _ignore)
+            summary = _tell_all(workspace, worker, codes, seed=seed, say=say)
+    for code, why in untold.items():
+        say(f"{code} NOT TOLD  {why}")
+    summary["not_told"] = untold
+    say(f"NOT DONE BY THIS DEMO: {NOT_DONE}")
+    say(f"report  {summary['report']}          next  banyan -C {folder} trace {summary['born']} --reason demo")
     (folder / "summary.json").write_text(
         json.dumps(summary, ensure_ascii=False, indent=2, sort_keys=True, default=str) + "\n", encoding="utf-8"
     )
     if as_json:
         print_json(summary)
+
+
+def _departments(only: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Give the departments that are told, and why another one is not."""
+    from cli.stages import stages
+
+    known = tuple(stages())
+    asked = tuple(code.strip() for code in only.split(",")) if only else known
+    unknown = [code for code in asked if code not in known]
+    if unknown:
+        told = ", ".join(unknown)
+        raise UsageError(f"the demo has no department {told}; it has {', '.join(known)}; nothing was made")
+    wanted = tuple(code for code in known if code in asked)
+    why = _missing_for_mariadb() if "974" in wanted else ""
+    if not why:
+        return wanted, {}
+    if only:
+        raise UsageError(f"974 cannot be told: {why}; nothing was made", hint="banyan demo --only 38,48")
+    return tuple(code for code in wanted if code != "974"), {"974": why}
+
+
+def _missing_for_mariadb() -> str:
+    """Say what is missing for a department on MariaDB; nothing when it can be told."""
+    from importlib.util import find_spec
+
+    from wire.mariadb import find_mariadb, find_mariadb_client
+
+    if find_mariadb() is None or find_mariadb_client() is None:
+        return "no MariaDB on this machine: apt install mariadb-server"
+    return "" if find_spec("pymysql") else "its driver is not installed: pip install 'banyan-migration[mariadb]'"
 
 
 def _ignore(_: str) -> None:
@@ -82,15 +128,29 @@ def _is_unfinished(folder: Path) -> bool:
     return not (folder / "banyan.yaml").exists() and (folder / "banyan.yaml.draft").exists()
 
 
-def _tell(workspace, worker, folder: Path, *, seed: int, say) -> dict[str, object]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _tell_all(
+    workspace: "Workspace", worker: "RuleWorker", codes: Sequence[str], *, seed: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Tell the departments one after the other; the summary is that of the first, with those of the others in it."""
+    from cli.stages import stages
+
+    told = {code: _tell(workspace, worker, stages()[code], seed=seed, say=say) for code in codes}
+    first, *others = told
+    return {**told[first], "department": first, "departments": {code: told[code] for code in others}}
+
+
+def _tell(
+    workspace: "Workspace", worker: "RuleWorker", stage: "Stage", *, seed: int, say: Callable[[str], None]
+) -> dict[str, Any]:
     from cli import story
     from sync.assembly import prepare
 
     figures = story.Figures()
-    say(f"ISÈRE 38 · cases + vehicles (one closure)                              synthetic data, seed {seed}")
-    rig = prepare(workspace, story.ORION)
-    story.read_and_load(workspace, rig, figures, _announce)
-    story.follow_by_airflow(rig, figures, _announce)
+    say(f"{stage.title:<70} synthetic data, seed {seed}")
+    rig = prepare(workspace, stage.source)
+    story.read_and_load(stage, rig, figures, _announce)
+    if stage.is_followed_by_airflow:
+        story.follow_by_airflow(rig, figures, _announce)
     rows = figures.total.rows
     say(
         f" 1 read         {thousands(rows.read)} rows of {len(figures.tables)} tables while officers worked"
@@ -101,41 +161,43 @@ def _tell(workspace, worker, folder: Path, *, seed: int, say) -> dict[str, objec
         f" + {thousands(rows.unchanged)} unchanged + {thousands(rows.deleted)} deleted"
         f" + {thousands(rows.filtered)} filtered + {rows.quarantined} quarantined + {rows.in_flight} in flight"
     )
-    judged = story.compare_and_sign(rig, worker, _announce)
+    judged = story.compare_and_sign(stage, rig, worker, _announce)
     found = judged.reconciliation.level.figures
     say(f" 3 compared     every row re-read and compared: {found['differences']} unexplained                       ok")
     short = f"{judged.bundle.evidence_id[:8]}…{judged.bundle.evidence_id[-4:]}"
     say(f" 4 signed       2 of 2: steward, lead · evidence {short}")
-    story.switch_under_load(rig, figures, _announce)
+    story.switch_under_load(stage, rig, figures, _announce)
     say(
         f" 5 switched     nobody could write for {figures.outages_ms['switch'] / 1000:.2f} s (this machine, no network)"
     )
-    done = story.work(rig, figures, _announce)
+    done = story.work(stage, rig, _announce)
     say(
         f" 6 worked       {thousands(done.edits)} edits by the new application;"
         f" the old system refused {figures.refused_writes} writes"
     )
-    story.go_back(rig, figures, _announce, folder / ".banyan" / "dumps")
+    folder = workspace.project.folder
+    story.go_back(stage, rig, figures, _announce, folder / ".banyan" / "dumps" / stage.source.department_code)
     say(
         f" 7 went back    {thousands(done.edits)} edits taken back, {figures.lost} lost, {figures.degraded} listed as"
         f" degraded; {thousands(figures.untouched_identical)} of {thousands(figures.untouched_rows)} untouched rows"
         " byte-identical"
     )
-    again = story.compare_and_sign(rig, worker, _announce)
-    figures.outages_ms["second_switch"] = story.switch(rig, Side.CANONICAL, figures, _announce)
+    again = story.compare_and_sign(stage, rig, worker, _announce)
+    figures.outages_ms["second_switch"] = story.switch(stage, rig, Side.CANONICAL, figures, _announce)
     figures.duplicates = story.count_duplicates(rig) + int(again.reconciliation.level.figures["doubled"])
     say(f" 8 went again   {figures.duplicates} duplicates")
-    say(f"NOT DONE BY THIS DEMO: {NOT_DONE}")
-    report = _write_report(rig, again, done, figures, folder)
-    say(f"report  {report}          next  banyan -C {folder} trace t_proc 38:{story.find_born_case(rig)} --reason demo")
-    return story.summarise(judged, done, figures, report)
+    report = _write_report(stage, rig, again, done, figures)
+    summary = story.summarise(judged, done, figures, report)
+    summary |= {"closure": stage.closure, "born": story.find_born(stage, rig)}
+    rig.close()
+    return summary
 
 
-def _write_report(rig: "Rig", judged: "Judged", done: "Work", figures: "Figures", folder: Path) -> Path:
+def _write_report(stage: "Stage", rig: "Rig", judged: "Judged", done: "Work", figures: "Figures") -> Path:
+    """Write the page of one department: of the first into the folder of the demo, of another one below it."""
     from dataclasses import replace
 
     from banyan.clock import now
-    from cli.story import CLOSURE
     from cli.tellings import story_of
     from cutover.judgement import current_judgement
     from cutover.pages import write_pages
@@ -143,7 +205,7 @@ def _write_report(rig: "Rig", judged: "Judged", done: "Work", figures: "Figures"
     from validation.text import Language
 
     told = replace(
-        story_of(rig, CLOSURE),
+        story_of(rig, stage.closure),
         switched=Switched(figures.outages_ms["switch"], figures.refused_writes),
         edits=done.edits,
         went_back=WentBack(
@@ -156,4 +218,8 @@ def _write_report(rig: "Rig", judged: "Judged", done: "Work", figures: "Figures"
         went_again=WentAgain(figures.duplicates, 0, figures.outages_ms["second_switch"]),
     )
     judgement = current_judgement(rig, judged.facts, judged.bundle.evidence_id, at=now())
+    project = rig.workspace.project
+    code = stage.source.department_code
+    folder = project.folder if code == next(iter(project.departments)) else project.folder / "reports" / code
+    folder.mkdir(parents=True, exist_ok=True)
     return write_pages(judged.facts, judgement, judged.bundle, told, folder=folder)[Language.FR]

@@ -65,7 +65,9 @@ def generate_command(
 
 @estate_app.command("live", epilog="Example: banyan estate live $ORION_APP_URL --rate 20 --seconds 30")
 def live_command(
-    url: Annotated[str, typer.Argument(help="The database, as the account of the officers (orion_app, marel_app).")],
+    url: Annotated[
+        str, typer.Argument(help="The database, as the officers' account (orion_app, marel_app); of BUREAU its folder.")
+    ],
     rate: Annotated[float, typer.Option("--rate", help="Deeds a second.")] = 20,
     seconds: Annotated[float | None, typer.Option("--seconds", help="Stop after this time.")] = None,
     count: Annotated[int | None, typer.Option("--count", help="Stop after this number of deeds.")] = None,
@@ -82,6 +84,7 @@ def live_command(
     pace = Pace(
         rate_per_second=rate, seconds=30 if seconds is None and count is None else seconds, count=count, seed=seed
     )
+    typer.echo("at work in the old system; Ctrl-C sends them home", err=True)
     try:
         play(url, pace, department, on_event=counts.add)
     except KeyboardInterrupt:

@@ -4,7 +4,8 @@ R0 files handed over, R1 reading the file, R3 triggers (journal), R4 write-back 
 it. Runs nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from banyan.departments import Closure
@@ -12,8 +13,10 @@ from cli.grants import Rung, RungPlan, without_rights
 from connectors.dialects_sqlite import drop_table, drop_trigger, fence_triggers, journal_triggers
 from connectors.sqlite_database import SqliteDatabase
 from connectors.sqlite_fence import plan_fence
+from connectors.sqlite_files import SqliteFiles
 from connectors.sqlite_journal import GONE
 from mappings.model import RuleBook
+from mappings.several_files import split_table
 
 
 def plan_sqlite_rung(rung: Rung, port: SqliteDatabase, book: RuleBook, closures: Sequence[Closure]) -> RungPlan:
@@ -48,6 +51,35 @@ def plan_sqlite_rung(rung: Rung, port: SqliteDatabase, book: RuleBook, closures:
         case Rung.R4:
             return _fence(port, closures)
     assert_never(rung)
+
+
+def plan_files_rung(rung: Rung, port: SqliteFiles, book: RuleBook, closures: Sequence[Closure]) -> RungPlan:
+    """Write what one rung needs on each of the files, one after the other; the statements name their file."""
+    plans = {
+        name: plan_sqlite_rung(rung, file, _of_file(book, name), [_in_file(found, name) for found in closures])
+        for name, file in port.files.items()
+    }
+    first = next(iter(plans.values()))
+
+    def told(lines_of: Callable[[RungPlan], tuple[str, ...]]) -> tuple[str, ...]:
+        return tuple(
+            line
+            for name, plan in plans.items()
+            if lines_of(plan)
+            for line in (f"-- in {port.files[name].path.name}", *lines_of(plan))
+        )
+
+    return replace(first, grant=told(lambda plan: plan.grant), undo=told(lambda plan: plan.undo))
+
+
+def _of_file(book: RuleBook, name: str) -> RuleBook:
+    found = {split_table(table): ruleset for table, ruleset in book.rulesets.items()}
+    return replace(book, rulesets={table: ruleset for (file, table), ruleset in found.items() if file == name})
+
+
+def _in_file(found: Closure, name: str) -> Closure:
+    tables = tuple(table for file, table in map(split_table, found.tables) if file == name)
+    return replace(found, tables=tables)
 
 
 def _fence(port: SqliteDatabase, closures: Sequence[Closure]) -> RungPlan:

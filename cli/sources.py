@@ -142,11 +142,14 @@ def show_grants(
 
 
 def _plan_other(rung: "Rung", port: "DatabasePort", book: "RuleBook", reference: SourceRef) -> "RungPlan":
-    from cli.grants_sqlite import plan_sqlite_rung
+    from cli.grants_sqlite import plan_files_rung, plan_sqlite_rung
     from connectors.sqlite_database import SqliteDatabase
+    from connectors.sqlite_files import SqliteFiles
 
     if isinstance(port, SqliteDatabase):
         return plan_sqlite_rung(rung, port, book, _closures(reference, book))
+    if isinstance(port, SqliteFiles):
+        return plan_files_rung(rung, port, book, _closures(reference, book))
     from cli.grants_mariadb import plan_mariadb_rung
     from connectors.mariadb import MariaDBPort
 

@@ -1,28 +1,24 @@
-"""The story of the demo: there, back, and there again, on a synthetic department; each chapter gives its figures."""
+"""The story of the demo: there, back, and there again, in one department; each chapter gives its figures."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from banyan.departments import Actor, Side, SourceRef
+from banyan.departments import Actor, Side
 from banyan.errors import ConservationBroken
 from banyan.records import PART_COUNTS, ROW_COUNTS, ChunkCounts, Position
 
 if TYPE_CHECKING:
+    from cli.stages import Stage
     from cutover.judgement import Judged
     from estate.new_application import Work
     from sync.assembly import Rig
-    from sync.workspace import Workspace
     from validation.rules_worker import RuleWorker
 
-CLOSURE = "38.cases+vehicles"
-ORION = SourceRef("38", "ORION")
 ENGINEER = Actor("demo", "engineer", "the demo")
 STEWARD = Actor("claire", "steward", "the demo")
 LEAD = Actor("paul", "lead", "the demo")
-EDITS = 1_000
 _LIVE_WHILE_LOADING, _LIVE_WHILE_SWITCHING = 60, 10
 _ATTEMPTS = 3  # a slow machine may not end within the time nobody may write; a person would give the same command again
 Announce = Callable[[str], None]
@@ -57,48 +53,12 @@ class Figures:
             self.tables[table] = self.tables.get(table, ChunkCounts()) + counts
 
 
-class LegacyUsers:
-    """Officers at work in the old system, in a thread of their own, until they are sent home."""
-
-    def __init__(self, url: str, rate_per_second: int, *, seed: int) -> None:
-        from estate.live import LiveCounts, Pace, live
-
-        self._stop = threading.Event()
-        self._counts: list[LiveCounts] = []
-        pace = Pace(rate_per_second=rate_per_second, seconds=600, seed=seed)
-        self._thread = threading.Thread(
-            target=lambda: self._counts.append(live(url, pace, stop=self._stop)), daemon=True
-        )
-
-    def __enter__(self) -> "LegacyUsers":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.go_home()
-
-    def go_home(self) -> None:
-        """Send them home; what they had begun is finished."""
-        self._stop.set()
-        self._thread.join()
-
-    @property
-    def committed(self) -> int:
-        """Give how many of their deeds were kept."""
-        return sum(sum(counts.committed.values()) for counts in self._counts)
-
-    @property
-    def refused(self) -> int:
-        """Give how many of their writes the fence refused."""
-        return sum(counts.refused for counts in self._counts)
-
-
-def read_and_load(workspace: "Workspace", rig: "Rig", figures: Figures, announce: Announce) -> None:
+def read_and_load(stage: "Stage", rig: "Rig", figures: Figures, announce: Announce) -> None:
     """Make the first copy while officers work, then carry what they changed."""
     from sync.movement import carry_changes, first_copy
 
     announce("first copy, while officers work in the old system")
-    users = LegacyUsers(workspace.legacy_urls(ORION).application, _LIVE_WHILE_LOADING, seed=11)
+    users = stage.people(rig, _LIVE_WHILE_LOADING, 11)
     with users:
         figures.add(first_copy(rig, ENGINEER).totals)
         for carried in carry_changes(rig, ENGINEER):
@@ -125,59 +85,59 @@ def follow_by_airflow(rig: "Rig", figures: Figures, announce: Announce) -> None:
 
     announce("sync_38 by Airflow (dag.test)")
     workspace = rig.workspace
-    live(workspace.legacy_urls(ORION).application, Pace(rate_per_second=100, count=30, seed=12))
+    live(workspace.legacy_urls(rig.source).application, Pace(rate_per_second=100, count=30, seed=12))
     figures.airflow = run_once(workspace.project.folder, "sync_38")
     catch_up(rig, figures)
 
 
-def compare_and_sign(rig: "Rig", worker: "RuleWorker", announce: Announce) -> "Judged":
+def compare_and_sign(stage: "Stage", rig: "Rig", worker: "RuleWorker", announce: Announce) -> "Judged":
     """Run the levels, and have a steward and a lead sign the evidence."""
     from cli.keys import key_file_of
     from cutover.judgement import judge_closure
     from cutover.signatures import sign_evidence
 
-    judged = judge_closure(rig, CLOSURE, announce=announce, worker=worker)
+    judged = judge_closure(rig, stage.closure, announce=announce, worker=worker)
     for actor in (STEWARD, LEAD):
-        sign_evidence(rig, CLOSURE, actor=actor, key_file=key_file_of(rig.workspace, actor.name))
+        sign_evidence(rig, stage.closure, actor=actor, key_file=key_file_of(rig.workspace, actor.name))
     return judged
 
 
-def switch(rig: "Rig", to: Side, figures: Figures, announce: Announce) -> int:
+def switch(stage: "Stage", rig: "Rig", to: Side, figures: Figures, announce: Announce) -> int:
     """Move the closure to a side by the protocol; gives how long nobody could write, in milliseconds."""
     from cutover import switching
     from cutover.execute import Order
 
-    announce(f"moving {CLOSURE} to {to.value}")
+    announce(f"moving {stage.closure} to {to.value}")
     order = Order(ENGINEER)
-    closure = rig.closure(CLOSURE)
+    closure = rig.closure(stage.closure)
     done = switching.switch(rig, closure, order) if to is Side.CANONICAL else switching.roll_back(rig, closure, order)
     if done.outage_ms is None:
-        raise ConservationBroken(f"the time nobody could write was not measured for {CLOSURE}")
+        raise ConservationBroken(f"the time nobody could write was not measured for {stage.closure}")
     figures.steps_ms[to.value] = {step.name.value: step.milliseconds for step in done.steps}
     return done.outage_ms
 
 
-def switch_under_load(rig: "Rig", figures: Figures, announce: Announce) -> None:
+def switch_under_load(stage: "Stage", rig: "Rig", figures: Figures, announce: Announce) -> None:
     """Switch while officers still write in the old system; what comes too late is refused, and counted."""
     import time
 
-    users = LegacyUsers(rig.workspace.legacy_urls(ORION).application, _LIVE_WHILE_SWITCHING, seed=13)
+    users = stage.people(rig, _LIVE_WHILE_SWITCHING, 13)
     with users:
         time.sleep(0.5)  # officers are at work before the fence closes
-        figures.outages_ms["switch"] = _switch_again(rig, figures, announce)
+        figures.outages_ms["switch"] = _switch_again(stage, rig, figures, announce)
         figures.steps_ms["switch"] = figures.steps_ms[Side.CANONICAL.value]
         time.sleep(1.5)  # and some do not know yet that it moved
     figures.live_changes += users.committed
     figures.refused_writes = users.refused
 
 
-def _switch_again(rig: "Rig", figures: Figures, announce: Announce) -> int:
+def _switch_again(stage: "Stage", rig: "Rig", figures: Figures, announce: Announce) -> int:
     """Switch; given up at the end of its time with the old system open again, it is tried again, and counted."""
     from banyan.errors import SwitchRefused
 
     while True:
         try:
-            return switch(rig, Side.CANONICAL, figures, announce)
+            return switch(stage, rig, Side.CANONICAL, figures, announce)
         except SwitchRefused as error:
             figures.given_up += 1
             if figures.given_up == _ATTEMPTS:
@@ -185,61 +145,67 @@ def _switch_again(rig: "Rig", figures: Figures, announce: Announce) -> int:
             announce(f"{error.message}: once more")
 
 
-def work(rig: "Rig", figures: Figures, announce: Announce) -> "Work":
+def work(stage: "Stage", rig: "Rig", announce: Announce) -> "Work":
     """Let the new application make its edits, while the way back follows."""
     from estate.new_application import Application
     from sync.movement import carry_changes
 
-    announce(f"{EDITS} edits in the new application")
+    announce(f"{stage.edits} edits in the new application")
     engine = rig.workspace.engine("banyan_app")
-    application = Application(engine, "38", edit_units(rig), seed=21)
-    application.do(EDITS // 2)
+    application = Application(engine, rig.source.department_code, edit_units(stage, rig), seed=21, desk=stage.desk)
+    application.do(stage.edits // 2)
     carry_changes(rig, ENGINEER)  # the way back follows while people work; the rollback carries the rest
-    return application.do(EDITS)
+    return application.do(stage.edits)
 
 
-def edit_units(rig: "Rig") -> dict[str, list[tuple[str, ...]]]:
+def edit_units(stage: "Stage", rig: "Rig") -> dict[str, list[tuple[str, ...]]]:
     """Give, by canonical table of the closure, the groups of columns that one field of a form changes together."""
     units: dict[str, list[tuple[str, ...]]] = {}
     for ruleset in rig.book.rulesets.values():
         for part in ruleset.parts:
-            if part.domain.value in rig.closure(CLOSURE).domains:
-                units.setdefault(part.table, []).extend(rule.to for rule in part.fields)
+            if part.domain.value in rig.closure(stage.closure).domains:
+                known = units.setdefault(part.table, [])
+                known += [rule.to for rule in part.fields if rule.to not in known and _is_edited(stage, rule.to[0])]
     return units
 
 
-def go_back(rig: "Rig", figures: Figures, announce: Announce, folder: Path) -> None:
+def _is_edited(stage: "Stage", column: str) -> bool:
+    return column not in stage.desk.leaves and (stage.desk.moves_records or not column.endswith("_id"))
+
+
+def go_back(stage: "Stage", rig: "Rig", figures: Figures, announce: Announce, folder: Path) -> None:
     """Roll back under the protocol and prove it: nothing lost, untouched rows byte for byte the same."""
     before = folder / "fence"
     sealed_at = rig.port.head()
-    dump(rig, before)
+    dump(stage, rig, before)
     after = folder / "after"
-    figures.outages_ms["rollback"] = switch(rig, Side.LEGACY, figures, announce)
-    dump(rig, after)
-    compare_dumps(rig, before, after, sealed_at, figures)
+    figures.outages_ms["rollback"] = switch(stage, rig, Side.LEGACY, figures, announce)
+    dump(stage, rig, after)
+    compare_dumps(stage, rig, before, after, sealed_at, figures)
     figures.applied = applied_rows(rig)
     figures.degraded = count_degraded(rig)
     catch_up(rig, figures)
-    figures.lost = count_lost(rig, announce)
+    figures.lost = count_lost(stage, rig, announce)
 
 
-def dump(rig: "Rig", folder: Path) -> None:
-    """Dump every legacy table of the closure by `psql`, which shares no code with the connectors."""
-    from wire.dump import dump_table
-
+def dump(stage: "Stage", rig: "Rig", folder: Path) -> None:
+    """Dump every legacy table of the closure by a client that shares no code with the connectors."""
     folder.mkdir(parents=True, exist_ok=True)
-    url = rig.workspace.legacy_urls(ORION).admin
-    for table in rig.closure(CLOSURE).tables:
-        dump_table(url, ("orion", table), rig.book.rulesets[table].key[0], folder / f"{table}.copy")
+    for table in rig.closure(stage.closure).tables:
+        stage.dump(rig, table, _dumped(folder, table))
 
 
-def compare_dumps(rig: "Rig", before: Path, after: Path, since: Position, figures: Figures) -> None:
+def _dumped(folder: Path, table: str) -> Path:
+    return folder / f"{table.replace('/', '.')}.copy"
+
+
+def compare_dumps(stage: "Stage", rig: "Rig", before: Path, after: Path, since: Position, figures: Figures) -> None:
     """Compare two dumps row by row, leaving out only the keys that the way back wrote."""
     from wire.dump import read_dump
 
     touched = {(change.table, change.key.encode()) for change in rig.port.changes(since, rig.port.head())}
-    for table in rig.closure(CLOSURE).tables:
-        old, new = read_dump(before / f"{table}.copy"), read_dump(after / f"{table}.copy")
+    for table in rig.closure(stage.closure).tables:
+        old, new = read_dump(_dumped(before, table)), read_dump(_dumped(after, table))
         for key, row in old.items():
             if (table, key) in touched:
                 continue
@@ -249,13 +215,13 @@ def compare_dumps(rig: "Rig", before: Path, after: Path, since: Position, figure
         figures.untouched_rows += len(strangers)
 
 
-def count_lost(rig: "Rig", announce: Announce) -> int:
+def count_lost(stage: "Stage", rig: "Rig", announce: Announce) -> int:
     """Re-read every legacy row after the way back; gives how many differ from the records without being listed."""
     from cutover.judgement import subject_of
     from validation.reconcile import reconcile
 
     announce("every legacy row re-read and compared")
-    found = reconcile(subject_of(rig, CLOSURE), watermark=rig.forward().watermark())
+    found = reconcile(subject_of(rig, stage.closure), watermark=rig.forward().watermark())
     return int(found.level.figures["differences"])
 
 
@@ -267,7 +233,7 @@ def applied_rows(rig: "Rig") -> int:
 
     with transaction(rig.workspace.engine("banyan_reverse")) as connection:
         reader = LedgerReader(connection)
-        runs = [run.run_no for run in reader.read_runs(ORION) if run.kind is RunKind.REVERSE]
+        runs = [run.run_no for run in reader.read_runs(rig.source) if run.kind is RunKind.REVERSE]
         totals = [counts.rows for run in runs for counts in reader.read_totals(run).values()]
     return sum(rows.loaded + rows.deleted for rows in totals)
 
@@ -279,8 +245,11 @@ def count_degraded(rig: "Rig") -> int:
     from store.postgres import transaction
     from store.row_tables import DEGRADED_WRITE_BACK
 
+    code = rig.source.department_code
     with transaction(rig.workspace.engine("banyan_judge")) as connection:
-        return int(connection.scalar(sa.select(sa.func.count()).select_from(DEGRADED_WRITE_BACK)) or 0)
+        return int(
+            connection.scalar(sa.select(sa.func.count()).where(DEGRADED_WRITE_BACK.c.department_code == code)) or 0
+        )
 
 
 def count_duplicates(rig: "Rig") -> int:
@@ -299,16 +268,22 @@ def count_duplicates(rig: "Rig") -> int:
         return int(doubled_keys or 0) + int(connection.scalar(links) or 0)
 
 
-def find_born_case(rig: "Rig") -> str:
-    """Give the legacy key of a case that was born in the new application."""
+def find_born(stage: "Stage", rig: "Rig") -> str:
+    """Name a row that was born in the new application, a case when there is one, as `trace` asks for it."""
     import sqlalchemy as sa
 
     from store.postgres import transaction
     from store.row_tables import ADOPTED_KEY
 
-    wanted = sa.select(ADOPTED_KEY.c.source_key).where(ADOPTED_KEY.c.source_table_no == rig.table_numbers["t_proc"])
-    with transaction(rig.workspace.engine("banyan_judge")) as connection:
-        return str(connection.scalar(wanted.order_by(ADOPTED_KEY.c.source_key).limit(1)))
+    tables = rig.closure(stage.closure).tables
+    for table in sorted(tables, key=lambda one: rig.book.rulesets[one].main.table != "case_file"):
+        number = ADOPTED_KEY.c.source_table_no == rig.table_numbers[table]
+        wanted = sa.select(ADOPTED_KEY.c.source_key).where(number).order_by(ADOPTED_KEY.c.source_key).limit(1)
+        with transaction(rig.workspace.engine("banyan_judge")) as connection:
+            key = connection.scalar(wanted)
+        if key is not None:
+            return f"{table} {rig.source.department_code}:{key}"
+    raise ConservationBroken(f"no row of {stage.closure} was born in the new application")
 
 
 def summarise(judged: "Judged", done: "Work", figures: Figures, report: Path) -> dict[str, object]:

@@ -68,11 +68,24 @@ class Guarded:
     medium: str
     schema: str
     fence: Literal["", "triggers", "closed_window"] = ""
+    files: tuple[str, ...] = ()
+    """The names of the files, when one fence stands in several of one folder; empty: one file."""
 
     @property
     def has_codes(self) -> bool:
         """Tell whether a fence can be opened by a code over the telephone: a file has no server that compares one."""
         return self.medium != "sqlite"
+
+    def write_opening(self, closure: str, code: str) -> str:
+        """Write what the owner of the fence types in at the old site to open it by a code."""
+        match self.medium:
+            case "postgresql":
+                return f"select banyan.open_by_code('{closure}', '{code}')"
+            case "mariadb":
+                from connectors.dialects_mariadb import home_of, quoted
+
+                return f"call {quoted(home_of(self.schema))}.open_by_code('{closure}', '{code}')"
+        raise self._unknown()
 
     def open_fence(self, guard_url: str, closure: str, *, probe_url: str) -> DatabaseFence:
         """Open the door to the fence of a closure; nothing is connected before the first question."""
@@ -85,6 +98,10 @@ class Guarded:
                 from connectors.mariadb_fence import open_mariadb_fence
 
                 return open_mariadb_fence(guard_url, closure, schema=self.schema, probe_url=probe_url)
+            case "sqlite" if self.fence and self.files:
+                from connectors.sqlite_files_fence import open_files_fence
+
+                return open_files_fence(paths_in(guard_url, self.files), closure, self.fence)
             case "sqlite" if self.fence:
                 from connectors.sqlite_fence import open_sqlite_fence
 
@@ -102,6 +119,10 @@ class Guarded:
                 from connectors.mariadb_fence_plan import install_fence as install_mariadb_fence
 
                 return install_mariadb_fence(admin_url, closure, tables, schema=self.schema)
+            case "sqlite" if self.fence and self.files:
+                from connectors.sqlite_files_fence import install_files_fence
+
+                return install_files_fence(paths_in(admin_url, self.files), closure, self.fence, tables)
             case "sqlite" if self.fence:
                 from connectors.sqlite_fence import install_sqlite_fence
 
@@ -135,6 +156,10 @@ class Guarded:
                 from connectors.mariadb_fence import find_mariadb_writers
 
                 return find_mariadb_writers(guard_url, tables, schema=self.schema)
+            case "sqlite" if self.files:
+                from connectors.sqlite_files_fence import find_files_writers
+
+                return find_files_writers(paths_in(guard_url, self.files), tables)
             case "sqlite":
                 from connectors.sqlite_fence import find_sqlite_writers
 
@@ -145,6 +170,11 @@ class Guarded:
         return ConfigurationError(
             f"a source of {self.medium} has no fence; nothing was changed", hint="banyan source capabilities"
         )
+
+
+def paths_in(folder: str, files: Sequence[str]) -> dict[str, Path]:
+    """Give the path of each file of a folder, by the name its tables bear."""
+    return {name.partition(".")[0]: Path(folder) / name for name in files}
 
 
 def mariadb_way(capture: str, source: str) -> Literal["journal", "log"]:

@@ -154,7 +154,7 @@ class SqliteDatabase:
 
     def read_keys(self, table: str, keys: Sequence[str]) -> Batch:
         """Read the rows of the keys given, as they are now; an absent key has no row."""
-        shape, opened = self._keyed(table)
+        shape, opened = self.keyed(table)
         low = self._place()
         with reading(self.path) as connection:
             rows = [row for _, row in select_rows(connection, shape, opened, keys)]
@@ -181,7 +181,7 @@ class SqliteDatabase:
 
     def plan_capture(self, tables: Sequence[str]) -> list[str]:
         """Write the statements that would install the journal of these tables; runs none of them."""
-        shapes = [self._keyed(table)[0] for table in tables]
+        shapes = [self.keyed(table)[0] for table in tables]
         with reading(self.path) as connection:
             triggers = [trigger for shape in shapes for trigger in journal_triggers(shape)]
             return [*plan_base(), *plan_triggers(connection, triggers)]
@@ -189,7 +189,7 @@ class SqliteDatabase:
     def install_capture(self, admin_url: str, tables: Sequence[str]) -> None:
         """Install the journal of these tables in one transaction; what is installed already stays."""
         for table in tables:
-            self._keyed(table)
+            self.keyed(table)
         with writing(Path(admin_url), "installing the capture") as connection:
             install_journal(connection, tables)
         self._identity = ""
@@ -213,13 +213,13 @@ class SqliteDatabase:
 
     def reverse_session(self, closure: str, token: int, *, nonce: UUID) -> AbstractContextManager[SqliteReverseSession]:
         """Open a transaction for the reverse applier, refused unless the fence is shut under this token and nonce."""
-        return open_reverse_session(self.path, self._keyed, Admission(closure, token, nonce))
+        return open_reverse_session(self.path, self.keyed, Admission(closure, token, nonce))
 
     def rehearsal_session(
         self, closure: str, token: int, *, nonce: UUID
     ) -> AbstractContextManager[SqliteReverseSession]:
         """Open the same transaction under an open fence, and roll it back when left."""
-        return open_reverse_session(self.path, self._keyed, Admission(closure, token, nonce, is_rehearsal=True))
+        return open_reverse_session(self.path, self.keyed, Admission(closure, token, nonce, is_rehearsal=True))
 
     def reverse_position(self, route: str) -> Position | None:
         """Give the Position a route last committed in this file."""
@@ -249,7 +249,7 @@ class SqliteDatabase:
 
     def _hashes(self, connection: Connection, table: str) -> Iterator[pl.DataFrame]:
         assert self._looks is not None
-        shape, opened = self._keyed(table)
+        shape, opened = self.keyed(table)
         for rows in opened.read_in(connection, _ROWS_A_LOOK):
             yield self._looks.hash_rows(rows, shape.key)
 
@@ -276,7 +276,8 @@ class SqliteDatabase:
             if kind == self.fence
         )
 
-    def _keyed(self, table: str) -> tuple[SqliteShape, SqliteTable]:
+    def keyed(self, table: str) -> tuple[SqliteShape, SqliteTable]:
+        """Give a table that has a key, and how its values are read; refuses any other."""
         shape, opened = self._table(table)
         if not shape.is_journalled:
             raise SourceDrifted(

@@ -131,10 +131,12 @@ def plan_fence(closure: str, kind: Kind, tables: Sequence[str]) -> list[str]:
     return [*plan_base(), named("fence"), *(trigger.text for trigger in triggers)]
 
 
-def install_sqlite_fence(path: Path, closure: str, kind: Kind, tables: Sequence[str]) -> UUID:
+def install_sqlite_fence(
+    path: Path, closure: str, kind: Kind, tables: Sequence[str], *, nonce: UUID | None = None
+) -> UUID:
     """Install the fence of a closure, open; installed again it keeps its state. Gives its nonce.
 
-    A fence of the other kind is replaced only while it is open.
+    A fence of the other kind is replaced only while it is open. `nonce` is that of a new one, when others share it.
     """
     with writing(path, f"installing the fence of {closure}") as connection:
         for line in (*plan_base(), named("fence")):
@@ -148,7 +150,7 @@ def install_sqlite_fence(path: Path, closure: str, kind: Kind, tables: Sequence[
                     closure=closure,
                 )
             connection.execute(named("drop_fence"), (closure,))
-        nonce = uuid4() if row is None else UUID(row.nonce)
+        nonce = (nonce or uuid4()) if row is None else UUID(row.nonce)
         if row is None or row.kind != kind:
             connection.execute(named("new_fence"), (closure, kind, str(nonce)))
         wanted = fence_triggers(closure, tables) if kind == "triggers" else []

@@ -17,6 +17,7 @@ from connectors.dialects_odbc import OdbcColumn, OdbcQuery, OdbcShape, count_row
 from connectors.looks import Looks
 from connectors.one_way import OneWayPort
 from connectors.sqlite import SqliteTable, list_tables, open_sqlite
+from connectors.sqlite_connection import place_of
 
 _KEYS_A_QUERY = 200
 
@@ -81,7 +82,7 @@ class SqliteReader:
     def identity(self) -> str:
         """Name the file on its disk; another file put in its place is another one."""
         try:
-            status = self._path.stat()
+            status = place_of(self._path).stat()
         except OSError as error:
             raise SourceUnavailable(
                 f"{self._path.name} cannot be opened: {error.strerror}; nothing was read",

@@ -89,8 +89,18 @@ def play(url: str, pace: Pace, department: str, *, on_event: Callable[[LiveEvent
 
             return live_marel(url, pace, department=department, on_event=on_event)
         case Flavour.BUREAU:
-            raise UsageError(
-                "BUREAU is a set of files that one person opens at a time: no officers are played; nothing was done",
-                hint="name a department of ORION or MAREL",
-            )
+            from estate.bureau_live import live_bureau
+
+            return live_bureau(_brigade_files(Path(url)), pace, on_event=on_event)
     assert_never(flavour)
+
+
+def _brigade_files(place: Path) -> tuple[Path, ...]:
+    """Name the files of brigades in a folder, or the one file that is named itself."""
+    found = (place,) if place.suffix == ".db" else tuple(sorted(place.glob("[!.]*.db")))
+    if not found:
+        raise UsageError(
+            f"{place} is no file of a brigade, nor a folder with some; nothing was done",
+            hint="banyan estate generate --department 48 --out DIR, then: banyan estate live DIR -d 48",
+        )
+    return found

@@ -56,6 +56,30 @@ def load_marel(estate: Estate, url: str) -> None:
         cursor.execute("set foreign_key_checks = 1")
 
 
+def create_database(url: str, name: str) -> None:
+    """Create an empty database for MAREL on the server of the URL, as its administrator."""
+    with _administering(url) as cursor:
+        cursor.execute(f"create database {_quoted(name)} character set utf8mb3")
+
+
+def set_password(url: str, account: str, password: str) -> None:
+    """Give an account of MAREL a password; the log of the server does not hear of it."""
+    with _administering(url) as cursor:
+        cursor.execute("set sql_log_bin = 0")
+        cursor.execute("alter user %s@'%%' identified by %s", (account, password))
+
+
+@contextmanager
+def _administering(url: str) -> Iterator[Any]:
+    connection = connect_marel(url)
+    try:
+        yield connection.cursor()
+    except pymysql.MySQLError as error:
+        raise _explain(error) from error
+    finally:
+        connection.close()
+
+
 @contextmanager
 def _installation(url: str) -> Iterator[Connection]:
     connection = connect_marel(url)

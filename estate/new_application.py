@@ -24,8 +24,59 @@ _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
     Kind.TEXT: sa.Text(),
 }
 _INSERT_EVERY, _DELETE_EVERY, _BEYOND_EVERY = 7, 9, 20
-_DOMAINS = ("cases", "vehicles")  # of the one closure these officers work in
-_DELETABLE = ("contact_means", "disposition")
+
+
+Beyond = tuple[tuple[str, Mapping[str, object]], ...]
+_BEYOND: Beyond = (
+    ("person_identity", {"surname": "DE LA TOUR DU PIN CHAMBLY DE LA CHARCE DE VERCLAUSE D'AUTICHAMP"}),
+    ("contact_means", {"contact_category_code": "PAGER"}),
+    ("case_file", {"note_text": "x" * 300}),
+    ("vehicle", {}),
+    ("person_identity", {"occupation_text": "y" * 80}),
+)
+_LONG_NAME = "DE LA TOUR DU PIN CHAMBLY DE LA CHARCE DE VERCLAUSE D'AUTICHAMP DE SAINT-GUILHEM-LE-DÉSERT ET DU CAYLAR"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the officers of one department have on their desk: the domains of their closure, and what they do there.
+
+    `beyond` is what the old system of that department cannot say; no columns stand for a second vehicle.
+    """
+
+    domains: tuple[str, ...]
+    adds: tuple[str, ...]
+    deletable: tuple[str, ...]
+    beyond: Beyond
+    moves_records: bool = False
+    """Whether they hang a record on another case or person."""
+    leaves: tuple[str, ...] = ()
+    """Columns they leave as they are."""
+    only_with_status: bool = False
+    """Whether they leave alone what has no status: an empty choice of MAREL refuses every write of its row."""
+
+
+ORION_DESK = Desk(
+    ("cases", "vehicles"),
+    ("case", "person", "vehicle"),
+    ("contact_means", "disposition"),
+    _BEYOND,
+    moves_records=True,
+)
+BUREAU_DESK = Desk(
+    ("cases", "custody", "vehicles"),
+    ("case", "person"),
+    ("evidence",),
+    (("person_identity", {"surname": _LONG_NAME}), ("vehicle", {})),
+)
+MAREL_DESK = Desk(
+    ("vehicles",),
+    ("vehicle",),
+    ("vehicle",),
+    (("vehicle", {"vin": "V" * 20}), ("vehicle", {"model_text": "m" * 60})),
+    leaves=("item_status_code", "item_category_code"),  # objects and vehicles have other choices there
+    only_with_status=True,
+)
 
 
 @dataclass(slots=True)
@@ -47,8 +98,11 @@ class Work:
 class Application:
     """The new application of one department, connected as the role `banyan_app`."""
 
-    def __init__(self, engine: sa.Engine, department_code: str, edit_units: EditUnits, *, seed: int) -> None:
+    def __init__(
+        self, engine: sa.Engine, department_code: str, edit_units: EditUnits, *, seed: int, desk: Desk = ORION_DESK
+    ) -> None:
         self._engine = engine
+        self._desk = desk
         self._department = department_code
         self._units = [(table, unit) for table in sorted(edit_units) for unit in edit_units[table]]
         self._random = Random(seed)
@@ -62,7 +116,8 @@ class Application:
             with self._engine.connect() as connection:
                 rows = connection.execute(
                     sa.select(table.c.id)
-                    .where(table.c.department_code == self._department, table.c.domain_code.in_(_DOMAINS))
+                    .where(table.c.department_code == self._department, table.c.domain_code.in_(self._desk.domains))
+                    .where(self._is_on_the_desk(name, table))
                     .order_by(table.c.id)
                 )
                 self._ids[name] = list(rows.scalars())
@@ -78,6 +133,13 @@ class Application:
             else:
                 self._update(turn)
         return self.work
+
+    def _is_on_the_desk(self, name: str, table: sa.TableClause) -> sa.ColumnElement[bool]:
+        if not self._desk.only_with_status:
+            return sa.true()
+        item = self._tables["item"].alias("with_status")
+        known = sa.select(item.c.id).where(item.c.item_status_code.is_not(None))
+        return (table.c.id if name == "item" else table.c.item_id).in_(known)
 
     def _pick(self, table: str) -> UUID:
         return self._random.choice(self._ids[table])
@@ -110,13 +172,8 @@ class Application:
         )
 
     def _insert(self, turn: int) -> None:
-        match turn % 3:
-            case 0:
-                self._open_case(turn)
-            case 1:
-                self._add_person()
-            case _:
-                self._add_vehicle()
+        deeds = {"case": self._open_case, "person": self._add_person, "vehicle": self._add_vehicle}
+        deeds[self._desk.adds[turn % len(self._desk.adds)]](turn)
 
     def _copy(
         self, connection: sa.Connection, name: str, changes: Mapping[str, object], new: UUID | None = None
@@ -147,7 +204,7 @@ class Application:
             self._copy(connection, "offense", {"case_file_id": case, "incident_id": incident})
             self._copy(connection, "incident", {"case_file_id": case}, new=incident)
 
-    def _add_person(self) -> None:
+    def _add_person(self, _: int) -> None:
         with self._engine.begin() as connection:
             identity = self._copy(connection, "person_identity", {})
             self._copy(
@@ -156,13 +213,13 @@ class Application:
                 {"person_identity_id": identity, "case_file_id": self._pick("case_file"), "role_code": "VICTIM"},
             )
 
-    def _add_vehicle(self) -> None:
+    def _add_vehicle(self, _: int) -> None:
         with self._engine.begin() as connection:
             item = self._copy(
                 connection,
                 "item",
                 {
-                    "case_file_id": self._pick("case_file"),
+                    **({"case_file_id": self._pick("case_file")} if "case_file" in self._tables else {}),
                     "item_category_code": "VEHICLE",
                     "domain_code": "vehicles",
                     "description": None,
@@ -175,7 +232,7 @@ class Application:
             self._copy(connection, "vehicle", {"item_id": item, "person_identity_id": None, "domain_code": "vehicles"})
 
     def _delete(self, turn: int) -> None:
-        name = _DELETABLE[turn % len(_DELETABLE)]
+        name = self._desk.deletable[turn % len(self._desk.deletable)]
         if not self._ids[name]:
             return
         row_id = self._ids[name].pop(self._random.randrange(len(self._ids[name])))
@@ -187,9 +244,9 @@ class Application:
 
     def _go_beyond(self, turn: int) -> None:
         """Say what the old system cannot: each kind in its turn."""
-        table, values = _BEYOND[turn % len(_BEYOND)]
+        table, values = self._desk.beyond[turn % len(self._desk.beyond)]
         with self._engine.begin() as connection:
-            if table == "vehicle":  # a second vehicle stated by one identity: the old form has one box
+            if not values:  # a second vehicle stated by one identity: the old form has one box
                 identity = self._pick("person_identity")
                 for _ in range(2):
                     self._copy(
@@ -202,15 +259,6 @@ class Application:
                     self._changing(self._tables[table], self._pick(table), values)
                 ).rowcount
         self.work.beyond_the_old_system += 1
-
-
-_BEYOND: tuple[tuple[str, Mapping[str, object]], ...] = (
-    ("person_identity", {"surname": "DE LA TOUR DU PIN CHAMBLY DE LA CHARCE DE VERCLAUSE D'AUTICHAMP"}),
-    ("contact_means", {"contact_category_code": "PAGER"}),
-    ("case_file", {"note_text": "x" * 300}),
-    ("vehicle", {}),
-    ("person_identity", {"occupation_text": "y" * 80}),
-)
 
 
 def _core_table(name: str) -> sa.TableClause:

@@ -171,7 +171,7 @@ class Rig:
     def guarded(self) -> Guarded:
         """Give the schema of the legacy database in which fences stand, with the make of its server."""
         config = self.workspace.source_config(self.source)
-        return Guarded(config.medium, config.schema_name, config.fence)
+        return Guarded(config.medium, config.schema_name, config.fence, config.files)
 
     def fenced_tables(self, name: str) -> tuple[str, ...]:
         """Name the legacy tables that the fence of a closure guards."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from banyan.departments import SourceRef
 from banyan.errors import ConfigurationError
+from connectors.database import paths_in
 from connectors.looks import Looks
 from connectors.one_way import OneWayPort
 from store.row_marks import StoreRowMarks
@@ -16,6 +17,7 @@ from sync.workspace import Workspace
 
 if TYPE_CHECKING:
     from connectors.sqlite_database import SqliteDatabase
+    from connectors.sqlite_files import SqliteFiles
 
 
 def open_one_way(workspace: Workspace, source: SourceRef, *, is_followed: bool = True) -> OneWayPort:
@@ -39,15 +41,20 @@ def open_one_way(workspace: Workspace, source: SourceRef, *, is_followed: bool =
     raise ConfigurationError(f"{source} is {config.medium}, which is not read one way; nothing was opened")
 
 
-def open_both_ways(workspace: Workspace, source: SourceRef, *, is_followed: bool = True) -> "SqliteDatabase":
-    """Open a SQLite file that is written back, behind the fence that the project says."""
+def open_both_ways(
+    workspace: Workspace, source: SourceRef, *, is_followed: bool = True
+) -> "SqliteDatabase | SqliteFiles":
+    """Open a SQLite file, or several, that are written back behind the fence that the project says."""
     from connectors.sqlite_database import open_sqlite_database
+    from connectors.sqlite_files import open_sqlite_files
 
     config = workspace.source_config(source)
     assert config.fence, "a file without a fence is only read"
     looks = _looks(workspace, source) if is_followed else None
-    path = Path(workspace.legacy_urls(source).reader)
-    return open_sqlite_database(path, config.fence, encoding=_codec(config.encoding), looks=looks)
+    place, encoding = workspace.legacy_urls(source).reader, _codec(config.encoding)
+    if config.files:
+        return open_sqlite_files(paths_in(place, config.files), config.fence, encoding=encoding, looks=looks)
+    return open_sqlite_database(Path(place), config.fence, encoding=encoding, looks=looks)
 
 
 def _looks(workspace: Workspace, source: SourceRef) -> Looks:

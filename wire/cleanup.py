@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from wire.cluster import Cluster, ClusterPlace
+from wire.mariadb import MariaDBServer
 
 
 def destroy_clusters(project: Path) -> int:
@@ -15,7 +16,11 @@ def destroy_clusters(project: Path) -> int:
     homes = Path(pointer.read_text().strip()) if pointer.is_file() else pointer
     found = [home for home in homes.iterdir() if (home / "data").exists()] if homes.exists() else []
     for home in found:
-        Cluster(ClusterPlace(home)).destroy()
+        place = ClusterPlace(home)
+        if (place.data / "PG_VERSION").exists() or not (place.data / "mysql").is_dir():
+            Cluster(place).destroy()
+        else:
+            MariaDBServer(place).destroy()
     shutil.rmtree(homes, ignore_errors=True)
     return len(found)
 

@@ -42,6 +42,11 @@ def find_mariadb() -> MariaDBTools | None:
     return MariaDBTools(server, installer) if server and installer else None
 
 
+def find_mariadb_client() -> Path | None:
+    """Find the client of MariaDB on this machine; None when it is not installed."""
+    return _find("mariadb")
+
+
 class MariaDBServer:
     """One MariaDB of our own, on loopback only, with a binary log of rows."""
 

@@ -6,8 +6,8 @@ import pytest
 
 from banyan.config import load_project
 from banyan.departments import SourceRef
+from cli.estate_projects import create_estate_project
 from cli.main import run
-from cli.projects import create_estate_project
 from sync.workspace import LEGACY_DATABASE, opened
 from wire.cleanup import destroy_clusters
 
@@ -68,6 +68,29 @@ def test_an_estate_project_is_loaded_by_the_ordinary_command_through_passwords(t
         said = capfd.readouterr().err
         assert "refuses this account, its password or its database; nothing was read" in said
         assert "next check the reference of the secret in banyan.yaml" in said
+    finally:
+        destroy_clusters(folder)
+
+
+@pytest.mark.server
+def test_a_project_of_brigade_files_is_loaded_file_by_file_by_the_ordinary_commands(tmp_path, capfd):
+    folder = tmp_path / "lozere"
+    try:
+        assert run(["init", str(folder), "--template", "estate", "--department", "48", "--size", "S"]) == 0
+        source = load_project(folder).departments["48"].sources["BUREAU"]
+        assert (source.fence, len(source.files)) == ("closed_window", 2)
+        capfd.readouterr()
+
+        assert run(["-C", str(folder), "load", "48", "--json"]) == 0
+        (told,) = json.loads(capfd.readouterr().out)["runs"]
+        names = source.file_names
+        assert told["is_balanced"]
+        assert set(told["tables"]) == {f"{name}/{table}" for name in names for table in ("AFFAIRES", "SCELLES")}
+        assert run(["-C", str(folder), "doctor"]) == 0
+        assert "both ways, 4 tables of 2 files; fence: closed_window" in capfd.readouterr().out
+        assert run(["-C", str(folder), "source", "grants", "48", "--level", "R4"]) == 0
+        printed = capfd.readouterr().out
+        assert [f"-- in {name}.db" in printed for name in names] == [True, True]
     finally:
         destroy_clusters(folder)
 

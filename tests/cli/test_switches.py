@@ -7,8 +7,8 @@ import re
 import pytest
 import sqlalchemy as sa
 
+from cli.estate_projects import create_estate_project
 from cli.main import run
-from cli.projects import create_estate_project
 from sync.workspace import Workspace
 from wire.cleanup import destroy_clusters
 

@@ -17,7 +17,7 @@ from estate.orion import generate
 def call(*arguments: str) -> str:
     result = CliRunner().invoke(estate_app, list(arguments), catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return result.output
+    return result.stdout
 
 
 def test_a_folder_receives_one_file_a_table_and_the_ledger(tmp_path: Path) -> None:
@@ -83,10 +83,27 @@ def test_a_folder_receives_the_file_of_each_brigade(tmp_path: Path) -> None:
     assert told["rows"] == sum(told["tables"].values())
 
 
+def test_people_work_in_the_files_of_brigades_and_are_refused_by_one_that_was_moved_aside(tmp_path: Path) -> None:
+    folder = tmp_path / "brigades"
+    call("generate", "-d", "48", "--size", "S", "--out", str(folder))
+    before = {path.name: path.read_bytes() for path in folder.glob("*.db")}
+
+    done = json.loads(call("live", str(folder), "-d", "48", "--rate", "1000", "--count", "60", "--json"))
+
+    assert (done["committed"], done["refused"], done["aborted"]) == (60, 0, 0)
+    assert min(done["insert"], done["update"], done["hard_delete"]) > 0
+    changed = [name for name, content in before.items() if (folder / name).read_bytes() != content]
+    assert len(changed) >= 5
+    (folder / "480001.db").rename(folder / "aside")
+    (folder / "480001.db").mkdir()
+    done = json.loads(call("live", str(folder / "480001.db"), "-d", "48", "--count", "1", "--json"))
+    assert (done["committed"], done["refused"]) == (0, 1)
+
+
 def test_what_a_flavour_cannot_do_is_refused_with_the_way_to_do_it(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a set of files"):
         call("generate", "sqlite:///x.db", "-d", "48")
-    with pytest.raises(UsageError, match="no officers are played"):
-        call("live", "sqlite:///x.db", "-d", "48", "--count", "1")
+    with pytest.raises(UsageError, match="is no file of a brigade, nor a folder with some; nothing was done"):
+        call("live", str(tmp_path), "-d", "48", "--count", "1")
     with pytest.raises(UsageError, match="has no system in the synthetic estate"):
         call("generate", "-d", "2A", "--out", str(tmp_path / "none"))

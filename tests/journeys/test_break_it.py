@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 import mappings
+from cli.estate_projects import create_estate_project
 from cli.main import run
-from cli.projects import create_estate_project
 from validation.sign_off import make_key_file
 from wire.cleanup import destroy_clusters
 
@@ -100,6 +100,7 @@ def test_a_code_map_wrong_twice_in_the_same_way_is_named_by_l5_alone(banyan):
     }  # fmt: skip
 
 
+@pytest.mark.torture
 def test_a_fault_is_accepted_by_two_people_only_and_what_follows_is_signed_elsewhere(banyan, folder, tmp_path):
     banyan("break", "truncated-text", CLOSURE)
     refused = judge(banyan, code=3)

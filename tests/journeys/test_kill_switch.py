@@ -4,17 +4,20 @@ The moment after a deed is the moment before the next one, so that each gap betw
 """
 
 import signal
+from dataclasses import replace
 from datetime import timedelta
 from itertools import zip_longest
 
 import pytest
 from projects import known_actor
-from switches import ControllerProcess, SwitchWorld, order, switch_world
+from switches import PATIENT, ControllerProcess, SwitchWorld, order, switch_world
 
 from banyan.clock import now
-from banyan.departments import Phase
+from banyan.departments import Phase, Side
+from banyan.errors import BanyanError, LeaseLost, StoreFenced
 from cutover.guard import guard_once
 from cutover.switching import roll_back, switch
+from sync.lane import Step
 
 pytestmark = [pytest.mark.server, pytest.mark.journey]
 __all__ = ["known_actor", "switch_world"]
@@ -44,7 +47,13 @@ ROLLBACK = {
     "before SETTLE": "LEGACY",
     "after SETTLE": "LEGACY",
 }
-HALF_CLOSED = ["before CLOSE_LEGACY", "before COMMIT_POSITION", "before VERIFY_CHANGED", "before FLIP"]
+EVERY_DAY = ("before CLOSE_LEGACY", "before READ_DRAIN_POSITION", "before DRAIN", "before SEAL_LEGACY", "before FLIP")
+HALF_CLOSED = [
+    "before CLOSE_LEGACY",
+    pytest.param("before COMMIT_POSITION", marks=pytest.mark.torture),
+    pytest.param("before VERIFY_CHANGED", marks=pytest.mark.torture),
+    "before FLIP",
+]
 
 
 @pytest.fixture
@@ -68,10 +77,12 @@ def much_later():
 
 
 def pairs():
-    return list(zip_longest(SWITCH, ROLLBACK, fillvalue="after SETTLE"))
+    """Every point of both ways; every day those whose death leaves most undone."""
+    for there, back in zip_longest(SWITCH, ROLLBACK, fillvalue="after SETTLE"):
+        yield pytest.param(there, back, marks=() if there in EVERY_DAY else pytest.mark.torture)
 
 
-@pytest.mark.parametrize(("there", "back"), pairs())
+@pytest.mark.parametrize(("there", "back"), list(pairs()))
 def test_the_same_command_finishes_what_a_dead_controller_began(world, there, back):
     killed(world, "switch", there)
     after_death = world.who_writes()
@@ -133,7 +144,14 @@ def test_the_guard_finishes_the_opening_of_a_dead_rollback_and_reads_listed_rows
     assert world.reconcile().level.figures["differences"] == 0
 
 
-@pytest.mark.parametrize("point", ["before CLOSE_LEGACY", "before SEAL_LEGACY", "before FLIP"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param("before CLOSE_LEGACY", marks=pytest.mark.torture),
+        pytest.param("before SEAL_LEGACY", marks=pytest.mark.torture),
+        "before FLIP",
+    ],
+)
 def test_a_frozen_controller_that_wakes_with_an_old_token_changes_nothing(world, point):
     zombie = ControllerProcess(world, "switch", point, signal.SIGSTOP)
     zombie.wait_until_stopped()
@@ -163,6 +181,97 @@ def test_a_frozen_abort_that_wakes_after_a_second_switch_opens_nothing(world):
     assert zombie.wait() == 5
     assert world.fence == sealed
     assert world.who_writes() == "CANONICAL"
+
+
+def end_leases(world):
+    """Let the time pass after which others may take over what a frozen applier holds."""
+    for table in ("run", "chunk"):
+        world.ask_store(
+            f"update mig.{table} set lease_until = now() - interval '1 s' where state in ('OPEN', 'LEASED')"
+        )
+
+
+def frozen_applier(world, way, step):
+    made = ControllerProcess(world, way, step.value, signal.SIGSTOP)
+    made.wait_until_stopped()
+    if step is Step.MAPPED:  # inside its transaction it holds the row of its lease
+        end_leases(world)
+    return made
+
+
+def new_side(world):
+    """Every case and person of the new side, as its rows were last written."""
+    return [world.ask_store(f"select id, row_version, updated_at, xmin::text from justice.{table} order by id")
+            for table in ("case_file", "person_identity", "participation", "item")]  # fmt: skip
+
+
+def old_side(world):
+    """Every row of the closure on the old side, as it was last written."""
+    return [world.ask_legacy(f"select ctid::text, xmin::text, t::text from orion.{table} t order by 1")
+            for table in world.closure.tables]  # fmt: skip
+
+
+def test_an_applier_frozen_before_it_writes_and_thawed_after_the_flip_commits_nothing(world):
+    applier = frozen_applier(world, "forward", Step.MAPPED)
+    switch(world.rig, world.closure, order())
+    world.application(6)
+    before = new_side(world)
+    applier.thaw()
+
+    assert applier.wait() == LeaseLost.exit_code
+    assert new_side(world) == before
+    assert (world.who_writes(), world.lost_or_doubled()) == ("CANONICAL", (0, 0, 0))
+
+
+@pytest.mark.torture
+def test_an_applier_of_the_way_back_frozen_before_it_writes_and_thawed_under_the_old_owner_commits_nothing(world):
+    switch(world.rig, world.closure, order())
+    world.application(6)
+    applier = frozen_applier(world, "reverse", Step.MAPPED)
+    roll_back(world.rig, world.closure, order())
+    world.officers(4)
+    before = old_side(world)
+    applier.thaw()
+
+    assert applier.wait() == StoreFenced.exit_code
+    assert old_side(world) == before
+    world.catch_up()
+    assert (world.who_writes(), world.lost_or_doubled()) == ("LEGACY", (0, 0, 0))
+    assert world.reconcile().level.figures["differences"] == 0
+
+
+@pytest.mark.torture
+def test_an_applier_frozen_inside_its_transaction_keeps_the_switch_from_beginning_and_what_it_wrote_counts_once(world):
+    applier = frozen_applier(world, "forward", Step.WRITTEN)
+    with pytest.raises(BanyanError) as refused:
+        switch(world.rig, world.closure, order())
+    between = (world.row.owner, world.phase, world.legacy_lets_write())
+    applier.thaw()
+
+    assert (refused.value.exit_code, between) == (4, (Side.LEGACY, Phase.SYNCING, True))
+    assert applier.wait() == 0
+    switch(world.rig, world.closure, order())
+    assert (world.who_writes(), world.lost_or_doubled()) == ("CANONICAL", (0, 0, 0))
+    roll_back(world.rig, world.closure, order())
+    assert world.reconcile().level.figures["differences"] == 0
+
+
+@pytest.mark.torture
+def test_an_applier_of_the_way_back_frozen_inside_its_transaction_leaves_the_new_side_at_work(world):
+    switch(world.rig, world.closure, order())
+    world.application(6)
+    applier = frozen_applier(world, "reverse", Step.WRITTEN)
+    with pytest.raises(BanyanError) as refused:
+        roll_back(world.rig, world.closure, order(limits=replace(PATIENT, rollback_seconds=10)))
+    between = (world.phase, world.who_writes())
+    world.application(3)
+    applier.thaw()
+
+    assert (refused.value.exit_code, between) == (3, (Phase.LIVE, "CANONICAL"))
+    assert applier.wait() == 0
+    roll_back(world.rig, world.closure, order())
+    assert (world.who_writes(), world.lost_or_doubled()) == ("LEGACY", (0, 0, 0))
+    assert world.reconcile().level.figures["differences"] == 0
 
 
 def test_two_commands_at_once_make_one_switch(world):

@@ -79,7 +79,6 @@ def test_a_file_behind_triggers_is_followed_by_its_journal_and_what_left_no_entr
     assert "capture of 48.BUREAU: on 2 tables, as installed" in doctor
     assert "fence of 48.cases+vehicles: on 1 tables, OPEN" in doctor
 
-    assert project.banyan("switch", "rehearse", "48.cases+vehicles") == 3
     file.run("drop trigger banyan_fence_update_AFFAIRES")
     plan = told(project, capfd, "switch", "plan", "48.cases+vehicles", code=3)
     assert any("banyan_fence_update_AFFAIRES is missing" in one["sentence"] for one in plan["obstacles"])
@@ -111,6 +110,9 @@ def test_a_closed_window_moves_everything_a_file_holds_and_the_plan_says_so(clus
         ({"medium": "sqlite", "fence": "triggers", "capture": "snapshot"}, "knows its own echoes"),
         ({"medium": "sqlite", "capture": "journal"}, "looking at every row"),
         ({"medium": "sqlite", "fence": "advisory_lock"}, "triggers"),
+        ({"medium": "sqlite", "files": ["480001.db"]}, "of a SQLite source with a fence"),
+        ({"medium": "sqlite", "fence": "triggers", "files": ["../480001.db"]}, "names files in the folder"),
+        ({"medium": "sqlite", "fence": "triggers", "files": ["480001.db", "480001.sqlite"]}, "have one name"),
     ],
 )
 def test_a_fence_that_cannot_be_is_refused_in_the_project_file(given, why):
