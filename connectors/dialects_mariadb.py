@@ -7,6 +7,7 @@ the server, bytes in hexadecimal behind a backslash and an x. No driver converts
 # ruff: noqa: S608 - the place where SQL is built from quoted identifiers
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -59,6 +60,11 @@ class ColumnType:
         if "zerofill" not in self.declared:
             return 0
         return int(self.declared.split("(")[1].split(")")[0].split(",")[0])
+
+    @property
+    def is_empty_by_error(self) -> bool:
+        """Tell whether an empty text is the error value of an enum: it stands there and can never be written."""
+        return self.name == "enum" and "" not in re.findall(r"'((?:[^']|'')*)'", self.declared)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,11 +82,17 @@ class MariaDBReverseSession:
         ask(self._connection, "release savepoint banyan_attempt")
 
     def upsert(self, table: str, rows: pl.DataFrame) -> WrittenRows:
-        """Insert or update rows by primary key, only the columns given and only where a value differs."""
+        """Insert or update rows by primary key, only the columns given and only where a value differs.
+
+        The error value of an enum is left where it stands: a server in strict mode lets nobody write it again.
+        """
         shape = self._writable(table)
         _check_rows(shape, rows)
-        if rows.is_empty():
-            return WrittenRows(0, 0, 0)
+        done = [self._upsert(shape, part) for part in _without_error_values(shape, rows)]
+        inserted, updated = sum(one.inserted for one in done), sum(one.updated for one in done)
+        return WrittenRows(inserted, updated, rows.height - inserted - updated)
+
+    def _upsert(self, shape: MariaDBShape, rows: pl.DataFrame) -> WrittenRows:
         self._stage = stage = f"{quoted(home_of(self._schema))}.{quoted(f'stage_{next(self._numbers)}')}"
         ask(self._connection, create_stage(shape, stage, rows.columns))
         with self._raw_zone():
@@ -197,6 +203,23 @@ def _admit(connection: Connection, schema: str, admission: Admission) -> None:
             closure=admission.closure,
             token=admission.token,
         )
+
+
+def _without_error_values(shape: MariaDBShape, rows: pl.DataFrame) -> list[pl.DataFrame]:
+    """Cut rows by the enums in which they say the error value, each part without those columns; most often one part."""
+    enums = [name for name in rows.columns if name not in shape.key and shape.types[name].is_empty_by_error]
+    if rows.is_empty() or not enums:
+        return [rows] if rows.height else []
+    signs = rows.select(pl.col(enums) == "").fill_null(value=False)
+    parts = []
+    for said in signs.unique(maintain_order=True).iter_rows():
+        mine = signs.select(
+            pl.all_horizontal(pl.col(name) == pl.lit(one) for name, one in zip(enums, said, strict=True))
+        )
+        parts.append(
+            rows.filter(mine.to_series()).drop([n for n, is_error in zip(enums, said, strict=True) if is_error])
+        )
+    return parts
 
 
 def _check_rows(shape: MariaDBShape, rows: pl.DataFrame) -> None:

@@ -16,13 +16,13 @@ from banyan.ports import FenceMode
 from cutover.declared import read_declarations
 from cutover.journal import Rehearsal, read_account
 from cutover.plan import expected_outage_ms
+from mappings.outcomes import REFUSED
 from store.postgres import transaction
 from store.row_tables import DEGRADED_WRITE_BACK
 from store.runs import RunKind, RunState
 from store.slices import SliceRow, read_closure
 from store.tables import RUN
 from sync.assembly import Rig
-from sync.refused import REFUSED
 
 LATE: Final = timedelta(minutes=15)
 """Records that wait longer than this without any run are a way back that nobody walks."""

@@ -16,6 +16,8 @@ CROSSWALK = {
 }
 LINKS = {"id": pl.Binary(), "part": pl.String(), "canonical_id": pl.Binary()}
 REJECTED_FIELDS = {"source_key": pl.String(), "column": pl.String(), "cause": pl.String(), "raw": pl.String()}
+REFUSED = "REFUSED"
+"""The kind of a degraded write-back whose whole row the old system refuses: nothing of it was written."""
 DEGRADED = {
     "source_key": pl.String(),
     "main_id": pl.Binary(),

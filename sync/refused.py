@@ -13,9 +13,9 @@ import polars as pl
 from banyan.errors import RowRefused
 from banyan.ports import ReverseSession
 from mappings.model import Ruleset
+from mappings.outcomes import REFUSED
 from sync.setting import key_column
 
-REFUSED: Final = "REFUSED"
 _MOST: Final = 100
 """More refusals in one chunk are no poison but a change of the old system: it stops, and people look."""
 

@@ -11,6 +11,7 @@ from psycopg import sql
 from banyan.canonical.columns import Kind
 from banyan.canonical.model import TABLES
 from banyan.findings import FindingKind
+from mappings.outcomes import REFUSED
 from store.records import find_crosswalk, find_owners, uuid_array
 from validation.differences import DIFFERENCES, field_groups
 from validation.subject import Psycopg, Subject
@@ -119,7 +120,7 @@ def find_explained(connection: Psycopg, subject: Subject, table: str, found: pl.
     """Find which differences an open degraded write-back explains: columns id, canonical_table, column.
 
     An entry explains the columns that its field fills together; one without a column explains that the record itself is
-    on one side only.
+    on one side only; a row that the old system refuses explains every column of its parts: nothing of it was written.
     """
     if found.is_empty():
         return pl.DataFrame(schema=_EXPLAINED)
@@ -128,23 +129,25 @@ def find_explained(connection: Psycopg, subject: Subject, table: str, found: pl.
         return pl.DataFrame(schema=_EXPLAINED)
     cells = degraded_cells(subject, table, listed)
     whole = listed.filter(pl.col("column") == "").select("main_id", "canonical_table")
+    refused = listed.filter(pl.col("kind") == REFUSED).select("main_id", "canonical_table")
     is_whole = pl.col("kind").is_in([FindingKind.MISSING_IN_CANONICAL.value, FindingKind.MISSING_IN_LEGACY.value])
     by_main = ["main_id", "canonical_table"]
     explained = [
         found.join(cells, left_on=[*by_main, "column"], right_on=[*by_main, "member"], how="semi"),
         found.filter(is_whole).join(whole, on=by_main, how="semi"),
         found.filter(is_whole).join(whole, left_on=["id", "canonical_table"], right_on=by_main, how="semi"),
+        found.join(refused, on=by_main, how="semi"),
     ]
     return pl.concat(explained).select(list(_EXPLAINED)).unique()
 
 
 def find_degraded(connection: Psycopg, subject: Subject, main_ids: pl.Series) -> pl.DataFrame:
-    """Find the open degraded write-backs of rows: main_id, canonical_table, column ('' for the record itself)."""
+    """Find the open degraded write-backs of rows: main_id, canonical_table, column ('' for the record itself), kind."""
     query = sql.SQL(
-        "select main_id::text, canonical_table, coalesce(column_name, '') as \"column\" from mig.degraded_write_back"
-        " where department_code = %s and state = 'OPEN' and main_id = any(%s::uuid[])"
+        "select main_id::text, canonical_table, coalesce(column_name, '') as \"column\", kind"
+        " from mig.degraded_write_back where department_code = %s and state = 'OPEN' and main_id = any(%s::uuid[])"
     )
-    kinds = {"main_id": Kind.UUID, "canonical_table": Kind.TEXT, "column": Kind.TEXT}
+    kinds = {"main_id": Kind.UUID, "canonical_table": Kind.TEXT, "column": Kind.TEXT, "kind": Kind.TEXT}
     bound = (subject.department.code, uuid_array(main_ids))
     return read_frame(connection, query, kinds, bound, asked=len(main_ids))
 

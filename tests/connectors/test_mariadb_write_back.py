@@ -63,6 +63,28 @@ def test_rows_are_inserted_updated_or_left_alone_and_only_the_columns_given(mare
     assert cell(marel, 4, "numero") == "00004/2026"
 
 
+def test_the_error_value_of_an_enum_stays_and_keeps_no_other_column_from_being_written(marel, port):
+    marel.run("create table etat (id int primary key, statut enum('ouvert', 'clos'), note varchar(20))")
+    marel.run(
+        "set sql_mode = ''",
+        "insert into etat values (1, 'perdu', 'un'), (2, 'ouvert', 'deux'), (3, null, 'trois')",
+    )
+    nonce = marel.install_fence("etat")
+    with marel.fence() as fence:
+        assert fence.close(TOKEN, lease_seconds=30, nonce_old=nonce, nonce_new=nonce).accepted
+        assert fence.seal(TOKEN, nonce_old=nonce).accepted
+
+    with port.reverse_session(CLOSURE, TOKEN, nonce=nonce) as session:
+        written = session.upsert(
+            "etat", rows(id=["1", "2", "3", "4"], statut=["", "clos", None, ""], note=["UN", "deux", "trois", "neuf"])
+        )
+
+    assert written == WrittenRows(inserted=1, updated=2, untouched=1)
+    assert marel.run("select id, cast(statut as char), statut + 0, note from etat order by id") == [
+        (1, "", 0, "UN"), (2, "clos", 2, "deux"), (3, None, None, "trois"), (4, None, None, "neuf"),
+    ]  # fmt: skip
+
+
 def test_side_effects_of_legacy_triggers_are_read_back_in_the_same_text_form(marel, port, sealed):
     with port.reverse_session(CLOSURE, TOKEN, nonce=sealed) as session:
         session.upsert("dossier", rows(id=["1", "4"], libelle=["Gaëlle", "neuf"]))

@@ -507,6 +507,27 @@ def test_rows_that_differ_after_the_way_back_reopen_the_new_side(live):
     assert live.reconcile().level.figures["differences"] == 0
 
 
+def test_a_way_back_is_walked_although_the_old_side_refuses_a_row_whose_old_values_then_stand(live):
+    live.ask_legacy(
+        "alter table orion.t_proc add constraint no_such_note check (rtrim(observ) <> 'INTERDIT') not valid"
+    )
+    ((case, key),) = live.ask_store(
+        "select f.id, source_key from justice.case_file f join mig.crosswalk c on c.id = f.id where deleted_at is null"
+        " and source_table_no = :n order by source_key limit 1", n=live.rig.table_numbers["t_proc"],
+    )  # fmt: skip
+    (before,) = live.ask_legacy("select observ from orion.t_proc where id_proc = :k", k=int(key))
+    with live.rig.workspace.engine("banyan_app").begin() as connection:
+        connection.exec_driver_sql("update justice.case_file set note_text = 'INTERDIT' where id = %s", (case,))
+
+    roll_back(live.rig, live.closure, order())
+
+    assert live.who_writes() == "LEGACY"
+    assert live.ask_legacy("select observ from orion.t_proc where id_proc = :k", k=int(key)) == [before]
+    assert live.ask_store("select kind from mig.degraded_write_back where main_id = :i", i=case)[0] == ("REFUSED",)
+    assert live.reconcile().level.figures["differences"] == 0
+    live.ask_legacy("alter table orion.t_proc drop constraint no_such_note")
+
+
 def test_a_store_that_is_not_armed_moves_nothing(world):
     world.ask_store("update mig.slice set armed_boot = null")
 
