@@ -245,6 +245,7 @@ def start_writers(world: SwitchWorld, count: int, keys_each: int) -> list[Writer
         )
     )
     keys = [int(row[0]) for row in rows if str(row[0]) in records]
+    assert len(keys) >= count, f"the estate has {len(keys)} cases for {count} writers"
     writers = []
     for index in range(count):
         mine = keys[index::count]
