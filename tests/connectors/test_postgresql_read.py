@@ -3,7 +3,7 @@ import psycopg
 import pytest
 
 from banyan.config import SourceConfig
-from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable, StoreFenced
+from banyan.errors import ConfigurationError, RowRefused, SourceDrifted, SourceUnavailable, StoreFenced
 from banyan.ports import FenceKind, Incremental, LegacyFence, LegacyPort, WriteBack
 from banyan.records import KEY_SEPARATOR, KeyRange
 from connectors.open import open_fence, open_source
@@ -267,7 +267,7 @@ def test_an_error_never_repeats_a_value(legacy, port):
         (psycopg.errors.SerializationFailure(), SourceUnavailable),
         (psycopg.errors.AdminShutdown(), SourceUnavailable),
         (psycopg.errors.UndefinedTable(), SourceDrifted),
-        (psycopg.errors.StringDataRightTruncation(), SourceDrifted),
+        (psycopg.errors.StringDataRightTruncation(), RowRefused),
         (psycopg.errors.InsufficientPrivilege(), ConfigurationError),
         (psycopg.OperationalError(), SourceUnavailable),
     ],
