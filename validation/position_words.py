@@ -28,11 +28,8 @@ _SAID: dict[str, Text] = {
 
 def say_position(position: str) -> Text:
     """Say a Position in both languages; one that is no set of named values is said as it is."""
-    try:
-        told = json.loads(position)
-    except ValueError:
-        return Text.same(position)
-    said = list(_say(told)) if isinstance(told, dict) else []
+    told = _named(position)
+    said = list(_say(told)) if told is not None else []
     if not said:
         return Text.same(position)
     return Text("\u202f; ".join(each.fr for each in said), "; ".join(each.en for each in said))
@@ -43,6 +40,10 @@ def _say(told: Mapping[str, object]) -> Iterator[Text]:
         value = told[name]
         if value in ("", None):
             continue
+        within = _named(value)
+        if within is not None:  # a source of several captures holds the Position of each
+            yield from _say({inner: said for inner, said in within.items() if inner != "incarnation"})
+            continue
         snapshot = _SNAPSHOT.fullmatch(value) if isinstance(value, str) else None
         if name == "snapshot" and snapshot:
             yield _say_snapshot(snapshot[2], len([each for each in snapshot[3].split(",") if each]))
@@ -50,6 +51,15 @@ def _say(told: Mapping[str, object]) -> Iterator[Text]:
             words = _SAID.get(name, Text.same(f"{name} {{}}"))
             shown = _short(value)
             yield Text(words.fr.format(shown), words.en.format(shown))
+
+
+def _named(value: object) -> dict[str, object] | None:
+    """Read a text that is a set of named values; None when it is none."""
+    try:
+        told = json.loads(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return told if isinstance(told, dict) else None
 
 
 def _say_snapshot(before: str, running: int) -> Text:

@@ -167,6 +167,9 @@ _MEASURED_PARTS: dict[str, tuple[tuple[str, ...], Text]] = {
     ),
 }  # fmt: skip
 """The parts of L5, each said from its own figures."""
+_NOT_CONCERNED = Text(
+    "l’ensemble n’a aucune des tables que ce niveau compare", "the closure has none of the tables this level compares"
+)
 
 
 def measured(level: LevelResult, language: Language) -> str:
@@ -175,6 +178,8 @@ def measured(level: LevelResult, language: Language) -> str:
     if level.level == "L5" and parts:
         joint = "\u202f; " if language is Language.FR else "; "
         return joint.join(parts)
+    if level.level == "L5" and level.state is LevelState.PASS and level.figures.get("parts"):
+        return _NOT_CONCERNED.say(language)
     said = _from_figures(level, _MEASURED.get(level.level, _NOTHING), language) or level.sentence
     more = _from_figures(level, _MEASURED_MORE.get(level.level, _NOTHING), language)
     return ("\u202f; " if language is Language.FR else "; ").join([said, more] if more else [said])

@@ -16,6 +16,7 @@ from banyan.canonical.model import TABLES
 from mappings import fate_masks
 from mappings.lenses.lens import Degradation
 from mappings.ruleset import load_rulebook
+from validation.behaviour import combine
 from validation.evidence import write_bundle
 from validation.facts import Positions
 from validation.gate import judge
@@ -24,6 +25,7 @@ from validation.quarantine_words import say_degraded, say_quarantine
 from validation.report import render_report
 from validation.table_words import say_total
 from validation.text import Language, Text
+from validation.wording import measured
 
 RULES = Path(mappings.__file__).parent / "rules"
 SNAPSHOT = json.dumps({"incarnation": "7420011223344556677/1/main", "snapshot": "805:812:807,809"})
@@ -100,6 +102,8 @@ def test_a_position_is_said_in_words():
     )
     assert say_position(json.dumps({"looked": "", "entry": 18})).fr == "écriture 18 du journal"
     assert say_position(json.dumps({"files": {"a": 1, "b": 2}})).en == "2 files"
+    within = json.dumps({"incarnation": "2280de0a", "look": 42})
+    assert say_position(json.dumps({"files": {"a": "", "b": ""}, "looked": within})).fr == "2 fichiers\u202f; relevé 42"
 
 
 @pytest.mark.parametrize("position", ["orion:7310/0-5A20", "", "12", "[1]", "{}", '{"looked": ""}', "{"])
@@ -117,3 +121,10 @@ def test_the_page_says_positions_in_words_and_keeps_them_whole_behind(tmp_path, 
 
     assert page.count(f">{say_position(SNAPSHOT).say(language)}<") == 2
     assert page.count("805:812:807,809") == 2, "the whole Position stands where a person points at the words"
+
+
+def test_a_closure_without_the_tables_of_l5_is_told_so_in_both_languages():
+    level = combine([], not_concerned=("open_work", "statistics"))
+
+    assert measured(level, Language.FR) == "l’ensemble n’a aucune des tables que ce niveau compare"
+    assert measured(level, Language.EN) == "the closure has none of the tables this level compares"
