@@ -291,7 +291,7 @@ def settle_degraded(connection: psycopg.Connection[Any], department_code: str, m
     return connection.execute(
         "update mig.degraded_write_back set state = 'SETTLED'"
         " where department_code = %(department)s and state = 'OPEN' and main_id = any(%(ids)s::uuid[])"
-        " and kind not in ('CONFLICT', 'OVERWRITTEN')",  # what was lost on the other side stays, until it is accepted
+        " and kind not in ('CONFLICT', 'OVERWRITTEN')",  # what was lost on the other side stays listed
         {"department": department_code, "ids": uuid_array(main_ids)},
     ).rowcount
 
