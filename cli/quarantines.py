@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.degraded import show_degraded
 from cli.places import current_project
 from cli.repairs import repair_cause, replay_causes, undo_decided
 from cli.tables import print_json, print_line, print_next, print_table
@@ -134,6 +135,7 @@ def _decision(decision: "Decision") -> dict[str, object]:
     }  # fmt: skip
 
 
+quarantine_app.command("degraded", epilog="Example: banyan quarantine degraded 38 --kind CONFLICT")(show_degraded)
 quarantine_app.command(
     "repair",
     epilog='Example: banyan quarantine repair 38 Q-17 --code TRONC=CHAINSAW --reason "request 2026-117" --apply',

@@ -171,6 +171,6 @@ def _trouble(
     if any(row.phase in (Phase.REGISTERED, Phase.ASSESSED, Phase.MAPPED, Phase.LOADING) for row in slices):
         return Word.WAIT, "no first copy yet", f"banyan load {code}"
     if degraded:
-        return Word.WAIT, f"{degraded} degraded write-backs", f"banyan quarantine top {code}"
+        return Word.WAIT, f"{degraded} degraded write-backs", f"banyan quarantine degraded {code}"
     until = min((row.deadline for row in slices if row.deadline and row.phase is Phase.LIVE), default=None)
     return Word.OK, f"rollback until {until:%Y-%m-%d}" if until else "", ""

@@ -205,3 +205,29 @@ def test_wishes_that_no_rule_would_read_are_refused(loaded_project, capsys):
     assert loaded_project.banyan("quarantine", "repair", "38", "Q-999999", "--code", "A=B") == 2
     assert loaded_project.banyan("quarantine", "undo", "38", "D-999", "--reason", "x") == 2
     assert log(loaded_project) == before
+
+
+def test_what_the_old_system_could_not_be_told_is_listed_by_cause_and_by_key(loaded_project, capsys):
+    listed = (
+        "insert into mig.degraded_write_back (department_code, source_table_no, source_key, main_id, canonical_table,"
+        " column_name, kind, cause, state) select '38', source_table_no, :key, gen_random_uuid(), 'person_identity',"
+        " :column, :kind, 'a cause', :state from mig.source_table where table_name = 't_personne'"
+    )
+    for key, column, kind, state in (
+        ("7", "occupation_text", "TOO_LONG", "OPEN"), ("8", "occupation_text", "TOO_LONG", "OPEN"),
+        ("9", "occupation_text", "TOO_LONG", "SETTLED"), ("7", None, "REFUSED", "OPEN"),
+    ):  # fmt: skip
+        asked = f"{listed} returning 1"
+        loaded_project.ask(loaded_project.store, asked, key=key, column=column, kind=kind, state=state)
+    capsys.readouterr()
+
+    assert loaded_project.banyan("quarantine", "degraded", "38", "--kind", "TOO_LONG", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    wrong = loaded_project.banyan("quarantine", "degraded", "38", "--kind", "TOO_SHORT")
+    refused = capsys.readouterr().err
+
+    assert [(one["kind"], one["column"], one["records"]) for one in told["degraded"]] == [
+        ("TOO_LONG", "occupation_text", 2), ("REFUSED", None, 1),
+    ]  # fmt: skip
+    assert [(one["legacy_table"], one["key"]) for one in told["keys"]] == [("t_personne", "7"), ("t_personne", "8")]
+    assert (wrong, "there are REFUSED, TOO_LONG" in refused) == (2, True)
