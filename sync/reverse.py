@@ -20,6 +20,7 @@ from mappings.closure import closure as closures_of
 from mappings.closure import find_cut, load_order, refuse_part
 from mappings.digest import hash_rows
 from mappings.engine import Compiled, Lookups, MapContext, Mapped, WrittenBack, apply_forward, write_back
+from mappings.outcomes import TERM_COLUMNS
 from store.landing import LandingZone
 from store.ledger import Ledger
 from store.outbox import OutboxChanges, beginning, changes_since, head
@@ -305,6 +306,7 @@ class ReverseLane:
             names = [name for name in part.dtypes if name != part.rule.attach]
             both = current.select("id", "main_id", *names).join(after.select("id", *names), on="id", suffix=" after")
             for name in names:
+                no_place = "the old system holds no term of retention" if name in TERM_COLUMNS else ""
                 differs = both.filter(pl.col(name).ne_missing(pl.col(f"{name} after")))
                 found.append(
                     differs.join(writing.keys.rename({"id": "main_id"}), on="main_id").select(
@@ -312,8 +314,8 @@ class ReverseLane:
                         "main_id",
                         pl.lit(part.rule.table).alias("canonical_table"),
                         pl.lit(name).alias("column"),
-                        pl.lit(REWRITTEN).alias("kind"),
-                        pl.lit("the old system rewrote the value").alias("cause"),
+                        pl.lit(NO_PLACE if no_place else REWRITTEN).alias("kind"),
+                        pl.lit(no_place or "the old system rewrote the value").alias("cause"),
                         pl.lit(None, pl.String).alias("legacy_column"),
                     )
                 )

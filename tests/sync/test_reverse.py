@@ -209,3 +209,15 @@ def test_a_row_the_old_system_always_refuses_blocks_no_other_and_is_listed(live)
         "select rtrim(profession) from orion.t_personne where id_pers = %s", (key,), role="banyan_reader"
     )
     assert now == [("POISON",)]
+
+
+def test_a_term_of_retention_has_no_place_in_the_old_system_which_rewrote_nothing(live):
+    ((record,),) = live.place.run("select id from justice.participation order by id limit 1")
+    live.as_app("update justice.participation set retention_until = '2199-01-01' where id = %s", (record,))
+
+    back(live)
+
+    listed = live.place.run(
+        "select column_name, kind, cause from mig.degraded_write_back where main_id = %s and state = 'OPEN'", (record,)
+    )
+    assert listed == [("retention_until", "NO_PLACE", "the old system holds no term of retention")]
