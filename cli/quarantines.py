@@ -1,10 +1,10 @@
 """`banyan quarantine`: what no rule may carry, grouped by cause; values only with a reason, which is logged."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.degraded import show_degraded
 from cli.places import current_project
 from cli.repairs import repair_cause, replay_causes, undo_decided
 from cli.tables import print_json, print_line, print_next, print_table
@@ -120,6 +120,52 @@ def _print_entries(found: "Cause", entries: list[dict[str, object]], *, dept: st
         print_next(f"banyan trace {found.table} {dept}:{entries[0]['key']} --reason TEXT")
 
 
+@quarantine_app.command("degraded", epilog="Example: banyan quarantine degraded 38 --kind CONFLICT")
+def show_degraded(
+    dept: DepartmentArgument,
+    kind: Annotated[str, typer.Option("--kind", help="Lists the keys of one kind, such as CONFLICT.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Lines to show.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List what the old system could not be told on the way back, or was told over, by column and cause.
+
+    An entry leaves the list when both sides say the same again; what was written over behind the fence stays.
+    """
+    from banyan.errors import UsageError
+    from cli.degraded import read_groups, read_keys
+    from sync.workspace import opened
+
+    project = current_project()
+    project.department(dept)
+    with opened(project) as workspace:
+        steward = workspace.engine("banyan_steward")
+        groups = read_groups(steward, dept)
+        known = sorted({one.kind for one in groups})
+        if kind and kind not in known:
+            told = f"there are {', '.join(known)}" if known else "none is open"
+            raise UsageError(f"no degraded write-back of {dept} is of the kind {kind}: {told}; nothing was changed")
+        keys = read_keys(steward, dept, kind=kind, limit=limit) if kind else []
+    if as_json:
+        print_json({"degraded": [asdict(one) for one in groups], "keys": [asdict(one) for one in keys]})
+        return
+    if kind:
+        rows = [(f"{one.legacy_table} {one.key or '-'}", one.column, one.record, f"{one.since:%Y-%m-%d}")
+                for one in keys]  # fmt: skip
+        print_table("", ("legacy row", "field", "record", "since"), rows)
+        listed = sum(one.records for one in groups if one.kind == kind)
+        print_line(f"  {len(keys)} of {listed} entries of the kind {kind} shown")
+        if keys and keys[0].key:
+            print_next(f"banyan trace {keys[0].legacy_table} {dept}:{keys[0].key} --reason TEXT")
+        return
+    lines = [(one.kind, f"{one.table}.{one.column}" if one.column else one.table, one.cause, one.records,
+              f"{one.since:%Y-%m-%d}") for one in groups[:limit]]  # fmt: skip
+    print_table("", ("kind", "field", "cause", "records", "since"), lines)
+    total = sum(one.records for one in groups)
+    print_line(f"  {len(lines)} of {len(groups)} causes shown · {total} degraded write-backs open")
+    if groups:
+        print_next(f"banyan quarantine degraded {dept} --kind {groups[0].kind}")
+
+
 def _told(decision: "Decision") -> str:
     """Say what was decided; texts of records are not shown."""
     what = decision.what
@@ -135,7 +181,6 @@ def _decision(decision: "Decision") -> dict[str, object]:
     }  # fmt: skip
 
 
-quarantine_app.command("degraded", epilog="Example: banyan quarantine degraded 38 --kind CONFLICT")(show_degraded)
 quarantine_app.command(
     "repair",
     epilog='Example: banyan quarantine repair 38 Q-17 --code TRONC=CHAINSAW --reason "request 2026-117" --apply',
