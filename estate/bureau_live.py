@@ -10,7 +10,7 @@ from threading import Event
 from banyan.clock import monotonic
 from banyan.errors import SourceUnreadable
 from estate.bureau import AFFAIRES
-from estate.live import Deed, LiveCounts, LiveEvent, Outcome, Pace
+from estate.live import Deed, LiveCounts, LiveEvent, Outcome, Pace, due_deeds
 
 FENCED = "banyan: moved or moving: closed"
 """The words with which a closed fence of triggers refuses a write."""
@@ -33,14 +33,9 @@ def live_bureau(
     A file that a closed window has moved aside, or that a trigger guards, refuses: that is counted.
     """
     stop = stop or Event()
-    counts, choice, start = LiveCounts(), Random(pace.seed), monotonic()
+    counts, choice = LiveCounts(), Random(pace.seed)
     deeds = (Deed.INSERT, Deed.UPDATE, Deed.HARD_DELETE)
-    while not stop.is_set() and (pace.count is None or counts.attempts < pace.count):
-        due = start + counts.attempts / pace.rate_per_second
-        if pace.seconds is not None and max(due, monotonic()) >= start + pace.seconds:
-            break
-        if stop.wait(max(0.0, due - monotonic())):
-            break
+    for _ in due_deeds(pace, counts, stop):
         (deed,) = choice.choices(deeds, (20, 75, 5))
         event = _try(choice.choice(files), deed, choice)
         counts.add(event)

@@ -1,7 +1,7 @@
 """Running legacy users: officers who work at a pace until told to stop, and the night batch that leaves no stamp."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
@@ -105,6 +105,18 @@ class NightBatch:
     refused: bool
 
 
+def due_deeds(pace: Pace, counts: LiveCounts, stop: Event) -> Iterator[None]:
+    """Give the turn of each deed when it is due, until the pace ends or `stop` is set; `counts` tells what was done."""
+    start = monotonic()
+    while not stop.is_set() and (pace.count is None or counts.attempts < pace.count):
+        due = start + counts.attempts / pace.rate_per_second
+        if pace.seconds is not None and max(due, monotonic()) >= start + pace.seconds:
+            return
+        if stop.wait(max(0.0, due - monotonic())):
+            return
+        yield
+
+
 def live(
     url: str, pace: Pace, *, on_event: Callable[[LiveEvent], None] | None = None, stop: Event | None = None
 ) -> LiveCounts:
@@ -116,14 +128,8 @@ def live(
     counts = LiveCounts()
     officer = Officer(connect(url), seed=pace.seed)
     choice = Random(pace.seed)
-    start = monotonic()
     try:
-        while not stop.is_set() and (pace.count is None or counts.attempts < pace.count):
-            due = start + counts.attempts / pace.rate_per_second
-            if pace.seconds is not None and max(due, monotonic()) >= start + pace.seconds:
-                break
-            if stop.wait(max(0.0, due - monotonic())):
-                break
+        for _ in due_deeds(pace, counts, stop):
             (deed,) = choice.choices(tuple(Deed), (20, 62, 10, 8))
             event = _try(officer, deed)
             counts.add(event)

@@ -10,7 +10,7 @@ from pymysql.connections import Connection
 
 from banyan.clock import monotonic, today
 from banyan.errors import SourceUnavailable, SourceUnreadable
-from estate.live import Deed, LiveCounts, LiveEvent, NightBatch, Outcome, Pace
+from estate.live import Deed, LiveCounts, LiveEvent, NightBatch, Outcome, Pace, due_deeds
 from estate.marel import generate_marel
 from estate.marel_load import connect_marel
 from estate.marel_schema import marel_key, marel_tables
@@ -125,15 +125,10 @@ def live_marel(
     stop = stop or Event()
     counts = LiveCounts()
     officer = MarelOfficer(connect_marel(url), seed=pace.seed, department=department)
-    choice, start = Random(pace.seed), monotonic()
+    choice = Random(pace.seed)
     deeds = (Deed.INSERT, Deed.UPDATE, Deed.HARD_DELETE)
     try:
-        while not stop.is_set() and (pace.count is None or counts.attempts < pace.count):
-            due = start + counts.attempts / pace.rate_per_second
-            if pace.seconds is not None and max(due, monotonic()) >= start + pace.seconds:
-                break
-            if stop.wait(max(0.0, due - monotonic())):
-                break
+        for _ in due_deeds(pace, counts, stop):
             (deed,) = choice.choices(deeds, (25, 70, 5))
             event = _try(officer, deed)
             counts.add(event)
