@@ -1,5 +1,6 @@
 """A small legacy database by hand: every type that lies when it is read carelessly, and a composite key."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,6 +57,15 @@ class LegacyDatabase:
         with self.connect(role) as connection:
             done = connection.execute(statement, parameters)
             return done.fetchall() if done.description else []
+
+    def cut_when_waiting(self, role: str, *, seconds: float = 60) -> None:
+        """Wait until an account stands behind a lock here, and end its connections, as a cut cable would."""
+        mine = f"usename = '{role}' and datname = current_database()"
+        until = time.monotonic() + seconds
+        while not self.run(f"select 1 from pg_stat_activity where {mine} and wait_event_type = 'Lock'"):
+            assert time.monotonic() < until, f"{role} never waited"
+            time.sleep(0.02)
+        self.run(f"select pg_terminate_backend(pid) from pg_stat_activity where {mine}")
 
     @contextmanager
     def port(self) -> Iterator[PostgreSQLPort]:

@@ -63,6 +63,17 @@ def refused(marel, statement, *before, account="marel_app"):
         return False
 
 
+def waiting_in(marel, statement, *, seconds):
+    """Wait until a connection has stood in a statement for a while; gives the numbers of those that do."""
+    waiting = f"info like '%{marel.schema}%{statement}%' and time_ms > 300 and command = 'Query'"
+    until = time.monotonic() + seconds
+    found = []
+    while not found and time.monotonic() < until:
+        time.sleep(0.05)
+        found = marel.run(f"select id from information_schema.processlist where {waiting} and id <> connection_id()")
+    return [number for (number,) in found]
+
+
 def test_a_new_fence_is_open_and_lets_everybody_write(marel, fence, nonce):
     assert [refused(marel, write) for write in WRITES] == [False] * len(WRITES)
 
@@ -120,7 +131,7 @@ def test_a_closed_fence_leaves_other_tables_alone(marel, fence, nonce):
 
 def test_the_answers_of_the_door_to_old_and_repeated_effects(fence, nonce):
     other = uuid4()
-    assert shut(fence, nonce, 5).lease_seconds == pytest.approx(30, abs=2)
+    assert shut(fence, nonce, 5).lease_seconds == pytest.approx(30, abs=10)
 
     answers = [
         fence.seal(4, nonce_old=nonce),
@@ -155,7 +166,7 @@ def test_the_answers_of_the_door_to_old_and_repeated_effects(fence, nonce):
         (False, "lease or token lost"),
         (False, "token used"),
     ]
-    assert answers[2].lease_seconds == pytest.approx(60, abs=2)
+    assert answers[2].lease_seconds == pytest.approx(60, abs=10)
     assert (fence.read().mode, fence.read().token) == (FenceMode.OPEN, 6)
 
 
@@ -196,8 +207,7 @@ def test_a_close_waits_for_a_writer_in_flight_and_later_writers_are_refused(mare
         ask(writer, WRITES[0])
         closing = threading.Thread(target=shut, args=(fence, nonce))
         closing.start()
-        time.sleep(0.3)
-        waited = closing.is_alive()
+        waited = bool(waiting_in(marel, "for update", seconds=4))
         late = []
         arriving = threading.Thread(target=lambda: late.append(refused(marel, "delete from dossier")))
         arriving.start()
@@ -237,13 +247,7 @@ def test_an_effect_whose_link_is_cut_is_uncertain_and_may_be_asked_again(marel, 
         ask(writer, WRITES[0])
         closing = threading.Thread(target=close, args=(fence,))
         closing.start()
-        queries = "select id from information_schema.processlist"
-        waiting = f"{queries} where info like '%{marel.schema}%for update%' and time_ms > 300 and command = 'Query'"
-        waiting += " and id <> connection_id()"
-        until = time.monotonic() + 4
-        while not (found := marel.run(waiting)) and time.monotonic() < until:
-            time.sleep(0.05)
-        marel.run(*(f"kill {number}" for (number,) in found))
+        marel.run(*(f"kill {number}" for number in waiting_in(marel, "for update", seconds=4)))
         closing.join()
         writer.rollback()
 

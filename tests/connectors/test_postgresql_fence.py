@@ -104,7 +104,7 @@ def test_a_closed_fence_leaves_other_tables_alone(legacy, fence, nonce):
 
 def test_the_answers_of_the_door_to_old_and_repeated_effects(fence, nonce):
     other = uuid4()
-    assert shut(fence, nonce, 5).lease_seconds == pytest.approx(30, abs=2)
+    assert shut(fence, nonce, 5).lease_seconds == pytest.approx(30, abs=10)
 
     answers = [
         fence.seal(4, nonce_old=nonce),
@@ -139,7 +139,7 @@ def test_the_answers_of_the_door_to_old_and_repeated_effects(fence, nonce):
         (False, "lease or token lost"),
         (False, "token used"),
     ]
-    assert answers[2].lease_seconds == pytest.approx(60, abs=2)
+    assert answers[2].lease_seconds == pytest.approx(60, abs=10)
     assert (fence.read().mode, fence.read().token) == (FenceMode.OPEN, 6)
 
 
@@ -156,10 +156,10 @@ def test_a_seal_is_never_downgraded_by_a_late_close(legacy, fence, nonce):
 
 
 def test_a_lease_that_ended_lets_writers_in_and_can_be_neither_sealed_nor_renewed(legacy, fence, nonce):
-    shut(fence, nonce, seconds=1)
+    shut(fence, nonce, seconds=2)
     with pytest.raises(REFUSED):
         legacy.run(WRITES[0], role="orion_app")
-    time.sleep(1.1)
+    time.sleep(2.1)
 
     legacy.run(WRITES[0], role="orion_app")
 
@@ -246,11 +246,7 @@ def test_an_effect_whose_link_is_cut_is_uncertain_and_may_be_asked_again(legacy,
         writer.execute(WRITES[0])
         closing = threading.Thread(target=close, args=(fence,))
         closing.start()
-        time.sleep(0.3)
-        legacy.run(
-            "select pg_terminate_backend(pid) from pg_stat_activity "
-            "where usename = 'banyan_guard' and datname = current_database()"
-        )
+        legacy.cut_when_waiting("banyan_guard")
         closing.join()
         writer.rollback()
 
@@ -402,7 +398,7 @@ def test_installing_waits_for_running_writers_only_so_long(legacy):
         with pytest.raises(SourceUnavailable, match="55P03"):
             legacy.install_fence()
 
-    assert 4 < time.monotonic() - started < 9
+    assert 4 < time.monotonic() - started < 30
     assert legacy.run("select to_regnamespace('banyan')") == [(None,)]
 
 

@@ -243,7 +243,7 @@ def test_a_refused_start_is_told_apart_from_a_server_that_is_away(sentence, kind
 def test_a_server_stopped_under_a_port_is_transient_and_the_port_recovers(legacy, port):
     port.head()
     legacy.run(
-        "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'banyan_reader' "
+        "select pg_terminate_backend(pid, 10000) from pg_stat_activity where usename = 'banyan_reader' "
         "and datname = current_database()"
     )
 

@@ -150,10 +150,10 @@ def test_a_session_is_refused_without_the_token_and_nonce_of_a_shut_fence(legacy
 def test_a_lease_that_ended_admits_no_reverse_applier(legacy, port):
     nonce = legacy.install_fence()
     with legacy.fence() as fence:
-        fence.close(TOKEN, lease_seconds=0.3, nonce_old=nonce, nonce_new=nonce)
+        fence.close(TOKEN, lease_seconds=2, nonce_old=nonce, nonce_new=nonce)
         with port.reverse_session(CLOSURE, TOKEN, nonce=nonce) as session:
             session.upsert("t_ligne", rows(id_dossier=["1"], code=["A"], rang=["1"]))
-        legacy.run("select pg_sleep(0.4)")
+        legacy.run("select pg_sleep(2.1)")
         with pytest.raises(StoreFenced, match="fence is open"), port.reverse_session(CLOSURE, TOKEN, nonce=nonce):
             pass
 

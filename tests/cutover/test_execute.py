@@ -1,6 +1,7 @@
 """A switch, a rollback and an abort on real stores: what is refused, what is given up, what is uncertain."""
 
 import threading
+import time
 from dataclasses import replace
 
 import psycopg
@@ -426,14 +427,24 @@ def test_a_second_command_beside_a_healthy_one_is_turned_away(world):
     assert world.who_writes() == "CANONICAL"
 
 
-def cut_the_guard_off(world, database):
-    """End every connection of the controller to a database, as a cut cable would."""
-    world.project.ask(
-        "postgres",
-        "select count(pg_terminate_backend(pid)) from pg_stat_activity"
-        " where usename = 'banyan_guard' and datname = :name",
-        name=database,
-    )
+def block_then_cut(world, database, statement):
+    """Hold a row, and end every connection of the controller to a database once it waits for it, as a cut cable would.
+
+    The row is let go of when all have ended: the controller's statement never takes place behind its back.
+    """
+    holder = psycopg.connect(world.project.url(database).replace("+psycopg", ""))
+    holder.execute(statement)
+    mine = " from pg_stat_activity where usename = 'banyan_guard' and datname = :name"
+
+    def cut():
+        until = time.monotonic() + 60
+        waiting = f"select count(*) {mine} and wait_event_type = 'Lock'"
+        while world.project.ask("postgres", waiting, name=database) == [(0,)] and time.monotonic() < until:
+            time.sleep(0.02)
+        world.project.ask("postgres", f"select count(pg_terminate_backend(pid, 10000)) {mine}", name=database)
+        holder.close()
+
+    threading.Thread(target=cut).start()
 
 
 def test_a_seal_whose_answer_is_lost_is_uncertain_and_never_tried_again(world):
@@ -442,9 +453,7 @@ def test_a_seal_whose_answer_is_lost_is_uncertain_and_never_tried_again(world):
 
     def block_and_cut():
         tried.append(world.fence.mode)
-        holder = psycopg.connect(world.project.url(world.project.legacy).replace("+psycopg", ""))
-        holder.execute("select 1 from banyan.fence for update")
-        threading.Timer(0.7, lambda: (cut_the_guard_off(world, world.project.legacy), holder.close())).start()
+        block_then_cut(world, world.project.legacy, "select 1 from banyan.fence for update")
 
     with pytest.raises(SwitchUncertain) as uncertain:
         switch(world.rig, world.closure, order(checkpoint=doing("before SEAL_LEGACY", block_and_cut)))
@@ -460,9 +469,7 @@ def test_a_seal_whose_answer_is_lost_is_uncertain_and_never_tried_again(world):
 
 def test_a_flip_whose_commit_is_lost_is_uncertain_and_the_row_tells_afterwards(world):
     def block_and_cut():
-        holder = psycopg.connect(world.project.url(world.project.store).replace("+psycopg", ""))
-        holder.execute("select 1 from mig.slice for update")
-        threading.Timer(0.7, lambda: (cut_the_guard_off(world, world.project.store), holder.close())).start()
+        block_then_cut(world, world.project.store, "select 1 from mig.slice for update")
 
     with pytest.raises(SwitchUncertain, match="Nothing will be retried"):
         switch(world.rig, world.closure, order(checkpoint=doing("before FLIP", block_and_cut)))
