@@ -117,11 +117,11 @@ class PostgreSQLFence:
         """Wait for every transaction that wrote before the fence closed; tell whether none is left."""
         milliseconds = str(max(1, round(timeout_seconds * 1000)))
         with self._guard.session("waiting for writers in flight") as connection:
-            try:
-                with connection.pipeline(), connection.transaction():
-                    connection.execute(statement("lock_timeout"), {"milliseconds": milliseconds})
-                    answered = connection.execute(statement("wait_in_flight"), {"closure": self.closure})
-                row = answered.fetchone()
+            cursor = psycopg.ClientCursor(connection)
+            try:  # two statements, one transaction, one round trip
+                cursor.execute(statement("wait_in_flight"), {"closure": self.closure, "milliseconds": milliseconds})
+                cursor.nextset()
+                row = cursor.fetchone()
             except psycopg.errors.LockNotAvailable:
                 return False
         if row != (True,):

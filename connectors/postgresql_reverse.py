@@ -9,6 +9,7 @@ from uuid import UUID
 import polars as pl
 import psycopg
 from psycopg import sql
+from psycopg.types.json import Json
 
 from banyan.errors import BanyanError, StoreFenced
 from banyan.ports import WrittenRows
@@ -65,9 +66,8 @@ class PostgreSQLReverseSession:
         stage = sql.Identifier("pg_temp", f"banyan_stage_{next(self._numbers)}")
         self._connection.execute(create_stage(stage, rows.columns))
         copy_in(self._connection, stage, rows)
-        answer = self._connection.execute(upsert_stage(shape, stage, rows.columns)).fetchone()
-        self._connection.execute(sql.SQL("drop table {}").format(stage))
-        inserted, updated = answer or (0, 0)
+        both = sql.SQL("{}; drop table {}").format(upsert_stage(shape, stage, rows.columns), stage)
+        inserted, updated = self._connection.execute(both).fetchone() or (0, 0)
         return WrittenRows(inserted, updated, rows.height - inserted - updated)
 
     def delete(self, table: str, keys: Sequence[str], *, assign: Mapping[str, str | None] | None = None) -> int:
@@ -86,8 +86,7 @@ class PostgreSQLReverseSession:
             return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
         # the raw settings hold for this reading only: legacy triggers must see those of their own server
         with self._connection.transaction(force_rollback=True):
-            for name, value in RAW_SETTINGS.items():
-                self._connection.execute(statement("raw_setting"), {"name": name, "value": value})
+            self._connection.execute(statement("raw_settings"), {"settings": Json(RAW_SETTINGS)})
             return copy_rows(self._connection, select_keys(shape, keys), names, asked=len(keys))
 
     def set_position(self, route: str, position: Position) -> None:
@@ -99,12 +98,12 @@ class PostgreSQLReverseSession:
 def open_reverse_session(
     writer: PostgreSQLConnections, shape_of: Callable[[str], TableShape], admission: Admission
 ) -> Iterator[PostgreSQLReverseSession]:
-    """Open the transaction, take the fence row in share mode, and commit when left without an error."""
-    with (
-        writer.session("writing back") as connection,
-        connection.transaction(force_rollback=admission.is_rehearsal),
-    ):
-        connection.execute(statement("lock_timeout"), {"milliseconds": _LOCK_MILLISECONDS})
+    """Open the transaction, take the fence row in share mode, and commit when left without an error.
+
+    The server may be far away, and at a rollback nobody can write meanwhile: few questions, each asked once.
+    """
+    with writer.session("writing back") as connection, connection.transaction(force_rollback=admission.is_rehearsal):
+        connection.prepare_threshold = None  # what is prepared would be forgotten again at each savepoint and stage
         _admit(connection, admission)
         yield PostgreSQLReverseSession(connection, shape_of)
 
@@ -115,8 +114,12 @@ def _admit(connection: Connection, admission: Admission) -> None:
         "token": admission.token,
         "nonce": admission.nonce,
         "rehearsal": admission.is_rehearsal,
+        "milliseconds": _LOCK_MILLISECONDS,
     }
-    row = connection.execute(statement("admit_reverse"), values).fetchone()
+    cursor = psycopg.ClientCursor(connection)
+    cursor.execute(statement("admit_reverse"), values)
+    cursor.nextset()
+    row = cursor.fetchone()
     if row != ("ok",):
         reason = row[0] if row else "the fence does not answer"
         raise StoreFenced(

@@ -177,6 +177,7 @@ def _start_back(controller: Controller, order: Order) -> Plan:
     plan = plan_switch(closure, Side.LEGACY, RigReader(rig, closure), budget_seconds=order.limits.rollback_seconds)
     if not plan.is_possible:
         raise _refusal(plan)
+    controller.read_fence()  # it answers, and its connection is open when nobody can write
     controller.order.checkpoint("before ROLL_BACK")
     began = monotonic()
     deadline = now() + timedelta(seconds=plan.budget_seconds)

@@ -49,6 +49,7 @@ class Rig:
     book: RuleBook = field(repr=False)
     closures: tuple[Closure, ...]
     table_numbers: dict[str, int] = field(repr=False)
+    _watched: dict[str, DatabaseFence] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def is_write_once(self) -> bool:
@@ -125,11 +126,7 @@ class Rig:
                     f"{found.name} is {row.phase.value}: nothing is carried back in this phase; nothing was written",
                     hint=f"banyan switch status {found.name}",
                 )
-            fence = self.fence(found.name)
-            try:
-                state = fence.read()
-            finally:
-                fence.disconnect()
+            state = self._watched_fence(found.name).read()
             if state.nonce != row.nonce:  # renewed a moment ago: the fence turns first, its row follows
                 time.sleep(_RENEWAL_SECONDS)
                 row = self.slices(found.name)[0]
@@ -191,6 +188,14 @@ class Rig:
         """Close the connections to the legacy system; files are never held open."""
         if isinstance(self.port, DatabasePort | OneWayPort):
             self.port.close()
+        for fence in self._watched.values():
+            fence.disconnect()
+
+    def _watched_fence(self, name: str) -> DatabaseFence:
+        """Give the fence that each transaction back asks first; its connection is kept."""
+        if name not in self._watched:
+            self._watched[name] = self.fence(name)
+        return self._watched[name]
 
     def _refuse_files(self, why: str) -> None:
         if self.is_write_once or self.is_one_way:

@@ -105,6 +105,7 @@ where n.nspname = %(schema)s and s.relname = %(counter)s
 select nextval(%(sequence)s::pg_catalog.regclass)::text from generate_series(1, %(count)s)
 
 -- name: admit_reverse
+select set_config('lock_timeout', %(milliseconds)s, true);
 select banyan.admit_reverse(%(closure)s, %(token)s, %(nonce)s, %(rehearsal)s)
 
 -- name: set_position
@@ -123,10 +124,8 @@ select token, mode, case mode when 'CLOSED' then extract(epoch from lease_until 
 from banyan.fence where closure = %(closure)s
 
 -- name: wait_in_flight
+select set_config('lock_timeout', %(milliseconds)s, true);
 select banyan.wait_in_flight(%(closure)s)
-
--- name: lock_timeout
-select set_config('lock_timeout', %(milliseconds)s, true)
 
 -- name: plain_column
 select a.attname
@@ -177,8 +176,8 @@ drop table banyan.journal, banyan.captured, banyan.pruned, banyan.incarnation
 -- name: drop_prune
 drop function banyan.prune(pg_snapshot)
 
--- name: raw_setting
-select set_config(%(name)s, %(value)s, true)
+-- name: raw_settings
+select set_config(key, value, true) from pg_catalog.json_each_text(%(settings)s)
 
 -- name: fence_strangers
 select table_name, closure from banyan.fenced
