@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -22,6 +23,9 @@ from store.tables import JOURNAL
 
 Facts = Mapping[str, str | int | bool | None]
 _NEWEST = 200
+QUESTIONS_WHEN_CLOSED: Final = 40
+"""About so many questions the old system is asked, one after another, while nobody can write and people were at work:
+39 there and 43 on the way back, counted on the wire at XS."""
 _USUAL_OF = 5
 """So many changes of owner to one side say what is usual."""
 
@@ -54,6 +58,13 @@ class PastSwitch:
     outage_ms: int
     step_ms: Mapping[str, int]
     is_rehearsed: bool = False
+    link_us: int | None = None  # one question to the old system and its answer; unknown of old entries
+
+    def over(self, link_us: int | None) -> int:
+        """Give how long nobody could have written, in ms, had the old system been as far away as this."""
+        if link_us is None or self.link_us is None:
+            return self.outage_ms
+        return max(1, self.outage_ms + round(QUESTIONS_WHEN_CLOSED * (link_us - self.link_us) / 1000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,22 +140,24 @@ class Account:
                 break
         if not past:
             return None
-        names = past[0].step_ms
+        names, link_us = past[0].step_ms, past[0].link_us
         steps = {name: _median([one.step_ms[name] for one in past if name in one.step_ms]) for name in names}
-        return replace(past[0], outage_ms=_median([one.outage_ms for one in past]), step_ms=steps)
+        return replace(past[0], outage_ms=_median([one.over(link_us) for one in past]), step_ms=steps)
 
     def _past(self, to: Side) -> Iterator[PastSwitch]:
         prefix = "there_" if to is Side.CANONICAL else "back_"
         for entry in reversed(self.entries):
             facts, epoch = _facts(entry), int(str(entry["epoch"] or 0))
+            link_us = int(str(facts["link_us"])) if facts.get("link_us") is not None else None
             if entry["kind"] == Word.SWITCHED and facts["to"] == to.value:
                 steps = {name.removesuffix("_ms"): int(str(ms)) for name, ms in facts.items() if name.endswith("_ms")}
                 outage = steps.pop("outage")
-                yield PastSwitch(to, epoch, outage, steps)
+                yield PastSwitch(to, epoch, outage, steps, link_us=link_us)
             if entry["kind"] == Word.REHEARSED:
                 steps = {n.removeprefix(prefix): int(str(ms)) for n, ms in facts.items() if n.startswith(prefix)}
                 outage = int(str(facts["outage_ms" if to is Side.CANONICAL else "back_ms"]))
-                yield PastSwitch(to, epoch, outage, {n: ms for n, ms in steps.items() if n != "ms"}, is_rehearsed=True)
+                steps = {name: ms for name, ms in steps.items() if name != "ms"}
+                yield PastSwitch(to, epoch, outage, steps, is_rehearsed=True, link_us=link_us)
 
     def find_flipped_at(self) -> datetime | None:
         """Give when CANONICAL last became the owner."""

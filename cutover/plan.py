@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from banyan.departments import Closure, Side
-from cutover.journal import PastSwitch
+from cutover.journal import QUESTIONS_WHEN_CLOSED, PastSwitch
 from cutover.preconditions.condition import Obstacle
 from cutover.preconditions.outage import fits
 from store.slices import SliceRow
@@ -90,6 +90,7 @@ class Plan:
     steps: tuple[PlannedStep, ...]
     changed_rows: int | None
     budget_seconds: float
+    link_us: int
     obstacles: tuple[Obstacle, ...]
     remarks: tuple[str, ...] = ()  # what a person should know and what stops nothing
 
@@ -143,6 +144,10 @@ class SwitchReader(Protocol):
         """Find what is usual of the last changes of owner to this side."""
         ...
 
+    def link_us(self) -> int:
+        """Measure one question to the old system and its answer, in microseconds."""
+        ...
+
     def obstacles(self, to: Side) -> tuple[Obstacle, ...]:
         """Say what stands in the way."""
         ...
@@ -157,14 +162,15 @@ def _when_closed(to: Side) -> tuple[StepName, ...]:
     return (*_WHEN_CLOSED, StepName.OPEN) if to is Side.LEGACY else _WHEN_CLOSED
 
 
-def expected_outage_ms(to: Side, past: PastSwitch | None) -> int:
-    """Give how long nobody is expected to be able to write, from the last times or from what a small closure takes."""
-    usual = _USUAL_MS[to]
-    return sum(
-        past.step_ms.get(name.value, usual[name]) if past else usual[name]
-        for name in _STEPS[to]
-        if name in _when_closed(to)
-    )
+def expected_outage_ms(to: Side, past: PastSwitch | None, *, link_us: int | None = None) -> int:
+    """Give how long nobody is expected to be able to write, from the last times or from what a small closure takes.
+
+    The last times are told as over the present link: each question of the closed time takes as long as it takes now.
+    """
+    if past is not None:
+        return past.over(link_us)
+    far = round(QUESTIONS_WHEN_CLOSED * (link_us or 0) / 1000)
+    return far + sum(_USUAL_MS[to][name] for name in _when_closed(to) if name in _USUAL_MS[to])
 
 
 def steps_to(to: Side) -> tuple[StepName, ...]:
@@ -172,15 +178,24 @@ def steps_to(to: Side) -> tuple[StepName, ...]:
     return _STEPS[to]
 
 
+def _expect(to: Side, past: PastSwitch | None, outage_ms: int) -> tuple[PlannedStep, ...]:
+    """Share what is expected out over the steps during which nobody can write, as they shared it the last times."""
+    usual = _USUAL_MS[to]
+    took = {name: past.step_ms.get(name.value, usual[name]) if past else usual[name] for name in _STEPS[to]}
+    closed = [name for name in _STEPS[to] if name in _when_closed(to)]
+    share = outage_ms / max(1, sum(took[name] for name in closed))
+    took |= {name: round(took[name] * share) for name in closed}
+    longest = max(closed, key=lambda name: took[name])
+    took[longest] += outage_ms - sum(took[name] for name in closed)  # what rounding left over
+    return tuple(PlannedStep(number, name, to, took[name]) for number, name in enumerate(_STEPS[to], 1))
+
+
 def plan_switch(closure: Closure, to: Side, reader: SwitchReader, *, budget_seconds: float = BUDGET_SECONDS) -> Plan:
     """Plan moving a closure to a side; reads through the reader and changes nothing."""
     row = reader.row()
     past = reader.past(to)
-    usual = _USUAL_MS[to]
-    steps = tuple(
-        PlannedStep(number, name, to, past.step_ms.get(name.value, usual[name]) if past else usual[name])
-        for number, name in enumerate(_STEPS[to], 1)
-    )
+    link_us = reader.link_us()
+    steps = _expect(to, past, expected_outage_ms(to, past, link_us=link_us))
     planned = Plan(
         closure=closure.name,
         to=to,
@@ -193,6 +208,7 @@ def plan_switch(closure: Closure, to: Side, reader: SwitchReader, *, budget_seco
         steps=steps,
         changed_rows=reader.count_changed(to),
         budget_seconds=budget_seconds,
+        link_us=link_us,
         obstacles=reader.obstacles(to),
         remarks=reader.remarks(to),
     )

@@ -5,7 +5,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from banyan.clock import now
+from banyan.clock import monotonic, now
 from banyan.departments import Closure, Side
 from banyan.errors import BanyanError
 from cutover.alive import read_sign_of_life
@@ -21,6 +21,7 @@ from store.slices import SliceRow, read_closure
 from sync.assembly import Rig
 
 _IS_SIGNED = sa.text("select mig.is_signed(:evidence)")
+_ASKED: Final = 3
 _CLOSED_WINDOW: Final = (
     "a closed window: the whole file is moved aside, waited for until no program holds it, and its digest is compared "
     "twice; there is no lease: only opening moves it back"
@@ -61,6 +62,20 @@ class RigReader:
     def past(self, to: Side) -> PastSwitch | None:
         """Find what is usual of the last changes of owner to this side."""
         return self.account().find_usual(to)
+
+    def link_us(self) -> int:
+        """Measure one question to the old system and its answer, in microseconds: the shortest of three."""
+        fence = self.rig.fence(self.closure.name)
+        took: list[float] = []
+        try:
+            fence.read()  # connects
+            for _ in range(_ASKED):
+                began = monotonic()
+                fence.read()
+                took.append(monotonic() - began)
+        finally:
+            fence.disconnect()
+        return round(min(took) * 1_000_000)
 
     def count_changed(self, to: Side) -> int | None:
         """Count the rows to compare inside the fence, as it stands now; None when that cannot be known."""

@@ -267,6 +267,7 @@ def _note(
         "lost": report.lost,
         "listed": report.listed,
         "rows": report.rows,
+        "link_us": there.link_us,
     }
     for name, done in (("there", there), ("back", back)):
         facts |= {f"{name}_{step.name.value}": step.milliseconds for step in done.steps}

@@ -47,6 +47,7 @@ class SwitchReport:
     steps: tuple[StepReport, ...]
     outage_ms: int
     expected_ms: int | None
+    link_us: int | None
     plan_digest: str | None
     was_done_before: bool
 
@@ -255,7 +256,7 @@ def _finish(controller: Controller, control: Control, to: Side, plan: Plan | Non
         facts: dict[str, str | int | bool | None] = {
             f"{report.name.value}_ms": report.milliseconds for report in controller.reports
         }
-        facts |= {"to": to.value, "outage_ms": controller.outage_ms}
+        facts |= {"to": to.value, "outage_ms": controller.outage_ms, "link_us": plan.link_us if plan else None}
         with transaction(controller.rig.workspace.engine("banyan_guard")) as connection:
             row = read_closure(connection, controller.closure.name)[0]
             note(connection, Word.SWITCHED, row, actor=controller.actor, facts=facts)
@@ -273,6 +274,7 @@ def _report(
         steps=tuple(controller.reports),
         outage_ms=controller.outage_ms or 0,
         expected_ms=plan.expected_outage_ms if plan else None,
+        link_us=plan.link_us if plan else None,
         plan_digest=plan.digest if plan else None,
         was_done_before=was_done_before,
     )

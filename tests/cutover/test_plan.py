@@ -25,6 +25,7 @@ class Reader:
 
     changed: int | None = 310
     last: PastSwitch | None = None
+    link: int = 0
     missing: tuple[Obstacle, ...] = ()
     evidence: str | None = "a" * 64
     slice_row: SliceRow = field(default_factory=lambda: ROW)
@@ -43,6 +44,9 @@ class Reader:
 
     def past(self, to):
         return self.last
+
+    def link_us(self):
+        return self.link
 
     def obstacles(self, to):
         return self.missing
@@ -72,7 +76,24 @@ def test_the_expected_outage_runs_from_the_close_to_the_flip_and_follows_the_las
         Side.CANONICAL, 3, 900, {"close": 100, "drain": 200, "verify": 300, "seal": 40, "flip": 5, "open": 999}
     )
 
-    assert planned(last=last).expected_outage_ms == 645
+    found = planned(last=last)
+
+    assert found.expected_outage_ms == 900
+    assert [step.expected_ms for step in found.steps] == [140, 279, 418, 56, 7, 999], "shared out as they were"
+
+
+@pytest.mark.parametrize(("link", "expected"), [(500, 900), (80_500, 900 + 40 * 80), (None, 900)])
+def test_the_last_times_are_told_as_over_the_link_of_today(link, expected):
+    last = PastSwitch(Side.CANONICAL, 3, 900, {"drain": 800, "flip": 5}, link_us=500)
+
+    assert last.over(link) == expected
+    assert planned(last=last, link=link).expected_outage_ms == expected
+
+
+def test_a_first_switch_over_a_far_link_is_expected_to_take_longer():
+    near, far = planned(link=0), planned(link=20_000)
+
+    assert far.expected_outage_ms == near.expected_outage_ms + 40 * 20
 
 
 def test_what_is_usual_is_the_median_of_each_step_of_the_last_five_and_nothing_before_a_rehearsal():
@@ -94,7 +115,11 @@ def test_the_way_back_counts_the_opening_and_not_the_settling():
         Side.LEGACY, 3, 900, {"close": 10, "drain": 20, "verify": 30, "flip": 5, "open": 7, "settle": 9000}
     )
 
-    assert planned(Side.LEGACY, last=last).expected_outage_ms == 72
+    found = planned(Side.LEGACY, last=last)
+
+    assert found.expected_outage_ms == 900
+    assert sum(step.expected_ms for step in found.steps if step.name is not StepName.SETTLE) == 900
+    assert found.steps[-1].expected_ms == 9000
 
 
 def test_the_digest_is_that_of_what_a_person_agrees_to():

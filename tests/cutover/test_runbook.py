@@ -30,6 +30,7 @@ def plan_to(to: Side, **changes: object) -> Plan:
         steps=steps,
         changed_rows=12,
         budget_seconds=10,
+        link_us=400,
         obstacles=(),
     )
     return replace(plan, **changes)
