@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from banyan.errors import UsageError
-from cli.rules_places import AsJson, OfDepartment, RulesDir, find_rules, read_rules
+from cli.rules_places import AsJson, OfDepartment, RulesDir, find_rules, read_closures, read_rules
 from cli.rules_telling import explain_rules, print_deviations, show_contract, show_difference, show_pages
 from cli.rules_trying import draft_rules, run_golden_records, try_rule
 from cli.tables import print_json, print_line, print_next, print_table
@@ -101,12 +101,15 @@ def show_closures(
     rules_dir: RulesDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show which domains are cut over together because their rules share a legacy table, and what they fill."""
-    from mappings.closure import canonical_slices, closure
+    """Show which domains are cut over together because their rules share a legacy table, and what they fill.
 
-    book = read_rules(rules_dir, department)
-    closures = closure(book, department)
-    filled = {one.name: canonical_slices(book, one) for one in closures}
+    In a project, what the sources of the department add counts too: a closed window moves all that a file holds.
+    """
+    from mappings.closure import canonical_slices
+
+    found = read_closures(rules_dir, department)
+    closures = [one for _, together in found for one in together]
+    filled = {one.name: canonical_slices(book, one) for book, together in found for one in together}
     if as_json:
         print_json([{"name": one.name, **asdict(one), "canonical_tables": filled[one.name]} for one in closures])
         return

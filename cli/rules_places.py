@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from banyan.config import PROJECT_FILE
+from banyan.departments import SourceRef
 from banyan.errors import UsageError
 from cli.places import current_project, project_folder
 
 if TYPE_CHECKING:
+    from banyan.departments import Closure
     from mappings.model import RuleBook
 
 RulesDir = Annotated[
@@ -47,3 +49,23 @@ def read_rules(given: Path | None, department: str = "") -> "RuleBook":
     from mappings.ruleset import load_rulebook
 
     return load_rulebook(find_rules(given, department), department=department)
+
+
+def read_closures(given: Path | None, department: str) -> "list[tuple[RuleBook, tuple[Closure, ...]]]":
+    """Read the rules of each source of a department with what a switch of it moves together.
+
+    Of a folder that is given, and of a department that is in no project, what the rules alone tie.
+    """
+    from mappings.closure import closure
+
+    is_project = given is None and (project_folder() / PROJECT_FILE).exists()
+    if not is_project or department not in current_project().departments:
+        book = read_rules(given, department)
+        return [(book, closure(book, department))]
+    from sync.assembly import closures_of
+    from sync.workspace import opened
+
+    with opened(current_project()) as workspace:
+        systems = workspace.project.departments[department].sources
+        books = [(source, workspace.book(source)) for source in (SourceRef(department, name) for name in systems)]
+        return [(book, closures_of(workspace, source, book)) for source, book in books]

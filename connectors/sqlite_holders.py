@@ -6,6 +6,7 @@ machine to nobody. What cannot be seen is counted.
 
 import os
 import pwd
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Final
 SUFFIXES: Final = ("-journal", "-wal", "-shm")
 """What SQLite keeps beside a file while it works."""
 _SHARES: Final = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "fuse.gluster", "davfs", "ncpfs")
+_ESCAPED: Final = re.compile(r"\\([0-7]{3})")
+"""How the kernel writes a blank in the name of a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,16 @@ def look_for_holders(paths: Sequence[Path]) -> Looked:
 
 def share_of(path: Path) -> str:
     """Give the kind of share that a file stands on; empty on a disk of this machine."""
+    return find_share(path, Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
+
+
+def find_share(path: Path, mounts: str) -> str:
+    """Give the kind of share that a file stands on, as a table of mounts tells it."""
     best, kind = "", ""
-    here = str(path.absolute())
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+    here = os.path.realpath(path)
+    for line in mounts.splitlines():
         before, _, after = line.partition(" - ")
-        place = before.split()[4].replace("\\040", " ")
+        place = _ESCAPED.sub(lambda found: chr(int(found[1], 8)), before.split()[4])
         inside = here == place or here.startswith(place.rstrip("/") + "/")
         if inside and len(place) >= len(best):
             best, kind = place, after.split()[0]

@@ -93,6 +93,13 @@ def test_a_closed_window_moves_everything_a_file_holds_and_the_plan_says_so(clus
     assert {(one["changes by"], one["write-back"], one["fence"]) for one in found} == {
         ("journal", "sql", "closed_window")
     }
+    closures = told(project, capfd, "map", "closure", "48")
+    assert [(one["name"], one["tables"], one["domains"]) for one in closures] == [
+        ("48.cases+custody+vehicles", ["AFFAIRES", "SCELLES"], ["cases", "custody", "vehicles"])
+    ]
+    assert {"case_file", "evidence"} <= {name.split(".")[-1] for name in closures[0]["canonical_tables"]}
+    by_rules = told(project, capfd, "map", "closure", "48", str(project.folder / "rules" / "bureau"))
+    assert [one["name"] for one in by_rules] == ["48.cases+vehicles", "48.custody"]
     plan = told(project, capfd, "switch", "plan", "48.cases+custody+vehicles", code=3)
     assert any("moved aside" in one for one in plan["remarks"])
     assert plan["fenced_tables"] == ["AFFAIRES", "SCELLES"]
