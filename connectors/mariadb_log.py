@@ -98,6 +98,8 @@ class MariaDBLog:
             last = _place_of(until if until is not None else self.head(connection), incarnation)
             if self._gtid(connection, first.file, first.position) != first.gtid:
                 raise _lost_log()
+            if last.file == first.file and last.born != first.born:  # restored, and written on to the same place
+                raise _lost_log()
             if last.order <= first.order:
                 return []
             is_guarded = self._has_cascade_triggers(connection, watched)
