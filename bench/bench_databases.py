@@ -6,7 +6,8 @@ python bench/bench_databases.py [--rows N] [--only mariadb|postgresql] [--no-pgl
 The copy goes through banyan's own readers and COPY: ranges planned, rows read as raw text, landed in a heap of texts
 without keys. Exact means that both servers, each asked in its own SQL, sum the same digest over all rows. The pipes are
 `mariadb | sed | COPY` (which takes the word NULL for nothing) and `COPY | COPY` in binary.
-With --lag: so many changes a second, and how old each is when the reader of the log tells it.
+With --lag: so many changes a second, committed by a process of its own, and how old each is when the log tells it; the
+run ends with an error when that process did not keep the rate.
 """
 
 import argparse
@@ -32,6 +33,7 @@ import psycopg
 from legacies import ROLES
 from peers import dlt, pgloader, pipe_mariadb, pipe_postgresql, sling
 from psycopg import sql
+from steady_writer import Order, SteadyWriter
 from stores import ISERE
 from trapped_table import COLUMNS, Place, connect_mariadb, digest_of, digest_of_copy, fill
 
@@ -39,7 +41,11 @@ from banyan.departments import SourceRef
 from connectors.database import DatabasePort
 from connectors.mariadb import open_mariadb
 from connectors.postgresql import open_postgresql
+from connectors.postgresql_connection import PostgreSQLConnections
 from connectors.postgresql_log import open_log
+from connectors.postgresql_log_keys import KeyReader
+from connectors.postgresql_log_setup import slot_name
+from connectors.postgresql_log_stream import LogStream
 from store.install import add_department, install
 from store.key_log import StoreKeyLog
 from store.postgres import open_engine
@@ -48,15 +54,17 @@ from wire.copy import copy_in
 from wire.mariadb import MariaDBServer
 
 ROWS_A_CHUNK = 50_000
+KEYS = [str(number) for number in range(2, 50_001)]
 
 
 @dataclass(frozen=True)
 class Copied:
-    """What one copy took: seconds, CPU seconds of all who took part, the largest memory in MB."""
+    """What one copy took: seconds, CPU seconds of all who took part, the largest memory in MB, in all and of one."""
 
     seconds: float
     cpu: float
-    peak: float
+    peak: float = 0.0
+    largest: float = 0.0
 
 
 def main() -> None:
@@ -115,8 +123,9 @@ def measure(place: Place, make: str, asked: argparse.Namespace) -> None:
     print(f"  {name:<22} {bare:7.2f} s   1.00x   {work:6.2f} CPU s   1.00x")
     exact = "every value exact" if is_exact else "NOT EXACT"
     ratios = f"{seconds / bare:4.2f}x   {effort:6.2f} CPU s   {effort / work:4.2f}x"
-    peak = max(one.peak for one in copies)
-    print(f"  {'banyan':<22} {seconds:7.2f} s   {ratios}   peak {peak:.0f} MB   {exact}")
+    peak, largest = max(one.peak for one in copies), max(one.largest for one in copies)
+    print(f"  {'banyan':<22} {seconds:7.2f} s   {ratios}   {exact}")
+    print(f"  {'':<22} memory at its highest: {peak:.0f} MB in all, {largest:.0f} MB the largest process")
     others: list[tuple[str, Callable[[Place, str], float]]] = []
     if not asked.no_pgloader:
         others.append(("pgloader", pgloader))
@@ -141,7 +150,7 @@ def clocked(place: Place, run: Callable[[], float]) -> Copied:
     seconds = run()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Copied(seconds, own + cpu_of_servers(place) - servers, 0.0)
+    return Copied(seconds, own + cpu_of_servers(place) - servers)
 
 
 def cpu_of_servers(place: Place) -> float:
@@ -201,88 +210,118 @@ def banyan(place: Place, make: str) -> Copied:
         [sys.executable, __file__, "--copy", make, "--address", place.url(make), "--into", place.url("postgresql")],
         stdout=subprocess.PIPE,
     )
-    peak = 0.0
+    peak = largest = 0.0
     watched = psutil.Process(process.pid)
     while process.poll() is None:
-        peak = max(peak, memory_of(watched))
+        each = memory_of(watched)
+        peak, largest = max(peak, sum(each)), max(largest, *each)
         time.sleep(0.05)
     assert process.stdout is not None
     told = process.stdout.read().decode()
     if process.returncode:
         raise RuntimeError(f"the copy ended with {process.returncode}")
     seconds, cpu = map(float, told.split())
-    return Copied(seconds, cpu + cpu_of_servers(place) - servers, peak)
+    return Copied(seconds, cpu + cpu_of_servers(place) - servers, peak, largest)
 
 
-def memory_of(process: psutil.Process) -> float:
-    total = 0
-    try:
-        for one in (process, *process.children(recursive=True)):
-            total += one.memory_info().rss
-    except psutil.Error:
-        pass
-    return total / (1 << 20)
+def memory_of(process: psutil.Process) -> list[float]:
+    """Give the memory in MB of a process and of each of its children."""
+    each = [0.0]
+    with suppress(psutil.Error):  # it ended
+        each += [one.memory_info().rss / (1 << 20) for one in (process, *process.children(recursive=True))]
+    return each
 
 
 def print_lag(place: Place, make: str, seconds: float, rate: int) -> None:
-    """Commit changes at a steady pace while the log is read; print how old each was when the reader told it."""
-    port, write = (follow_mariadb if make == "mariadb" else follow_postgresql)(place)
-    committed: dict[str, float] = {}
-    ending = threading.Event()
-
-    def blow() -> None:
-        began, done = time.perf_counter(), 0
-        while not ending.is_set():
-            for _ in range(int((time.perf_counter() - began) * rate) - done):
-                done += 1
-                write(done)
-                committed[str(done)] = time.perf_counter()
-            time.sleep(0.002)
-
-    writer = threading.Thread(target=blow, daemon=True)
+    """Let another process commit changes at a steady rate while the log is read; print how old each was when told."""
+    following = (follow_mariadb if make == "mariadb" else follow_postgresql)(place)
+    port = following.port
+    writer = SteadyWriter(Order(make, place.url(make), following.statement, rate, seconds), KEYS)
+    told: dict[str, float] = {}
     since = port.head()
-    began = time.perf_counter()
-    writer.start()
-    ages: list[float] = []
-    early = 0  # told before the writer had come to note its commit
-    while time.perf_counter() - began < seconds:
+    writer.begin()
+    is_last = False
+    while True:
         until = port.head()
         changes = port.changes(since, until)
-        told = time.perf_counter()
+        now = time.perf_counter()
         since = until
         for change in changes:
-            if change.key in committed:
-                ages.append(told - committed[change.key])
-            else:
-                early += 1
-    ending.set()
-    writer.join()
-    ages.sort()
-    p50, p95 = (1000 * ages[int(len(ages) * part)] for part in (0.5, 0.95))
-    place_now = port.head()
+            told.setdefault(change.key, now)
+        if is_last:
+            break
+        is_last = writer.has_ended
+    kept = print_ages("kept, in the order of commits" if make == "postgresql" else "told", writer, told, make)
+    if make == "postgresql":
+        writer = SteadyWriter(Order(make, place.url(make), following.statement, rate, seconds), KEYS)
+        kept = print_ages("reader alone", writer, read_alone(place, port, writer), make)
+    since = port.head()
     burst(place, make)
     began = time.perf_counter()
-    rows = len(port.changes(place_now, port.head()))
+    rows = len(port.changes(since, port.head()))
     pace = rows / (time.perf_counter() - began)
     port.close()
-    print(f"log of {make}: {len(ages) + early} changes in {seconds:.0f} s, asked for {rate}/s")
-    print(f"  commit to told   p50 {p50:7.1f} ms   p95 {p95:7.1f} ms   largest {1000 * ages[-1]:7.1f} ms")
-    print(f"  drained          {pace:7.0f} keys/s   ({rows} of one transaction)")
+    print(
+        f"  drained                        {pace:7.0f} keys/s   ({rows} of one transaction; {kept:.0f}/s were written)"
+    )
 
 
-def follow_mariadb(place: Place) -> tuple[DatabasePort, Callable[[int], None]]:
-    """Open the binary log, and a hand that changes one row at a time."""
-    connection = connect_mariadb(place)
+def print_ages(name: str, writer: SteadyWriter, told: dict[str, float], make: str) -> float:
+    """Print how old changes were when they were told; ends the run when one was not. Gives the rate of the writer."""
+    written, kept = writer.end()
+    lost = [one for one in written if one.key not in told]
+    if lost:
+        raise SystemExit(f"the log of {make} did not tell {len(lost)} of {len(written)} changes")
+    ages = sorted(max(0.0, told[one.key] - one.committed) for one in written)
+    p50, p95 = (1000 * ages[int(len(ages) * part)] for part in (0.5, 0.95))
+    print(
+        f"log of {make}: commit to {name:<29} p50 {p50:6.1f} ms   p95 {p95:6.1f} ms   largest {1000 * ages[-1]:6.1f} ms"
+        f"   {len(written)} changes at {kept:.0f}/s from another process"
+    )
+    return kept
 
-    def write(number: int) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("update personne set dept = dept + 1 where id = %s", (number,))
 
-    return open_mariadb(place.url("mariadb"), "marel", way="log", tables=("personne",)), write
+def read_alone(place: Place, port: DatabasePort, writer: SteadyWriter) -> dict[str, float]:
+    """Read the log into keys and nothing more: no head is asked, nothing is kept."""
+    port.close()  # it lets go of the slot
+    arguments = PostgreSQLConnections(place.url("postgresql")).arguments()
+    stream = LogStream(arguments, slot_name("bench", "marel"), 0)
+    keys = KeyReader({("marel", "personne"): ("id",)})
+    told: dict[str, float] = {}
+
+    def say_the_end() -> None:
+        while not writer.has_ended:
+            time.sleep(0.05)
+        place.ask("update marel.personne set dept = dept + 1 where id = 1")
+
+    ending = threading.Thread(target=say_the_end, daemon=True)
+    writer.begin()
+    ending.start()
+    for message in stream.read(1 << 62, most_messages=1 << 62):
+        for key in keys.read(message):
+            told.setdefault(key.key, time.perf_counter())
+        if "1" in told:
+            break
+    stream.close()
+    return told
 
 
-def follow_postgresql(place: Place) -> tuple[DatabasePort, Callable[[int], None]]:
-    """Install the capture by the log with a store to keep its keys, and give a hand that changes one row at a time."""
+@dataclass(frozen=True)
+class Following:
+    """A port that follows one table, and the statement that changes one row of it: a number, then its key."""
+
+    port: DatabasePort
+    statement: str
+
+
+def follow_mariadb(place: Place) -> Following:
+    """Open the binary log."""
+    port = open_mariadb(place.url("mariadb"), "marel", way="log", tables=("personne",))
+    return Following(port, "update personne set dept = dept + sign(%s) where id = %s")
+
+
+def follow_postgresql(place: Place) -> Following:
+    """Install the capture by the log with a store to keep its keys."""
     place.ask("create database store template template0", "postgres")
     for role in ROLES:
         place.ask(f"do $$ begin create role {role} login; exception when duplicate_object then null; end $$")
@@ -294,13 +333,7 @@ def follow_postgresql(place: Place) -> tuple[DatabasePort, Callable[[int], None]
         place.url("postgresql"), "marel", capture=open_log(StoreKeyLog(lambda: engine, SourceRef("38", "ORION")))
     )
     port.install_capture(place.url("postgresql"), ["personne"])
-    connection = place.connect()
-    connection.prepare_threshold = 1
-
-    def write(number: int) -> None:
-        connection.execute("update marel.personne set dept = dept + 1 where id = %s", (number,))
-
-    return port, write
+    return Following(port, "update marel.personne set dept = dept + sign(%s::int)::int where id = %s::bigint")
 
 
 def burst(place: Place, make: str) -> None:

@@ -99,11 +99,15 @@ def select_keys(shape: TableShape, keys: Sequence[str]) -> Bound:
 
 
 def select_step(shape: TableShape, keys: KeyRange, rows: int) -> Bound:
-    """Select the key that is `rows` rows after the low end of a range: the next boundary of a plan."""
+    """Select the key that is `rows` rows after the low end of a range: the next boundary of a plan.
+
+    The key becomes text outside, once: inside, the server would write that of every row it steps over.
+    """
     where, values = _range_condition(shape, keys)
     order = sql.SQL(", ").join(_key_terms(shape, "t"))
-    query = sql.SQL("select {} from {} t where {} order by {} offset %s limit 1").format(
-        key_text(shape, "t"), shape.identifier, where, order
+    named = sql.SQL(", ").join(sql.Identifier("t", name) for name in shape.key)
+    query = sql.SQL("select {} from (select {} from {} t where {} order by {} offset %s limit 1) t").format(
+        key_text(shape, "t"), named, shape.identifier, where, order
     )
     return query, [*values, rows - 1]
 

@@ -11,6 +11,7 @@ from banyan.errors import ConfigurationError, SourceDrifted, UsageError
 from banyan.ports import NO_FENCE, Capabilities, FenceCapability, FenceKind, Incremental, SourceColumn, WriteBack
 from banyan.records import Batch, ChangedKey, KeyRange, Position
 from connectors.dialects_mariadb import Bound, ForeignKey, MariaDBShape, named, select_range, select_step
+from connectors.dialects_mariadb_rows import select_whole_rows
 from connectors.mariadb_capture import MariaDBCapture, OpenMariaDBCapture, Watched
 from connectors.mariadb_connection import RAW_SETTINGS, MariaDBConnections, ask, read_rows
 from connectors.mariadb_journal import MariaDBJournal
@@ -158,14 +159,16 @@ class MariaDBPort:
                 if not rows:
                     break
                 bounds.append(str(rows[0][0]))
+                if self.reader.is_plain and rows_per_chunk * len(bounds) > self.child_from_rows:
+                    self._child.start()  # while the rest is planned
         return [KeyRange(low, high) for low, high in zip(bounds, [*bounds[1:], None], strict=True)]
 
     def read_range(self, table: str, keys: KeyRange) -> Batch:
         """Read the rows of a key range between a low and a high Position."""
         shape = self.shape(table)
         low = self._place()
-        frames = list(self._stream(shape, select_range(shape, keys)))
-        return Batch(table, pl.concat(frames), low, self._place())
+        rows = self._read_whole(shape, keys) if self._is_bulk(shape) else self._read_cells(shape, keys)
+        return Batch(table, rows, low, self._place())
 
     def read_keys(self, table: str, keys: Sequence[str]) -> Batch:
         """Read the rows of the keys given, as they are now; an absent key has no row."""
@@ -251,20 +254,30 @@ class MariaDBPort:
             return []
         return reserve(self._writer(), self.schema, counter, count)
 
-    def _stream(self, shape: MariaDBShape, bound: Bound) -> Iterator[pl.DataFrame]:
-        names = [column.name for column in shape.columns]
-        yield pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    def _is_bulk(self, shape: MariaDBShape) -> bool:
+        """Tell whether the fast reader reads this table: a large one, on the way that needs no certificate."""
+        if not self.reader.is_plain:  # the fast reader cannot demand one
+            return False
         with self.reader.session("reading rows", table=shape.name) as connection:
             values = {"schema": self.schema, "table": shape.name}
             estimated = ask(connection, named("estimated_rows", self.schema), values)
-            is_small = bool(estimated) and int(estimated[0][0]) < self.child_from_rows
-            if is_small or not self.reader.is_plain:  # the fast reader cannot demand a certificate
-                yield read_rows(connection, bound, names)
-                return
+        return not estimated or int(estimated[0][0]) >= self.child_from_rows
+
+    def _read_cells(self, shape: MariaDBShape, keys: KeyRange) -> pl.DataFrame:
+        with self.reader.session("reading rows", table=shape.name) as connection:
+            return read_rows(connection, select_range(shape, keys), [column.name for column in shape.columns])
+
+    def _read_whole(self, shape: MariaDBShape, keys: KeyRange) -> pl.DataFrame:
+        """Read a range through the child, each row as one text; cell by cell when a value does not let it be cut."""
+        asked = select_whole_rows(shape, keys)
+        nothing = pl.DataFrame(schema=dict.fromkeys(asked.columns, pl.String))
+        cut = [asked.cut(frame) for frame in self._child.read(self._query(asked.bound))]
+        whole = [frame for frame in cut if frame is not None]
+        return pl.concat([nothing, *whole]) if len(whole) == len(cut) else self._read_cells(shape, keys)
+
+    def _query(self, bound: Bound) -> ArrowQuery:
         address = self.reader.url.set(drivername="mysql", query={}, database=self.schema)
-        asked = ArrowQuery(address.render_as_string(hide_password=False), bound.inlined(), RAW_SETTINGS)
-        for frame in self._child.read(asked):
-            yield frame.select(pl.all().cast(pl.String))
+        return ArrowQuery(address.render_as_string(hide_password=False), bound.inlined(), RAW_SETTINGS)
 
     def _chosen(self, tables: Sequence[str]) -> Watched:
         watched = self.watched(tables)

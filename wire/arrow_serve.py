@@ -12,7 +12,7 @@ import pyarrow as pa
 LENGTH: Final = struct.Struct(">Q")
 DONE: Final = b"K"
 FAILED: Final = b"F"
-_BATCH_ROWS: Final = 50_000
+_BATCH_ROWS: Final = 10_000
 
 
 Request = dict[str, Any]

@@ -4,11 +4,9 @@ Reading goes through COPY ... (FORMAT csv) and pyarrow, the only lossless text p
 binary encoder. Identifiers are quoted by psycopg; values are always bound or copied.
 """
 
-import os
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from tempfile import TemporaryFile
-from typing import IO, Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 import pgpq
@@ -23,7 +21,9 @@ from banyan.errors import SourceUnavailable
 from wire.kinds import POLARS_TYPES
 
 _NULL = "\\N"
-_BLOCK_BYTES = 4 << 20
+_BLOCK_BYTES = 8 << 20
+_PARSED_BYTES = 1 << 20
+"""How much is parsed at once: what the caches of a processor hold."""
 _FEW_KEYS = 1_000
 _BINARY_HEADER, _BINARY_END = 19, 2
 _UUID = 16
@@ -50,34 +50,18 @@ def copy_out(
     """Stream the rows of a query as frames of the kinds given, in the order of `kinds`; memory is bounded.
 
     Every column must be projected as text by the query, UUIDs as text and bytes as hex (`\\x...`). A connection
-    that dies while streaming raises SourceUnavailable: a dead pump never looks like an end of rows.
+    that dies while streaming raises SourceUnavailable: it never looks like an end of rows.
     """
     names = list(kinds)
     # a text that reads like the mark of nothing is quoted by the server itself, and only what is not quoted is nothing
     statement = sql.SQL("copy ({}) to stdout (format csv, null {})").format(query, sql.Literal(_NULL))
-    read_end, write_end = os.pipe()
-    failures: list[BaseException] = []
-
-    def pump() -> None:
-        try:
-            with (
-                os.fdopen(write_end, "wb", 1 << 20) as pipe,
-                connection.cursor() as cursor,
-                cursor.copy(statement, parameters or None) as copy,
-            ):
-                _pour(copy, connection.pgconn, pipe)
-        except BrokenPipeError:
-            pass  # the reader stopped asking
-        except Exception as error:  # noqa: BLE001 - handed over to the reading side
-            failures.append(error)
-
-    thread = threading.Thread(target=pump, daemon=True)
-    thread.start()
     try:
-        with os.fdopen(read_end, "rb") as stream:
-            yield from _frames(stream, names, kinds, failures, thread)
-    finally:
-        thread.join()
+        with connection.cursor() as cursor, cursor.copy(statement, parameters or None) as copy:
+            for block in _blocks(copy, connection.pgconn):
+                frame = _parsed(block, names)
+                yield frame.select([_typed(name, kinds[name]) for name in names])
+    except psycopg.OperationalError as error:
+        raise SourceUnavailable("the connection ended while rows were read; what was read is not used") from error
 
 
 def stream_uuids(
@@ -91,7 +75,8 @@ def stream_uuids(
     statement = sql.SQL("copy ({}) to stdout (format binary)").format(query)
     with TemporaryFile(buffering=_BLOCK_BYTES) as file:
         with connection.cursor() as cursor, cursor.copy(statement, parameters or None) as copy:
-            _pour(copy, connection.pgconn, file)
+            for block in _blocks(copy, connection.pgconn):
+                file.write(block)
         left = (file.tell() - _BINARY_HEADER - _BINARY_END) // _UUID_ROW
         file.seek(_BINARY_HEADER)
         while left > 0:
@@ -123,7 +108,7 @@ def read_at_once(
     kinds: Mapping[str, Kind],
     parameters: Sequence[object] | Mapping[str, object] = (),
 ) -> pl.DataFrame:
-    """Read the rows of a query that has few: the same frame as `copy_out`, without its pump, in one round trip.
+    """Read the rows of a query that has few: the same frame as `copy_out`, in one round trip.
 
     What a column says is the text its type writes, to the byte, as in COPY; no value goes through a driver's types.
     """
@@ -142,65 +127,53 @@ def read_at_once(
     return frame.with_columns(late) if late else frame
 
 
-def _pour(copy: psycopg.Copy, connection: pq.abc.PGconn, pipe: IO[bytes]) -> None:
-    """Pour the rows of a COPY into a pipe: waits as the driver waits, then takes at once whatever has arrived.
+def _blocks(copy: psycopg.Copy, connection: pq.abc.PGconn) -> Iterator[bytearray]:
+    """Give the rows of a COPY in blocks of whole rows: waits as the driver waits, then takes at once what has arrived.
 
-    The driver gives a row at a time through several layers, which costs more than all the rest of the way.
+    The driver gives a row at a time through several layers, which costs more than all the rest of the way; a pump in a
+    thread of its own costs more still, by what two threads hand each other.
     """
-    for block in copy:
-        pipe.write(block)
-        size, row = connection.get_copy_data(1)
+    take, block = connection.get_copy_data, bytearray()
+    for first in copy:
+        block += first
+        size, row = take(1)
         while size > 0:
-            pipe.write(row)
-            size, row = connection.get_copy_data(1)
+            block += row
+            size, row = take(1)
+        if len(block) >= _BLOCK_BYTES:
+            yield block
+            block = bytearray()
         if size < 0:  # the end of the rows, which only the result of the statement makes a good one
             result = connection.get_result()
             while connection.get_result() is not None:
                 pass
             if result is None or result.status != pq.ExecStatus.COMMAND_OK:
                 raise psycopg.OperationalError if result is None else psycopg.errors.error_from_result(result)
-            return
+            break
+    if block:
+        yield block
 
 
-def _frames(
-    stream: BinaryIO,
-    names: list[str],
-    kinds: Mapping[str, Kind],
-    failures: list[BaseException],
-    thread: threading.Thread,
-) -> Iterator[pl.DataFrame]:
+def _parsed(block: bytearray, names: list[str]) -> pl.DataFrame:
     try:
-        reader = pc.open_csv(
-            stream,
-            read_options=pc.ReadOptions(column_names=names, block_size=_BLOCK_BYTES, use_threads=False),
-            parse_options=pc.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-            convert_options=pc.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()),
-                null_values=[_NULL],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        thread.join()
-        _raise_first(failures)
-        if "Empty CSV file" in str(error):
-            return
-        raise
-    for batch in reader:
-        frame = pl.DataFrame(pl.from_arrow(batch))
-        yield frame.select([_typed(name, kinds[name]) for name in names])
-    thread.join()
-    _raise_first(failures)
+        table = _parse(block, names, at_once=_PARSED_BYTES)
+    except pa.ArrowInvalid:  # a row of more bytes than are parsed at once
+        table = _parse(block, names, at_once=len(block) + 1)
+    return pl.DataFrame(pl.from_arrow(table))
 
 
-def _raise_first(failures: list[BaseException]) -> None:
-    if not failures:
-        return
-    error = failures[0]
-    if isinstance(error, psycopg.OperationalError):
-        raise SourceUnavailable("the connection ended while rows were read; what was read is not used") from error
-    raise error
+def _parse(block: bytearray, names: list[str], *, at_once: int) -> pa.Table:
+    return pc.read_csv(
+        pa.BufferReader(block),
+        read_options=pc.ReadOptions(column_names=names, block_size=at_once, use_threads=False),
+        parse_options=pc.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        convert_options=pc.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            null_values=[_NULL],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
 
 
 def _typed(name: str, kind: Kind) -> pl.Expr:
@@ -250,7 +223,7 @@ def copy_in(connection: psycopg.Connection[Any], table: sql.Composable, frame: p
     """
     if frame.is_empty():
         return 0
-    batches = _encodable(frame.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())).to_batches()
+    batches = _encodable(frame.to_arrow(compat_level=pl.CompatLevel.newest())).to_batches()
     encoder = pgpq.ArrowToPostgresBinaryEncoder(batches[0].schema)
     columns = sql.SQL(", ").join(sql.Identifier(name) for name in frame.columns)
     statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(table, columns)

@@ -5,6 +5,7 @@ import pytest
 from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable
 from banyan.ports import LegacyPort
 from banyan.records import KEY_SEPARATOR, KeyRange
+from connectors.dialects_mariadb_rows import select_whole_rows
 from connectors.mariadb import open_mariadb
 from connectors.mariadb_connection import ask
 from wire.cluster import ClusterPlace, cluster_home
@@ -70,6 +71,58 @@ def test_every_trap_value_is_read_as_its_exact_text_by_range_and_by_key(traps):
     assert by_range.schema == dict.fromkeys(by_range.columns, pl.String)
     assert by_range.to_dicts() == expected(by_range.columns)
     assert by_key.equals(by_range)
+
+
+def test_the_rows_of_every_trap_are_cut_from_one_text_each(traps):
+    with traps.port("log") as port:
+        asked = select_whole_rows(port.shape("traps"), KeyRange(None, None))
+        cut = [asked.cut(frame) for frame in port._child.read(port._query(asked.bound))]
+
+    assert pl.concat(cut).sort("id").to_dicts() == expected(cut[0].columns)
+
+
+def test_a_value_that_holds_the_separator_of_cells_is_read_as_it_is(marel):
+    values = ["a\x1eb", "\x1e", "\x1e\x1e", "", None, "\x1d\n", "x" * 17]
+    marel.run("create table s (id int primary key, v text, w text not null)")
+    with marel.connect() as connection, connection.cursor() as cursor:
+        cursor.executemany("insert into s values (%s, %s, %s)", [(n, v, v or "") for n, v in enumerate(values)])
+
+    with marel.port() as port:
+        port.child_from_rows = 0
+        rows = port.read_range("s", KeyRange(None, None)).rows.sort("id")
+
+    assert rows.rows() == [(str(n), v, v or "") for n, v in enumerate(values)]
+
+
+def test_texts_of_many_encodings_stand_in_one_row_as_they_are(marel):
+    encodings = ("latin1", "latin2", "utf8mb3", "utf8mb4 collate utf8mb4_bin", "ucs2", "cp850", "ascii", "sjis")
+    listed = ", ".join(f"c{n} varchar(9) character set {name}" for n, name in enumerate(encodings))
+    marel.run(f"create table k (id int primary key, {listed})")
+    texts = ["é€", "őŁ", "Œ’", "😀", "é\x1d", "ÉÇ", "abc", "ｱあ"]
+    with marel.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"insert into k values (1{', %s' * len(texts)})", texts)
+
+    with marel.port() as port:
+        port.child_from_rows = 0
+        rows = port.read_range("k", KeyRange(None, None)).rows
+
+    assert rows.row(0) == ("1", *texts)
+
+
+def test_a_row_longer_than_the_server_joins_is_read_cell_by_cell(marel):
+    marel.run("create table w (id int primary key, a longtext, b longtext)")
+    marel.run("insert into w select seq, repeat('a', 900000), repeat('é', 50000 * seq) from seq_1_to_4")
+    marel.run("set global max_allowed_packet = 1048576")
+    try:
+        with marel.port() as port:
+            port.child_from_rows = 0
+            rows = port.read_range("w", KeyRange(None, None)).rows
+    finally:
+        marel.run("set global max_allowed_packet = 16777216")
+
+    assert [(a, b) for a, b in rows.select("a", "b").iter_rows()] == [
+        ("a" * 900_000, "é" * 50_000 * n) for n in range(1, 5)
+    ]
 
 
 def test_settings_of_the_server_and_of_the_account_do_not_change_the_text(traps):

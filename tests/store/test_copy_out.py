@@ -41,6 +41,14 @@ def test_rows_of_many_blocks_arrive_once_and_the_connection_is_free_for_the_next
     assert connection.execute("select 1").fetchone() == (1,)
 
 
+def test_texts_of_any_size_and_their_line_ends_arrive_whole(connection):
+    query = "select n::text, repeat(E'a\"\\r\\n,', n * 700000) from generate_series(0, 3) n order by n"
+
+    rows = read(connection, query, "n", "v")
+
+    assert rows == [(str(n), 'a"\r\n,' * (n * 700_000)) for n in range(4)]
+
+
 def test_a_statement_that_fails_after_its_first_rows_is_an_error_and_never_an_end(connection):
     query = "select (100 / (5000 - n))::text from generate_series(1, 10000) n"
 
