@@ -1,4 +1,5 @@
-"""A reconciliation that outlives its process: what it judged is kept chunk by chunk, so that the same command goes on.
+"""A reconciliation that outlives its process: what it read and judged is kept chunk by chunk, so that the same command
+goes on.
 
 What is kept is about one subject, one set of rules and one incarnation of both sides; anything else, a day that has
 passed, or a machine that started anew, and the pass begins again. What changed or was written since the pass began is
@@ -8,8 +9,9 @@ judged again when it is taken up, so that a kept chunk never hides what happened
 import fcntl
 import json
 import os
+import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,10 +26,11 @@ from banyan.clock import now
 from banyan.records import KeyRange, Position
 from store.buckets import read_moment
 from store.postgres import transaction
-from validation.identifiers import IdBuckets
+from validation.digest_files import DigestFiles
+from validation.digests import Secret
 from validation.incremental import find_touched
 from validation.reconciliation import Tally
-from validation.subject import ROWS_PER_CHUNK, Subject
+from validation.subject import Subject
 
 _STATE = "state.json"
 _LISTED, _HELD = "listed.parquet", "held.parquet"
@@ -35,16 +38,21 @@ _LONGEST = timedelta(hours=24)
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _COUNTS = ("rows", "judged", "explained", "doubled", "shared", "different_records", "rounds", "listed_count")
 _COUNTERS = ("compared", "different", "tolerated", "causes")
+_DRAWN_BYTES = 16
 
 State = dict[str, Any]
 
 
 @dataclass(slots=True)
 class Pass:
-    """One pass over the legacy rows: since when, how far it has come, and what it found; kept when it has a place."""
+    """One pass over both sides: since when, how far it has come, and what it found; kept when it has a place.
+
+    Its works have names, and steps: to read a legacy table or the records of a canonical one, and to sift them.
+    """
 
     subject: Subject = field(repr=False)
     folder: Path
+    files: DigestFiles = field(repr=False)
     watermark: Position | None
     tally: Tally = field(repr=False)
     touched: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
@@ -54,24 +62,19 @@ class Pass:
     _plans: dict[str, list[KeyRange]] = field(default_factory=dict, repr=False)
     _done: dict[str, int] = field(default_factory=dict, repr=False)
 
-    @property
-    def seen(self) -> IdBuckets:
-        """Give where identifiers are remembered."""
-        return IdBuckets(self.folder)
+    def plan(self, work: str, make: Callable[[], Sequence[KeyRange]]) -> list[KeyRange]:
+        """Give the ranges that a table is read in: made once, the same in each attempt."""
+        if work not in self._plans:
+            self._plans[work] = list(make())
+        return self._plans[work]
 
-    def plan(self, table: str) -> list[KeyRange]:
-        """Give the key ranges of a legacy table: the same in each attempt."""
-        if table not in self._plans:
-            self._plans[table] = list(self.subject.port.plan_ranges(table, ROWS_PER_CHUNK))
-        return self._plans[table]
+    def done(self, work: str) -> int:
+        """Tell how many steps of a work are done."""
+        return self._done.get(work, 0)
 
-    def has(self, table: str, number: int) -> bool:
-        """Tell whether an attempt judged the chunk of this number, counted from 1."""
-        return number <= self._done.get(table, 0)
-
-    def note(self, table: str, number: int) -> None:
-        """Keep all that was found up to this chunk; it stands whole or not at all."""
-        self._done[table] = number
+    def note(self, work: str, number: int) -> None:
+        """Keep all that was found up to this step, counted from 1; it stands whole or not at all."""
+        self._done[work] = number
         if not self.is_kept:
             return
         frames = [frame.with_columns(pl.lit(name).alias("held_table")) for name, held in self.tally.held_back.items()
@@ -84,7 +87,7 @@ class Pass:
             "beginning": self._beginning,
             "plans": {name: [[keys.low, keys.high] for keys in plan] for name, plan in self._plans.items()},
             "done": self._done,
-            "sizes": self.seen.sizes(),
+            "files": self.files.written(),
             "tally": _written(self.tally),
         }
         (self.folder / f"{_STATE}.new").write_text(json.dumps(state), encoding="utf-8")
@@ -103,7 +106,7 @@ def open_pass(subject: Subject, watermark: Position | None, *, kept_in: Path | N
     lock = _lock(kept_in) if kept_in is not None else None
     if kept_in is None or lock is None:
         with TemporaryDirectory(prefix="banyan-") as folder:
-            yield Pass(subject, Path(folder), watermark, Tally())
+            yield Pass(subject, Path(folder), _files(subject, Path(folder), _draw()), watermark, Tally())
         return
     with lock:
         identity = _identity(subject)
@@ -129,19 +132,28 @@ def _empty(folder: Path) -> None:
             path.unlink()
 
 
+def _draw() -> bytes:
+    return secrets.token_bytes(_DRAWN_BYTES)
+
+
+def _files(subject: Subject, folder: Path, drawn: bytes) -> DigestFiles:
+    return DigestFiles(folder, Secret(subject.digest_key, drawn))
+
+
 def _identity(subject: Subject) -> str:
     """Digest what a pass is about: who, under which rules, in which incarnation of both sides, on which machine."""
     with transaction(subject.engine) as connection:
         incarnation = read_moment(connection).incarnation
     about = {
-        "form": 1,
+        "form": 2,
+        "digests": pl.__version__,
         "source": [subject.department.code, subject.source.system_code],
         "domains": sorted(subject.domains),
         "rules": {table: subject.book.rulesets[table].digest for table in subject.tables},
         "unsaid": {table: list(columns) for table, columns in sorted(subject.written_after.items())},
         "sides": [subject.port.incarnation(), incarnation],
         "boot": _BOOT.read_text(encoding="ascii") if _BOOT.exists() else os.getpid(),
-        "chunk": ROWS_PER_CHUNK,
+        "chunk": subject.rows_per_chunk,
     }
     return sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
@@ -150,14 +162,17 @@ def _begin(subject: Subject, folder: Path, identity: str, watermark: Position | 
     _empty(folder)
     with transaction(subject.engine) as connection:
         snapshot = read_moment(connection).snapshot
+    drawn = _draw()
     beginning = {
         "identity": identity,
+        "drawn": drawn.hex(),
         "watermark": watermark,
         "position": subject.port.head(),
         "snapshot": snapshot,
         "at": now().isoformat(),
     }
-    return Pass(subject, folder, watermark, Tally(), is_kept=True, _beginning=beginning)
+    files = _files(subject, folder, drawn)
+    return Pass(subject, folder, files, watermark, Tally(), is_kept=True, _beginning=beginning)
 
 
 def _take_up(subject: Subject, folder: Path, identity: str) -> Pass | None:
@@ -169,18 +184,19 @@ def _take_up(subject: Subject, folder: Path, identity: str) -> Pass | None:
     beginning = state["beginning"]
     if beginning["identity"] != identity or now() - datetime.fromisoformat(beginning["at"]) > _LONGEST:
         return None
-    chunks = sum(state["done"].values())
-    tally = _read(state["tally"], folder, chunks)
+    tally = _read(state["tally"], folder, sum(state["done"].values()))
     touched = find_touched(
         subject, since=Position(beginning["position"]), snapshot=beginning["snapshot"], until=subject.port.head()
     )
-    if _is_in_doubt(tally, touched) or not IdBuckets(folder).restore(state["sizes"]):
+    files = _files(subject, folder, bytes.fromhex(beginning["drawn"]))
+    if _is_in_doubt(tally, touched, subject.rows_per_chunk) or not files.restore(state["files"]):
         return None
-    tally.resumed = chunks
+    tally.resumed = sum(state["done"].get(work, 0) for work in state["plans"])
     tally.moving |= {(table, key) for table, keys in touched.items() for key in keys}
     return Pass(
         subject,
         folder,
+        files,
         None if beginning["watermark"] is None else Position(beginning["watermark"]),
         tally,
         {table: tuple(sorted(keys)) for table, keys in touched.items()},
@@ -191,10 +207,10 @@ def _take_up(subject: Subject, folder: Path, identity: str) -> Pass | None:
     )
 
 
-def _is_in_doubt(tally: Tally, touched: Mapping[str, set[str]]) -> bool:
+def _is_in_doubt(tally: Tally, touched: Mapping[str, set[str]], most: int) -> bool:
     """Tell whether a difference that was counted may be none any more, or whether too much changed to judge again."""
     if (
-        sum(len(keys) for keys in touched.values()) > ROWS_PER_CHUNK
+        sum(len(keys) for keys in touched.values()) > most
         or tally.listed_count < sum(frame.height for frame in tally.listed)
         or sum(tally.causes.values()) - tally.explained > tally.listed_count
     ):

@@ -3,8 +3,10 @@
 Every function takes the psycopg connection of an open transaction and only reads.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 from psycopg import sql
 
@@ -13,7 +15,8 @@ from banyan.canonical.model import TABLES
 from banyan.findings import FindingKind
 from mappings.outcomes import REFUSED
 from store.records import find_crosswalk, find_owners, uuid_array
-from validation.differences import DIFFERENCES, field_groups
+from validation.differences import field_groups
+from validation.pages import pages_between, plan_pages
 from validation.subject import Psycopg, Subject
 from wire.copy import copy_out, read_frame, stream_uuids
 
@@ -21,6 +24,9 @@ _ID = {"id": Kind.UUID}
 _NO_ROW_KNOWN = "no legacy row is known"
 _NOT_EMITTED = "its legacy row does not emit it"
 _ROW_DELETED = "its legacy row is deleted"
+_CROSSWALK = sql.Identifier("mig", "crosswalk")
+_CLAIM = sql.SQL("hashtextextended(source_key, %s::bigint + source_table_no)")
+_CLAIMED = sql.SQL("department_code = %s and source_table_no = any(%s) and deleted_at is null")
 _EXPLAINED = {"id": pl.Binary(), "canonical_table": pl.String(), "column": pl.String()}
 
 
@@ -83,22 +89,36 @@ def find_holders(connection: Psycopg, subject: Subject, table: str, ids: pl.Seri
     )
 
 
-def find_doubled_keys(connection: Psycopg, subject: Subject) -> pl.DataFrame:
-    """Find legacy keys that two live crosswalk rows claim: a list of differences with legacy_table."""
-    claimed = sql.SQL(
-        "select source_table_no, source_key from mig.crosswalk where department_code = %(code)s and deleted_at is null"
-        " and source_table_no = any(%(tables)s) group by 1, 2 having count(*) > 1"
-    )
-    query = sql.SQL(
-        "with doubled as materialized ({}) select id::text, source_table_no::text, source_key from mig.crosswalk"
-        " join doubled using (source_table_no, source_key) where department_code = %(code)s and deleted_at is null"
-        " order by 2, 3, 1"
-    ).format(claimed)
-    kinds = {"id": Kind.UUID, "source_table_no": Kind.SMALLINT, "source_key": Kind.TEXT}
+def stream_claims(connection: Psycopg, subject: Subject, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Stream a number of each legacy key that a live crosswalk row claims: keys that are the same have the same.
+
+    The server packs those of a range of pages into one answer.
+    """
+    tables = [subject.table_numbers[table] for table in subject.tables]
+    for low, high in plan_pages(connection, subject, _CROSSWALK):
+        query = sql.SQL("select string_agg(int8send({}), ''::bytea) from mig.crosswalk where {} and {}").format(
+            _CLAIM, _CLAIMED, pages_between(low, high)
+        )
+        row = connection.execute(query, (seed, subject.department.code, tables), binary=True).fetchone()
+        if row is not None and row[0]:
+            yield np.frombuffer(row[0], ">i8").astype(np.int64)
+
+
+def find_doubled_keys(connection: Psycopg, subject: Subject, seed: int, claims: Sequence[int]) -> pl.DataFrame:
+    """Find legacy keys that two live crosswalk rows claim, among those that have the numbers given under a seed.
+
+    A list of differences with legacy_table.
+    """
     names = {subject.table_numbers[table]: table for table in subject.tables}
-    bound = {"code": subject.department.code, "tables": list(names)}
-    if connection.execute(sql.SQL("select exists ({})").format(claimed), bound).fetchone() == (False,):
-        return pl.DataFrame(schema=DIFFERENCES | {"legacy_table": pl.String()})
+    query = sql.SQL(
+        "with claimed as materialized (select id, source_table_no, source_key from mig.crosswalk"
+        " where {} = any(%s::bigint[]) and {}),"
+        " doubled as (select source_table_no, source_key from claimed group by 1, 2 having count(*) > 1)"
+        " select id::text, source_table_no::text, source_key from claimed"
+        " join doubled using (source_table_no, source_key) order by 2, 3, 1"
+    ).format(_CLAIM, _CLAIMED)
+    kinds = {"id": Kind.UUID, "source_table_no": Kind.SMALLINT, "source_key": Kind.TEXT}
+    bound = (seed, list(claims), subject.department.code, list(names))
     found = read_frame(connection, query, kinds, bound)
     found = found.unique(["source_table_no", "source_key"], keep="first", maintain_order=True)
     mains = {table: subject.book.rulesets[table].main.table for table in subject.tables}

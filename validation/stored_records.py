@@ -1,9 +1,10 @@
 """Canonical records as L4 compares them: only what it asks for, in the form that costs both sides least.
 
-What rules fill is read with its type. Of what no rule fills it is only asked whether it is empty.
+What rules fill is read with its type. Of what no rule fills it is only asked whether it is empty. Few records are read
+by their identifiers; a whole table is read as it lies there, a range of its pages at a time.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import polars as pl
 from psycopg import sql
@@ -11,8 +12,8 @@ from psycopg import sql
 from banyan.canonical.columns import Kind
 from mappings.unhex import unhex
 from store.records import record_kinds, uuid_array
-from validation.subject import Psycopg
-from wire.copy import read_frame, text_projection
+from validation.subject import Psycopg, Subject
+from wire.copy import copy_out, read_frame, text_projection
 
 _PLAIN = tuple(place for place in range(36) if place not in (8, 13, 18, 23))
 """Where the digits of an identifier stand among its dashes."""
@@ -25,13 +26,52 @@ def read_compared(
     """Read records by id: id, the ruled columns with their types, and of the others whether they hold a value."""
     stored = record_kinds(table)
     kinds = {name: stored[name] for name in ("id", *ruled)}
-    columns = [_projected(name, kind) for name, kind in kinds.items()]
+    columns = _projection(kinds)
     columns += [sql.SQL("case when {} is not null then 'x' end").format(sql.Identifier(name)) for name in unruled]
     query = sql.SQL("select {} from {} where department_code = %s and id = any(%s::uuid[])").format(
         sql.SQL(", ").join(columns), sql.Identifier("justice", table)
     )
-    sent = {name: _SENT.get(kind, kind) for name, kind in kinds.items()} | dict.fromkeys(unruled, Kind.TEXT)
+    sent = _sent(kinds) | dict.fromkeys(unruled, Kind.TEXT)
     frame = read_frame(connection, query, sent, (department_code, uuid_array(ids)), asked=len(ids))
+    return _typed(frame, kinds)
+
+
+def read_pages(
+    connection: Psycopg, subject: Subject, table: str, *, pages: tuple[int, int | None], ruled: Sequence[str],
+    unruled: Sequence[str],
+) -> Iterator[pl.DataFrame]:  # fmt: skip
+    """Stream the records of the domains that lie in a range of pages: id, the ruled columns with their types, and
+    under UNRULED how many of the others hold a value.
+    """
+    stored = record_kinds(table)
+    kinds = {name: stored[name] for name in ("id", *ruled)}
+    columns, sent = _projection(kinds), _sent(kinds)
+    if unruled:
+        columns.append(sql.SQL("num_nonnulls({})").format(sql.SQL(", ").join(map(sql.Identifier, unruled))))
+        sent[UNRULED] = Kind.INTEGER
+    bound = [f"({pages[0]},0)", *([] if pages[1] is None else [f"({pages[1]},0)"])]
+    query = sql.SQL(
+        "select {} from {} where department_code = %s and domain_code = any(%s) and ctid >= %s::tid"
+    ).format(sql.SQL(", ").join(columns), sql.Identifier("justice", table))
+    below = sql.SQL("" if pages[1] is None else " and ctid < %s::tid")
+    parameters = (subject.department.code, list(subject.domains), *bound)
+    for frame in copy_out(connection, query + below, sent, parameters):
+        yield _typed(frame, kinds)
+
+
+UNRULED = "unruled"
+"""The column that counts the values of columns which no rule fills."""
+
+
+def _projection(kinds: Mapping[str, Kind]) -> list[sql.Composable]:
+    return [_projected(name, kind) for name, kind in kinds.items()]
+
+
+def _sent(kinds: Mapping[str, Kind]) -> dict[str, Kind]:
+    return {name: _SENT.get(kind, kind) for name, kind in kinds.items()}
+
+
+def _typed(frame: pl.DataFrame, kinds: Mapping[str, Kind]) -> pl.DataFrame:
     dates = [name for name, kind in kinds.items() if kind is Kind.DATE]
     plain = [plain_ids(frame[name]) for name, kind in kinds.items() if kind is Kind.UUID]
     return frame.with_columns(*plain, pl.col(dates).cast(pl.Date))

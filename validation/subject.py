@@ -25,7 +25,7 @@ from mappings.epochs import epochs_of
 from mappings.lookups import looked_up_tables, refuse_too_many, say_rows
 from mappings.model import PartRule, RuleBook, Ruleset
 from mappings.plans import ReferencePlan
-from store.outcomes import find_adopted, find_filtered
+from store.outcomes import find_adopted, find_filtered, has_adopted
 from store.records import RowsPlace, find_links
 from store.terms import find_terms
 
@@ -68,6 +68,8 @@ class Subject:
     """Canonical columns that a declared statement writes after the load, by table: no row says them, L4 passes by."""
     rules: Path | None = None
     """Where the rules stand, with the golden records beside them; None when they have no place."""
+    rows_per_chunk: int = ROWS_PER_CHUNK
+    """How many legacy rows a complete pass reads at a time; a table with no more is compared record by record."""
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -129,9 +131,12 @@ def look_up_keys(
     ruleset, context = compiled.ruleset, subject.context()
     if own.is_empty():
         return context
-    references = _references(compiled, rows)
-    keys = pl.concat([_keys(ruleset.table, own), *(_keys(plan.table, held) for plan, held in references)])
-    known = keys.filter(pl.col("table").is_in(list(subject.table_numbers))).unique(maintain_order=True)
+    is_any_adopted = has_adopted(connection, subject.department.code)
+    references = _references(compiled, rows, mains=is_any_adopted)
+    known = _keys(ruleset.table, own).clear()
+    if is_any_adopted:  # else every id follows from its key
+        keys = pl.concat([_keys(ruleset.table, own), *(_keys(plan.table, held) for plan, held in references)])
+        known = keys.filter(pl.col("table").is_in(list(subject.table_numbers))).unique(maintain_order=True)
     adopted = find_adopted(connection, subject.department.code, subject.table_numbers, known)
     epochs = epochs_of(adopted)
     adopted = adopted.with_columns(pl.lit(None, pl.String).alias("part")).select(_ADOPTED)
@@ -163,9 +168,14 @@ def read_looked_up(subject: Subject, ruleset: Ruleset) -> dict[str, pl.DataFrame
     return say_rows(subject.book, ruleset, rows)
 
 
-def _references(compiled: Compiled, rows: pl.DataFrame) -> list[tuple[ReferencePlan, pl.Series]]:
-    """List the keys of other rows that a batch holds, by the field that refers to them."""
-    plans = [plan for part in compiled.parts for plan in part.fields if isinstance(plan, ReferencePlan)]
+def _references(compiled: Compiled, rows: pl.DataFrame, *, mains: bool) -> list[tuple[ReferencePlan, pl.Series]]:
+    """List the keys of other rows that a batch holds, by the field that refers to them; of main parts when asked."""
+    plans = [
+        plan
+        for part in compiled.parts
+        for plan in part.fields
+        if isinstance(plan, ReferencePlan) and (mains or not plan.is_main)
+    ]
     return [(plan, rows.select(plan.key().alias("key")).to_series().drop_nulls().unique()) for plan in plans]
 
 

@@ -1,4 +1,4 @@
-"""A reconciliation in a process of its own, which its test kills: it says each chunk and stops for good at the last.
+"""A reconciliation in a process of its own, which its test kills: it says each step and stops for good at the last.
 
 Run as `python dying_pass.py`, with what it judges as JSON on its standard input.
 """
@@ -17,7 +17,7 @@ from connectors.postgresql import open_postgresql
 from mappings.ruleset import load_rulebook
 from store.postgres import open_engine
 from validation.reconcile import reconcile
-from validation.subject import Progress, Subject
+from validation.subject import ROWS_PER_CHUNK, Progress, Subject
 
 
 def main() -> None:
@@ -31,13 +31,15 @@ def main() -> None:
         table_numbers=asked["numbers"],
         digest_key=b"k" * 32,
         domains=DOMAINS,
+        rows_per_chunk=asked.get("rows_per_chunk", ROWS_PER_CHUNK),
     )
     judged = []
 
     def tell(progress: Progress) -> None:
-        judged.append(progress.table)
-        print(progress.table, flush=True)
-        if len(judged) == asked["chunks"]:
+        step = f"{progress.table} {progress.chunks_done}"
+        judged.append(step)
+        print(step if "last" in asked else progress.table, flush=True)
+        if len(judged) == asked.get("chunks") or step == asked.get("last"):
             time.sleep(600)  # alive and doing nothing, until it is killed
 
     reconcile(subject, watermark=asked["watermark"], watcher=tell, kept_in=Path(asked["kept_in"]))

@@ -7,13 +7,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import polars as pl
 import pytest
 from judged import edited, judged, live_row, removed, subject_of, watermark_of
 from stores import make_store, store_template
 
 from banyan.findings import FindingKind, LevelState
-from validation.identifiers import IdBuckets
 from validation.rechecking import Patience
 from validation.reconcile import reconcile
 
@@ -162,16 +160,3 @@ def test_two_passes_in_one_place_do_not_meet(judged, tmp_path):
 
     assert counted(first) == counted(seen[0][0])
     assert seen[0][1] == list(subject_of(judged).tables), "the second keeps nothing and begins at the first table"
-
-
-def test_lists_are_cut_back_to_what_they_were(tmp_path):
-    buckets = IdBuckets(tmp_path)
-    buckets.add("here", pl.Series([bytes(16), bytes(15) + b"\x01"], dtype=pl.Binary))
-    sizes = buckets.sizes()
-    buckets.add("here", pl.Series([bytes(16)], dtype=pl.Binary))
-    buckets.add("there", pl.Series([bytes(16)], dtype=pl.Binary))
-
-    assert buckets.restore(sizes)
-    assert [buckets.read("here", bucket).height for bucket in (0, 1)] == [1, 1]
-    assert buckets.read("there", 0).height == 0
-    assert not buckets.restore({"here.05": 17})
