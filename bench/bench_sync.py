@@ -1,11 +1,13 @@
-"""The whole path of one wide table against a bare pipe of it and pgloader, and the lag of changes, in one run.
+"""The whole path of one wide table against a bare pipe of it and pgloader, changes and their lag, in one run.
 
-python bench/bench_sync.py [--rows N ...] [--only postgresql|mariadb] [--workers N ...] [--no-pgloader] [--lag SECONDS]
+python bench/bench_sync.py [--rows N ...] [--only postgresql|mariadb] [--workers N ...] [--no-pgloader] [--no-pipe]
+                           [--changes N] [--lag SECONDS] [--rate N]
 
 Whole path: read, land encrypted, map with the residue check, load with keys, crosswalk, digests, ledger, by worker
 processes that share one run. Beside it, before and after: `COPY | COPY`, or `mariadb | sed | COPY`, of the same rows
 into a heap without keys. Seconds tell of this machine at this hour; CPU seconds of all who took part tell more.
-With --lag: 500 changes a second, and how old each is when the store shows it.
+With --changes: so many scattered changes applied, against a bare MERGE of as many rows. With --lag: changes at a steady
+rate from a process of its own, and how old each is when the store shows it, from the log; then a burst of them.
 """
 
 import argparse
@@ -16,7 +18,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import psutil
-import psycopg
+from carried_changes import Bench, print_changes, print_lag
 from grown_tables import Legacy, Place, connect_mariadb, fill_marel, fill_orion
 from projects import ENVIRONMENT
 from sqlalchemy.engine import make_url
@@ -39,7 +40,6 @@ from sync.assembly import Rig, open_rig, prepare
 from sync.engine import SyncEngine
 from sync.workspace import Workspace
 
-CHANGES_PER_SECOND = 500
 OWNER = "bench"
 PROJECT = """\
 project: bench
@@ -78,7 +78,10 @@ def main() -> None:
     parser.add_argument("--only", choices=("postgresql", "mariadb"))
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--no-pgloader", action="store_true")
-    parser.add_argument("--lag", type=float, default=0.0, help="seconds of 500 changes a second")
+    parser.add_argument("--no-pipe", action="store_true", help="leave the pipe out, for changes and lag alone")
+    parser.add_argument("--changes", type=int, default=0, help="apply so many changes of one transaction")
+    parser.add_argument("--lag", type=float, default=0.0, help="seconds of changes at a steady rate")
+    parser.add_argument("--rate", type=int, default=500, help="changes a second")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     os.environ.update(ENVIRONMENT)
@@ -100,27 +103,47 @@ def main() -> None:
 def measure(place: Place, make: str, rows: int, asked: argparse.Namespace) -> None:
     legacy = fill_orion(place, rows) if make == "postgresql" else fill_marel(place, rows)
     load_before = os.getloadavg()[0]
-    pipes = [clocked(place, lambda: pipe(place, legacy))]
-    paths = [(workers, whole_path(place, legacy, workers)) for workers in asked.workers]
+    capture = "log" if asked.changes or asked.lag or make == "mariadb" else "journal"
+    pipes = [] if asked.no_pipe else [clocked(place, lambda: pipe(place, legacy))]
+    paths = [(workers, whole_path(place, legacy, workers, capture=capture)) for workers in asked.workers]
     peer = None if asked.no_pgloader else clocked(place, lambda: pgloader(place, legacy))
-    pipes.append(clocked(place, lambda: pipe(place, legacy)))
-    bare, effort = (statistics.mean(getattr(one, name) for one in pipes) for name in ("seconds", "cpu"))
-    million = 1e6 / rows
+    if not asked.no_pipe:
+        pipes.append(clocked(place, lambda: pipe(place, legacy)))
     print(f"{make}: {rows} rows of {legacy.table}; load of the machine {load_before:.1f} to {os.getloadavg()[0]:.1f}")
-    print(f"  pipe into a heap       {bare:7.2f} s   1.0x   {effort:6.2f} CPU s   1.0x")
+    print_paths(pipes, paths, peer, rows)
+    if asked.changes or asked.lag:
+        bench = Bench(place, legacy, find_rig(place.folder / f"store_{place.stores}"), f"store_{place.stores}")
+        if asked.changes:
+            print_changes(bench, asked.changes)
+        if asked.lag:
+            print_lag(bench, asked.rate, asked.lag)
+        bench.rig.close()
+        bench.rig.workspace.close()
+    sys.stdout.flush()
+
+
+def print_paths(pipes: list[Taken], paths: list[tuple[int, tuple[Taken, str]]], peer: Taken | None, rows: int) -> None:
+    bare, effort = 0.0, 0.0
+    million = 1e6 / rows
+    if pipes:
+        bare, effort = (statistics.mean(getattr(one, name) for one in pipes) for name in ("seconds", "cpu"))
+        print(f"  pipe into a heap       {bare:7.2f} s   1.0x   {effort:6.2f} CPU s   1.0x")
     for workers, (taken, told) in paths:
         print(
-            f"  whole path, {workers} worker(s) {taken.seconds:7.2f} s {taken.seconds / bare:5.1f}x"
-            f"   {taken.cpu:6.2f} CPU s {taken.cpu / effort:5.1f}x   per 1 M rows: client"
+            f"  whole path, {workers} worker(s) {taken.seconds:7.2f} s {ratio(taken.seconds, bare)}"
+            f"   {taken.cpu:6.2f} CPU s {ratio(taken.cpu, effort)}   per 1 M rows: client"
             f" {taken.own * million:.1f}, servers {taken.servers * million:.1f} CPU s"
             f"   peak {taken.peak:.0f} MB a worker   {told}"
         )
     if peer is not None:
-        print(f"  pgloader, copy alone   {peer.seconds:7.2f} s {peer.seconds / bare:5.1f}x   {peer.cpu:6.2f} CPU s"
-              f" {peer.cpu / effort:5.1f}x")  # fmt: skip
-    if asked.lag and make == "postgresql":
-        print_lag(place, legacy, asked.lag)
-    sys.stdout.flush()
+        print(
+            f"  pgloader, copy alone   {peer.seconds:7.2f} s {ratio(peer.seconds, bare)}   {peer.cpu:6.2f} CPU s"
+            f" {ratio(peer.cpu, effort)}"
+        )
+
+
+def ratio(taken: float, bare: float) -> str:
+    return f"{taken / bare:5.1f}x" if bare else "      "
 
 
 def clocked(place: Place, work_done) -> Taken:
@@ -186,9 +209,9 @@ def pgloader(place: Place, legacy: Legacy) -> None:
         print(f"  pgloader ended with {done.returncode}")
 
 
-def whole_path(place: Place, legacy: Legacy, workers: int) -> tuple[Taken, str]:
+def whole_path(place: Place, legacy: Legacy, workers: int, *, capture: str) -> tuple[Taken, str]:
     """Make the first copy into a store of its own, by so many processes; gives what it took, and what came of it."""
-    folder = make_store(place, legacy)
+    folder = make_store(place, legacy, capture)
     rig = prepare(Workspace(load_project(folder)), legacy.source)
     started = [
         subprocess.Popen(
@@ -224,14 +247,13 @@ def whole_path(place: Place, legacy: Legacy, workers: int) -> tuple[Taken, str]:
     return taken, said
 
 
-def make_store(place: Place, legacy: Legacy) -> Path:
+def make_store(place: Place, legacy: Legacy, capture: str) -> Path:
     place.stores += 1
     store = f"store_{place.stores}"
     place.cluster.create_database(store)
     folder = place.folder / store
     folder.mkdir()
     schema = "orion" if legacy.make == "postgresql" else str(make_url(legacy.urls["admin"]).database)
-    capture = "journal" if legacy.make == "postgresql" else "log"
     text = PROJECT.format(
         port=place.cluster.port, store=store, code=legacy.source.department_code, system=legacy.source.system_code,
         medium=legacy.make, capture=capture, schema=schema, **legacy.urls,
@@ -264,53 +286,6 @@ def find_rig(folder: Path) -> Rig:
     ((code, department),) = project.departments.items()
     (system,) = department.sources
     return open_rig(Workspace(project), SourceRef(code, system))
-
-
-def print_lag(place: Place, legacy: Legacy, seconds: float) -> None:
-    """Change rows at a steady pace while changes are carried; print how old a change is when the store shows it."""
-    rig = find_rig(place.folder / f"store_{place.stores}")
-    address = make_url(legacy.urls["application"]).set(drivername="postgresql").render_as_string(hide_password=False)
-    ending = threading.Event()
-    committed: dict[str, float] = {}
-    with psycopg.connect(address) as connection:
-        keys = [
-            str(row[0]) for row in connection.execute("select id_proc from orion.t_proc order by 1 desc limit 20000")
-        ]
-
-    def write() -> None:
-        with psycopg.connect(address, autocommit=True) as connection:
-            began, done = time.perf_counter(), 0
-            while not ending.is_set():
-                due = int((time.perf_counter() - began) * CHANGES_PER_SECOND)
-                for _ in range(due - done):
-                    one = keys[done % len(keys)]
-                    connection.execute("update orion.t_proc set dt_maj = clock_timestamp() where id_proc = %s", (one,))
-                    committed.setdefault(one, time.perf_counter())
-                    done += 1
-                time.sleep(0.005)
-
-    writer = threading.Thread(target=write, daemon=True)
-    lane, engine = rig.forward(), SyncEngine(rig.workspace.engine("banyan_forward"))
-    ages: list[float] = []
-    carried = 0
-    writer.start()
-    began = time.perf_counter()
-    while time.perf_counter() - began < seconds:
-        waiting = dict(committed)
-        result = engine.advance(lane)
-        shown = time.perf_counter()
-        carried += 0 if result is None else result.total.rows.read
-        for one, since in waiting.items():
-            if committed.get(one) == since:
-                del committed[one]
-                ages.append(shown - since)
-    ending.set()
-    writer.join()
-    ages.sort()
-    p50, p95 = ages[len(ages) // 2], ages[int(len(ages) * 0.95)]
-    print(f"  lag at {CHANGES_PER_SECOND} changes/s   {carried} carried   p50 {p50:.2f} s   p95 {p95:.2f} s")
-    rig.close()
-    rig.workspace.close()
 
 
 if __name__ == "__main__":

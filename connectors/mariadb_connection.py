@@ -140,6 +140,7 @@ class MariaDBConnections:
                 client_flag=CLIENT.FOUND_ROWS,
                 conv=_CONVERSIONS,
                 ssl=None if self.is_plain else self._certified(),
+                ssl_disabled=self.is_plain,  # or a context is made at each start, which reads every authority there is
                 program_name="banyan",
             )
         except (pymysql.MySQLError, ssl.SSLError, OSError) as error:

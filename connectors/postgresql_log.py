@@ -12,6 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock, Timer
 from time import sleep
+from weakref import WeakKeyDictionary
+
+import psycopg
 
 from banyan.clock import monotonic
 from banyan.errors import ConfigurationError, SourceDrifted
@@ -249,8 +252,37 @@ class LogCapture:
             self._stream = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """What a connection is told once and never otherwise: server, database, and the sizes of the pieces of its log."""
+
+    system: str
+    database: str
+    block_bytes: int
+    segment_bytes: int
+
+
+_SERVERS: WeakKeyDictionary[Connection, _Server] = WeakKeyDictionary()
+
+
 def read_log_head(connection: Connection) -> LogHead:
     """Read the incarnation, the present snapshot and the place of the log just after it."""
+    server = _SERVERS.get(connection)
+    if server is None:
+        return _first_head(connection)
+    try:
+        row = connection.execute(log_statement("head_known")).fetchone()
+    except psycopg.errors.UndefinedTable:
+        row = None
+    if row is None or not row[1]:
+        return _first_head(connection)  # it says what became of the capture, or of the server
+    snapshot, timeline, place, capture = row
+    parts = (server.system, server.database, timeline, capture)
+    place = _without_header(place, server.block_bytes, server.segment_bytes)
+    return LogHead("-".join(filter(None, parts)), snapshot, place)
+
+
+def _first_head(connection: Connection) -> LogHead:
     row = connection.execute(log_statement("head")).fetchone()
     assert row is not None
     snapshot, database, timeline, is_captured, may_read_system, place, block_bytes, segment_bytes = row
@@ -266,7 +298,9 @@ def read_log_head(connection: Connection) -> LogHead:
         )
     state = connection.execute(log_statement("capture_state")).fetchone()
     system = connection.execute(statement("system_identifier")).fetchone() if may_read_system else None
-    parts = (system[0] if system else "", database, timeline, state[0] if state else "")
+    server = _Server(system[0] if system else "", database, block_bytes, segment_bytes)
+    _SERVERS[connection] = server
+    parts = (server.system, database, timeline, state[0] if state else "")
     return LogHead("-".join(filter(None, parts)), snapshot, _without_header(place, block_bytes, segment_bytes))
 
 

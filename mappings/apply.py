@@ -87,15 +87,14 @@ class _Fates:
             key.alias("source_key"),
             (holds(ruleset.deletes) if ruleset.deletes else pl.lit(value=False)).alias("is_deleted"),
             filtered_by(ruleset, context).alias("rule"),
-            key_fault(key).alias("cause"),
         )
-        keyed, judged = rows.hstack([fates["source_key"]]), fates
+        keyed = rows.hstack([fates["source_key"]])
         deleted = filtered = fates.clear()
         if fates["is_deleted"].any() or fates["rule"].null_count() < fates.height:
             deleted = fates.filter("is_deleted")
             filtered = fates.filter(~pl.col("is_deleted") & pl.col("rule").is_not_null())
             keyed = keyed.filter(fates.select(~pl.col("is_deleted") & pl.col("rule").is_null()).to_series())
-            judged = keyed.select("source_key", key_fault(pl.col("source_key")).alias("cause"))
+        judged = keyed.select("source_key", key_fault(pl.col("source_key")).alias("cause"))
         faults = judged.clear()
         if judged["cause"].null_count() < judged.height:
             faults = judged.drop_nulls("cause")

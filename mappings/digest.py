@@ -11,6 +11,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 import polars_hash as plh
 
@@ -28,12 +29,20 @@ def encode_rows(rows: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
     """Write the version 1 encoding of the named text columns of each row."""
     plain = _write_rows(rows, columns, is_marked=False)
     nulls = sum(rows[column].null_count() for column in columns)
-    marks = plain.to_frame().select(
-        pl.col("encoded").str.count_matches(mark, literal=True).sum().alias(mark) for mark in (SEPARATOR, ESCAPE)
-    )
-    if marks.row(0) == (rows.height * len(columns), nulls):
+    if _count_marks(plain) == (rows.height * len(columns), nulls):
         return plain  # every mark in it is one of ours
     return _write_rows(rows, columns, is_marked=True)
+
+
+def _count_marks(texts: pl.Series) -> tuple[int, int]:
+    """Count the separators and the escapes in all texts together: in UTF-8 no other character holds their bytes."""
+    written = texts.to_arrow(compat_level=pl.CompatLevel.oldest())
+    _, offsets, content = written.buffers()
+    if not len(written) or content is None:
+        return 0, 0
+    borders = np.frombuffer(offsets, np.int64, len(written) + 1 + written.offset)[written.offset :]
+    held = np.frombuffer(content, np.uint8)[borders[0] : borders[-1]]
+    return int(np.count_nonzero(held == ord(SEPARATOR))), int(np.count_nonzero(held == ord(ESCAPE)))
 
 
 def _write_rows(rows: pl.DataFrame, columns: Sequence[str], *, is_marked: bool) -> pl.Series:

@@ -18,6 +18,8 @@ from banyan.errors import ConservationBroken
 
 HEADER = 7
 BASE = 64
+DIGIT = 6
+"""Bits of a digit."""
 ZERO = ord("0")
 LONGEST_CELL = BASE**4 - 1
 FEW = 64
@@ -70,22 +72,18 @@ def pack_many(cells: Mapping[int, pl.Series], kept: Mapping[int, pl.Series], *, 
 
 
 def _write_cells(raws: pl.Series, fields: Numbers) -> pl.Series:
-    measured = raws.to_frame().select(
-        pl.col("raw").str.len_bytes().fill_null(0).cast(pl.Int64).alias("size"),
-        pl.col("raw").is_null().alias("is_null"),
-    )
-    size = measured["size"].to_numpy()
+    size = raws.str.len_bytes().fill_null(0).to_numpy()
     if (size > LONGEST_CELL).any():
         raise _too_long(int(fields[size.argmax()]))
     header = np.empty((len(raws), HEADER), np.uint8)
-    header[:, 0], header[:, 1] = ZERO + fields // BASE, ZERO + fields % BASE
-    header[:, 2] = np.where(measured["is_null"].to_numpy(), ord("N"), ord("T"))
+    header[:, 0], header[:, 1] = ZERO + (fields >> DIGIT), ZERO + (fields & BASE - 1)
+    header[:, 2] = np.where(raws.is_null().to_numpy(), ord("N"), ord("T"))
     for place, power in enumerate((3, 2, 1, 0), 3):
-        header[:, place] = ZERO + size // BASE**power % BASE
+        header[:, place] = ZERO + (size >> DIGIT * power & BASE - 1)
     starts = np.arange(len(raws) + 1) * HEADER
     headers = pa.LargeStringArray.from_buffers(len(raws), pa.py_buffer(starts), pa.py_buffer(header))
     return pl.DataFrame([pl.Series("header", headers), raws]).select(
-        pl.concat_str(["header", pl.col("raw").fill_null("")])
+        pl.concat_str(["header", "raw"], ignore_nulls=True)
     )["header"]
 
 

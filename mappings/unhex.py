@@ -1,15 +1,10 @@
-"""Hexadecimal texts of one width as bytes, by a table: a fraction of what decoding them one by one costs."""
+"""Hexadecimal texts of one width as bytes, two digits at a time: a fraction of what decoding them one by one costs."""
 
 from itertools import groupby
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
-
-_BYTES = np.zeros(1 << 16, np.uint8)
-"""The byte that two digits say, by both of their characters at once."""
-_PAIRS = np.array([f"{number:02x}".encode() for number in range(256)]).view(np.uint16)
-_BYTES[_PAIRS] = np.arange(256, dtype=np.uint8)
 
 
 def unhex(texts: pl.Series, *, width: int, digits: tuple[int, ...]) -> pl.Series:
@@ -23,7 +18,7 @@ def unhex(texts: pl.Series, *, width: int, digits: tuple[int, ...]) -> pl.Series
     rows = content.reshape(-1, width)
     said = np.concatenate([rows[:, first:after] for first, after in _runs(digits)], axis=1)
     size = len(digits) // 2
-    decoded = _BYTES[said.view(np.uint16)]
+    decoded = _decode(said.view("<u2"))
     offsets = np.arange(len(known) + 1) * size
     answer = pl.Series(
         texts.name,
@@ -36,6 +31,14 @@ def unhex(texts: pl.Series, *, width: int, digits: tuple[int, ...]) -> pl.Series
     present = texts.is_not_null()
     place = present.cum_sum().cast(pl.Int64) - 1
     return answer.gather(place.zip_with(present, pl.Series([None], dtype=pl.Int64)))
+
+
+def _decode(
+    pairs: "np.ndarray[tuple[int, int], np.dtype[np.uint16]]",
+) -> "np.ndarray[tuple[int, int], np.dtype[np.uint8]]":
+    """Give the byte that two digits say: of a digit the four lower bits, of a letter 9 more, the first digit first."""
+    numbers = (pairs & 0x0F0F) + ((pairs >> 6) & 0x0101) * np.uint16(9)
+    return ((numbers << 4) | (numbers >> 8)).astype(np.uint8)
 
 
 def _runs(places: tuple[int, ...]) -> list[tuple[int, int]]:

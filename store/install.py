@@ -74,12 +74,12 @@ def prepare_database(connection: Connection) -> None:
     run_script(connection, "database")
 
 
-def upgrade(connection: Connection) -> None:
-    """Migrate to the newest revision, as a role that may become banyan_owner; does nothing when already there."""
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Migrate to a revision, the newest one if none is named, as a role that may become banyan_owner."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def add_department(engine: Engine, registration: Registration) -> None:

@@ -1,7 +1,8 @@
 """Keys read from the log of a legacy system, kept with the place reached until they are carried.
 
-Keys and place commit together; only then is the log of the legacy system confirmed. So a reader that dies loses
-nothing and doubles nothing, and a long first copy holds no log back on the legacy side.
+Keys and place commit together, and the place, locked by whoever adds keys, says whose they are; only then is the log of
+the legacy system confirmed. So a reader that dies loses nothing and doubles nothing, and a long first copy holds no log
+back on the legacy side.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +18,7 @@ from sqlalchemy.engine import Connection, Engine
 from banyan.departments import SourceRef
 from banyan.errors import LeaseLost
 from banyan.records import ChangedKey, LoggedKey, LogPlace, Operation, Origin
-from store.postgres import raw, transaction
+from store.postgres import asking, raw, transaction
 from store.row_tables import Xid8, table_number
 from store.tables import instant, number, one_of, table, text
 from wire.copy import copy_in
@@ -55,7 +56,6 @@ LOG_KEY = table(
     text("op"),
     text("key"),
     sa.PrimaryKeyConstraint("seq"),
-    _of_source(),
     one_of("op", ("I", "U", "D", "T", "R")),
     sa.Index(None, "department_code", "system_code", "xid"),
 )
@@ -66,7 +66,6 @@ ROW_MARK = table(
     text("source_key"),
     sa.Column("row_hash", sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint("department_code", "source_table_no", "source_key"),
-    sa.ForeignKeyConstraint(["source_table_no"], ["mig.source_table.source_table_no"]),
 )
 # a truncated table is every key the store knows of it: rows carried, filtered, or waiting in quarantine
 _CHANGES = sa.text("""
@@ -115,7 +114,7 @@ class StoreKeyLog:
 
     def read_place(self) -> LogPlace | None:
         """Read how far the log was read; None before the first time."""
-        with transaction(self._open_engine()) as connection:
+        with asking(self._open_engine()) as connection:
             return self._find_place(connection)
 
     def begin(self, place: LogPlace) -> LogPlace:
@@ -154,7 +153,7 @@ class StoreKeyLog:
     def read(self, since: str, until: str) -> list[ChangedKey]:
         """List each key that a snapshot did not see and a later one does, once, with its last operation."""
         bound = {**self._bound, "since": since, "until": until}
-        with transaction(self._open_engine()) as connection:
+        with asking(self._open_engine()) as connection:
             return [
                 ChangedKey(name, key, Operation(op), Origin.PERSON if by_person else Origin.ROUTE)
                 for name, key, op, by_person in connection.execute(_CHANGES, bound)

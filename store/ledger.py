@@ -74,10 +74,18 @@ class LedgerReader:
 
     def read_totals(self, run_no: int) -> dict[str, ChunkCounts]:
         """Read the conservation totals of a run by table, added up from its finished chunks."""
+        return self._read_chunks(run_no)[0]
+
+    def _read_chunks(self, run_no: int) -> tuple[dict[str, ChunkCounts], int]:
+        """Read the totals by table of the chunks that are done, and how many are not."""
         totals: dict[str, ChunkCounts] = {}
-        for name, counts in self._connection.execute(say.READ_TOTALS, {"run": run_no}):
+        waiting = 0
+        for name, state, counts in self._connection.execute(say.READ_CHUNKS, {"run": run_no}):
+            if state != "DONE":
+                waiting += 1
+                continue
             totals[name] = totals.get(name, ChunkCounts()) + counts_of(counts)
-        return totals
+        return totals, waiting
 
     def was_carried_before(self, lease: ChunkLease) -> bool:
         """Tell whether rows of a chunk may have been carried before: by another run, or by their keys in this one."""
@@ -123,6 +131,10 @@ class Ledger(LedgerReader):
 
     def open_run(self, request: RunRequest) -> Run:
         """Open a run on a route, or take over the open one when its owner has been silent past its lease."""
+        return self.open_new(request) or self.take_over(request)
+
+    def open_new(self, request: RunRequest) -> Run | None:
+        """Open a run on a route; None when one is open there. It has no chunks, and nobody else knows of it yet."""
         row = self._connection.execute(
             say.OPEN_RUN,
             say.on_route(request.source, request.to_side)
@@ -135,9 +147,10 @@ class Ledger(LedgerReader):
                 "holder": request.owner,
             },
         ).first()
-        return run_of(row) if row else self._take_over(request)
+        return run_of(row) if row else None
 
-    def _take_over(self, request: RunRequest) -> Run:
+    def take_over(self, request: RunRequest) -> Run:
+        """Take over the run that is open on a route when its owner has been silent past its lease."""
         expired = (RUN.c.lease_until < sa.func.clock_timestamp()).label("expired")
         row = self._connection.execute(
             sa.select(RUN, expired).where(*say.route(RUN), RUN.c.state == RunState.OPEN.value),
@@ -197,9 +210,9 @@ class Ledger(LedgerReader):
         if state is RunState.OPEN:
             raise UsageError(f"run {run.run_no} cannot be closed as OPEN; it was left as it is")
         self._lock_run(run)
-        totals = self.read_totals(run.run_no)
+        totals, waiting = self._read_chunks(run.run_no)
         if state is RunState.DONE:
-            self._refuse_unfinished(run, totals)
+            _refuse_unfinished(run, totals, waiting)
         for table, counts in totals.items():
             self.write_figures(run.run_no, table, figures_of(counts))
         told = {"run": run.run_no, "its_state": state.value, "told": reason}
@@ -219,19 +232,15 @@ class Ledger(LedgerReader):
             raise UsageError(f"run {run_no} is not open; nothing was changed", hint="banyan sync status")
         self.close_run(run_of(row), RunState.CANCELLED, reason=reason)
 
-    def _refuse_unfinished(self, run: Run, totals: Mapping[str, ChunkCounts]) -> None:
-        waiting = self._connection.scalar(say.COUNT_WAITING, {"run": run.run_no})
-        if waiting:
-            raise UsageError(f"run {run.run_no} has {waiting} chunks that are not done; it stays open")
-        for table, counts in totals.items():
-            if not counts.is_balanced:
-                raise _unbalanced(table, counts)
-
     def write_chunks(self, run: Run, plans: Iterable[ChunkPlan]) -> int:
         """Add chunks to a run, behind those it has; gives how many."""
         self._lock_run(run)
         last = self._connection.scalar(say.LAST_CHUNK, {"run": run.run_no})
-        rows = [chunk_values(run.run_no, number, plan) for number, plan in enumerate(plans, (last or 0) + 1)]
+        return self.write_first_chunks(run, plans, after=last or 0)
+
+    def write_first_chunks(self, run: Run, plans: Iterable[ChunkPlan], *, after: int = 0) -> int:
+        """Give a run that this transaction has just opened its chunks; gives how many."""
+        rows = [chunk_values(run.run_no, number, plan) for number, plan in enumerate(plans, after + 1)]
         if rows:
             self._connection.execute(say.ADD_CHUNKS, rows)
         return len(rows)
@@ -257,9 +266,7 @@ class Ledger(LedgerReader):
 
     def hold_chunk(self, lease: ChunkLease) -> None:
         """Lock the chunk to the end of the transaction; refuses when it is not this worker's any more."""
-        held = self._connection.execute(say.LOCK_CHUNK, say.held_chunk(lease)).first()
-        open_run = self._connection.execute(say.SHARE_RUN, {"run": lease.run_no}).first()
-        if held is None or open_run is None:
+        if self._connection.execute(say.HOLD_CHUNK, say.held_chunk(lease)).first() is None:
             raise LeaseLost(
                 f"chunk {lease.chunk_no} of run {lease.run_no} belongs to another worker or its run has ended; "
                 "nothing of this attempt was written",
@@ -306,12 +313,20 @@ class Ledger(LedgerReader):
         """Record named figures of one table of a run, over those it had."""
         if not figures:
             return
-        rows = [{"run_no": run_no, "table_name": table, "name": n, "figure": f} for n, f in sorted(figures.items())]
-        self._connection.execute(say.WRITE_FIGURES, rows)
+        told = {"run": run_no, "told": table, "names": list(figures), "figures": list(figures.values())}
+        self._connection.execute(say.WRITE_FIGURES, told)
 
 
 def _from_now(seconds: int) -> sa.ColumnElement[Any]:
     return sa.func.clock_timestamp() + timedelta(seconds=seconds)
+
+
+def _refuse_unfinished(run: Run, totals: Mapping[str, ChunkCounts], waiting: int) -> None:
+    if waiting:
+        raise UsageError(f"run {run.run_no} has {waiting} chunks that are not done; it stays open")
+    for table, counts in totals.items():
+        if not counts.is_balanced:
+            raise _unbalanced(table, counts)
 
 
 def _lost_run(run: Run) -> LeaseLost:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from banyan.departments import Side, SourceRef
 from store.runs import ChunkLease, Run, RunState
-from store.tables import CHUNK, FIGURE, RUN, WATERMARK
+from store.tables import CHUNK, RUN, WATERMARK
 
 _OPEN: Final = RunState.OPEN.value
 _NOW: Final = sa.func.clock_timestamp()
@@ -65,12 +65,11 @@ READ_PROGRESS: Final = (
     .group_by(CHUNK.c.table_name)
     .order_by(CHUNK.c.table_name)
 )
-READ_TOTALS: Final = (
-    sa.select(CHUNK.c.table_name, CHUNK.c.counts)
-    .where(_OF_RUN, CHUNK.c.state == "DONE")
+READ_CHUNKS: Final = (
+    sa.select(CHUNK.c.table_name, CHUNK.c.state, CHUNK.c.counts)
+    .where(_OF_RUN)
     .order_by(CHUNK.c.table_name, CHUNK.c.chunk_no)
 )
-COUNT_WAITING: Final = sa.select(sa.func.count()).where(_OF_RUN, CHUNK.c.state != "DONE")
 LAST_CHUNK: Final = sa.select(sa.func.max(CHUNK.c.chunk_no)).where(_OF_RUN)
 ADD_CHUNKS: Final = sa.insert(CHUNK)
 
@@ -97,9 +96,6 @@ LOCK_RUN: Final = sa.select(RUN.c.run_no).where(*_HELD_RUN).with_for_update()
 CLOSE_RUN: Final = (
     sa.update(RUN).where(_THE_RUN).values(state=sa.bindparam("its_state"), reason=sa.bindparam("told"), closed_at=_NOW)
 )
-SHARE_RUN: Final = (
-    sa.select(RUN.c.run_no).where(_THE_RUN, RUN.c.state == _OPEN).with_for_update(read=True, key_share=True)
-)
 
 _FREE: Final = sa.or_(
     CHUNK.c.state == "PLANNED",
@@ -119,15 +115,10 @@ TAKE_CHUNK: Final = (
     .values(state="LEASED", owner=sa.bindparam("holder"), attempt=CHUNK.c.attempt + 1, lease_until=_LEASE_UNTIL)
     .returning(CHUNK)
 )
-LOCK_CHUNK: Final = (
-    sa.select(CHUNK.c.chunk_no)
-    .where(
-        *_THE_CHUNK,
-        CHUNK.c.owner == sa.bindparam("holder"),
-        CHUNK.c.attempt == sa.bindparam("tried"),
-        CHUNK.c.state == "LEASED",
-    )
-    .with_for_update()
+HOLD_CHUNK: Final = sa.text(
+    "select c.chunk_no from mig.chunk c join mig.run r on r.run_no = c.run_no"
+    " where c.run_no = :run and c.chunk_no = :chunk and c.owner = :holder and c.attempt = :tried and c.state = 'LEASED'"
+    " and r.state = 'OPEN' for update of c for key share of r"  # one question, two kinds of lock
 )
 FINISH_CHUNK: Final = (
     sa.update(CHUNK)
@@ -140,7 +131,9 @@ MOVE_WATERMARK: Final = (
     .values(position=sa.bindparam("reached"), run_no=sa.bindparam("run"), updated_at=_NOW)
     .returning(WATERMARK.c.run_no)
 )
-_figure = insert(FIGURE)
-WRITE_FIGURES: Final = _figure.on_conflict_do_update(
-    index_elements=[FIGURE.c.run_no, FIGURE.c.table_name, FIGURE.c.name], set_={"figure": _figure.excluded.figure}
+WRITE_FIGURES: Final = sa.text(
+    "insert into mig.figure (run_no, table_name, name, figure)"
+    " select :run, :told, f.name, f.figure"
+    " from unnest(cast(:names as text[]), cast(:figures as bigint[])) f(name, figure)"
+    " on conflict (run_no, table_name, name) do update set figure = excluded.figure"
 )

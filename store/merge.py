@@ -1,9 +1,9 @@
 """The MERGE that writes staged rows into the store, built from identifiers quoted by psycopg.
 
-Rows come by COPY into a temporary table of exactly the target's types; one query counts those that are already there
-unchanged, then one MERGE inserts and updates the others. Few rows come as one bound value instead, read by the types of
-the target, and are counted and merged by one statement. Each number is counted by the database, none by subtraction.
-Rows of a first copy go straight into the target.
+Rows come by COPY into a temporary table of exactly the target's types, few rows as one bound value that the types of
+the target read; one MERGE inserts and updates those that differ. Each number is counted by the database, none by
+subtraction: those that are there unchanged are looked for only where the MERGE left some of its rows alone. Rows of a
+first copy go straight into the target.
 """
 
 import json
@@ -20,8 +20,11 @@ from wire.copy import copy_in
 
 _STAGE = sql.Identifier("pg_temp", "banyan_stage")
 _STAGE_NAME = sql.Identifier("banyan_stage")
+_DROP_STAGE: Final = sql.SQL("drop table {}").format(_STAGE)
 _FEW_ROWS: Final = 500
 """Up to so many rows, a stage costs more than the rows."""
+_BY_KEY: Final = "set local random_page_cost = 1.1"
+"""Rows are found by their key, not by reading the whole target beside a few thousand of them: decision 0028."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,10 @@ class MergeShape:
     def target(self) -> sql.Composable:
         """Give the quoted name of the target table."""
         return sql.Identifier(self.schema, self.table)
+
+    def partition(self, department_code: str) -> sql.Composable:
+        """Give the quoted name of the partition of a department, as `mig.add_partitions` names it."""
+        return sql.Identifier(self.schema, f"{self.table}_{department_code.lower()}")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -72,31 +79,36 @@ def merge(
         figures = connection.execute(_merge_few(shape), {"department": department_code, "rows": few}).fetchone()
         assert figures is not None  # aggregates always give one row
         return MergeCounts(*figures)
+    connection.execute(_BY_KEY)
     connection.execute(_create_stage(shape))
-    copy_in(connection, _STAGE, frame)
-    bound = {"department": department_code}
-    unchanged = _one_row(connection, count_unchanged(shape), bound)[0]
-    inserted, updated = _one_row(connection, merge_statement(shape), bound)
-    connection.execute(sql.SQL("drop table {}").format(_STAGE))
-    return MergeCounts(inserted, updated, unchanged)
+    copy_in(connection, _STAGE, _in_order(frame, shape.keys[0]) if shape.uuids else frame)
+    figures = connection.execute(_merge_staged(shape), {"department": department_code}).fetchone()
+    assert figures is not None  # aggregates always give one row
+    connection.execute(_DROP_STAGE)
+    return MergeCounts(*figures)
 
 
 def append(
     connection: psycopg.Connection[Any], shape: MergeShape, department_code: str, frame: pl.DataFrame
 ) -> MergeCounts:
-    """Write rows that are read for the first time straight into the target; those known after all are merged.
+    """Write rows that are read for the first time straight into the department's partition; known ones are merged.
 
-    Every fence and key of the target holds: this is the same COPY that fills a stage, and it is taken back whole when
-    one of its rows is there already.
+    The partition has the key of its parent and, where that is fenced, the same fence: decision 0020. It is the COPY
+    that fills a stage, and it is taken back whole when one of its rows is there already.
     """
     if frame.is_empty():
         return MergeCounts(0, 0, 0)
     try:
         with connection.transaction():  # a savepoint: the caller's transaction goes on
-            copy_in(connection, shape.target, _in_order(frame, shape.keys[0]))
+            copy_in(connection, shape.partition(department_code), _told(_in_order(frame, shape.keys[0])))
     except psycopg.errors.UniqueViolation:
         return merge(connection, shape, department_code, frame)
     return MergeCounts(frame.height, 0, 0)
+
+
+def _told(frame: pl.DataFrame) -> pl.DataFrame:
+    """Leave out what a partition fills in by itself: its department, and the columns that no row says anything in."""
+    return frame[[one.name for one in frame if one.name != "department_code" and one.null_count() < len(one)]]
 
 
 def _in_order(frame: pl.DataFrame, key: str) -> pl.DataFrame:
@@ -105,49 +117,46 @@ def _in_order(frame: pl.DataFrame, key: str) -> pl.DataFrame:
     return frame[frame.select(half.arg_sort()).to_series()]
 
 
-def _one_row(connection: psycopg.Connection[Any], query: sql.Composed, bound: dict[str, str]) -> tuple[int, ...]:
-    row = connection.execute(query, bound).fetchone()
-    assert row is not None  # aggregates always give one row
-    return tuple(int(figure) for figure in row)
+@cache
+def _create_stage(shape: MergeShape) -> str:
+    statement = sql.SQL("create temporary table {} on commit drop as select {} from {} with no data")
+    return statement.format(_STAGE_NAME, _names(shape.columns), shape.target).as_string()
 
 
-def _create_stage(shape: MergeShape) -> sql.Composed:
-    return sql.SQL("create temporary table {} on commit drop as select {} from {} with no data").format(
-        _STAGE_NAME, _names(shape.columns), shape.target
-    )
-
-
-def count_unchanged(shape: MergeShape, stage: sql.Composable = _STAGE) -> sql.Composed:
-    """Give the query that counts staged rows whose compared columns are already the target's."""
-    return sql.SQL("select count(*) from {} s join {} t on {} where not ({})").format(
-        stage, shape.target, _found(shape), _differs(shape)
-    )
-
-
-def merge_statement(shape: MergeShape) -> sql.Composed:
-    """Give the MERGE with its two figures: rows inserted, rows updated."""
-    return sql.SQL(
-        "with merged as ({}) "
-        "select count(*) filter (where action = 'INSERT'), count(*) filter (where action = 'UPDATE') from merged"
-    ).format(_merge_from(shape, _STAGE))
+@cache
+def _merge_staged(shape: MergeShape) -> str:
+    """Give the statement that merges and counts the rows of the stage."""
+    return sql.SQL("with {}").format(_merge_and_count(shape, _STAGE)).as_string()
 
 
 @cache
 def _merge_few(shape: MergeShape) -> str:
     """Give the statement that merges and counts rows bound as one value; each type of the target reads its own text."""
-    few = sql.Identifier("few")
-    statement = sql.SQL(
-        "with few as materialized (select {columns} from json_populate_recordset(null::{target}, %(rows)s::json)), "
-        "merged as ({merge}) "
-        "select count(*) filter (where action = 'INSERT'), count(*) filter (where action = 'UPDATE'), ({unchanged}) "
-        "from merged"
-    ).format(
-        columns=_names(shape.columns),
-        target=shape.target,
-        merge=_merge_from(shape, few),
-        unchanged=count_unchanged(shape, few),  # one snapshot: what the MERGE writes is not counted
+    few = sql.SQL(
+        "with few as materialized (select {} from json_populate_recordset(null::{}, %(rows)s::json)), {}"
+    ).format(_names(shape.columns), shape.target, _merge_and_count(shape, sql.Identifier("few")))
+    return few.as_string()
+
+
+def _merge_and_count(shape: MergeShape, stage: sql.Composable) -> sql.Composed:
+    """Merge, and tell how many rows were inserted, updated, and found unchanged.
+
+    The last query runs only where it is asked for, and sees what the MERGE saw: what it writes is not counted.
+    """
+    return sql.SQL(
+        "merged as ({merge}), "
+        "told as (select count(*) filter (where action = 'INSERT') as inserted,"
+        " count(*) filter (where action = 'UPDATE') as updated from merged) "
+        "select inserted, updated, case when inserted + updated < (select count(*) from {stage}) "
+        "then ({unchanged}) else 0 end from told"
+    ).format(merge=_merge_from(shape, stage), stage=stage, unchanged=_count_unchanged(shape, stage))
+
+
+def _count_unchanged(shape: MergeShape, stage: sql.Composable) -> sql.Composed:
+    """Count staged rows whose compared columns are already the target's."""
+    return sql.SQL("select count(*) from {} s join {} t on {} where not ({})").format(
+        stage, shape.target, _found(shape), _differs(shape)
     )
-    return statement.as_string()
 
 
 def _as_json(shape: MergeShape, frame: pl.DataFrame) -> str | None:

@@ -47,7 +47,7 @@ class Parcel:
 
 def encode_parcel(frame: pl.DataFrame, *, name: str, key: bytes, salt: str) -> bytes:
     """Write a batch as Parquet, zstd, encrypted as a whole under a key that no other parcel has."""
-    table = frame.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
+    table = frame.rechunk().to_arrow(compat_level=pl.CompatLevel.newest()).combine_chunks()
     sink = io.BytesIO()
     pa.parquet.write_table(
         table,

@@ -76,6 +76,8 @@ def asking(engine: Engine) -> Iterator[Connection]:
     except sa.exc.DBAPIError as error:
         original = error.orig
         raise (translate(original) if isinstance(original, psycopg.Error) else _lost()) from None
+    except psycopg.Error as error:
+        raise translate(error) from None
 
 
 def raw(connection: Connection) -> psycopg.Connection[Any]:

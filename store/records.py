@@ -102,7 +102,7 @@ def write_parts(
     if frame.is_empty():
         return PartCounts()
     typed = _typed(table, frame)
-    departments = list(dict.fromkeys(typed["department_code"].to_list()))
+    departments = typed["department_code"].unique()
     if len(departments) != 1 or departments[0] is None:
         raise UsageError(f"the parts of {table} are of {len(departments)} departments; none was written", table=table)
     distinct = typed
@@ -284,9 +284,11 @@ def _gone(
     return {str(name): part["canonical_id"].unique() for (name,), part in free.group_by("canonical_table")}
 
 
-def find_crosswalk(connection: psycopg.Connection[Any], department_code: str, ids: pl.Series) -> pl.DataFrame:
-    """Find crosswalk rows by main id, deleted ones included; columns as in CROSSWALK_KINDS."""
-    query = _select("crosswalk", "id = any(%s::uuid[])")
+def find_crosswalk(
+    connection: psycopg.Connection[Any], department_code: str, ids: pl.Series, *, only_deleted: bool = False
+) -> pl.DataFrame:
+    """Find crosswalk rows by main id, deleted ones included or alone; columns as in CROSSWALK_KINDS."""
+    query = _select("crosswalk", f"id = any(%s::uuid[]){' and deleted_at is not null' if only_deleted else ''}")
     return read_frame(connection, query, CROSSWALK_KINDS, (department_code, uuid_array(ids)), asked=len(ids))
 
 

@@ -17,7 +17,7 @@ from banyan.errors import LeaseLost, UsageError
 from banyan.records import ChunkCounts, KeyRange, Position
 from store.ledger import Ledger, LedgerReader
 from store.postgres import asking, transaction
-from store.runs import ChunkPlan, Run, RunKind, RunRequest, RunState
+from store.runs import ChunkLease, ChunkPlan, Run, RunKind, RunRequest, RunState
 from store.takeover import release_run
 from sync.lane import Checkpoint, Lane, Step, pass_by
 from sync.throttle import Throttle
@@ -125,6 +125,7 @@ class SyncEngine:
         self._checkpoint = checkpoint
         self._throttle = throttle
         self._renewed_at = monotonic()
+        self._first: ChunkLease | None = None
         self.owner = owner or this_owner()  # a name that several processes share keeps a run among them
 
     def load(self, lane: Lane, plans: Callable[[], Sequence[ChunkPlan]], *, rules_digest: str) -> RunResult:
@@ -136,14 +137,17 @@ class SyncEngine:
 
     def advance(self, lane: Lane, kind: RunKind = RunKind.CHANGES) -> RunResult | None:
         """Carry what changed since the watermark; gives None when nothing did."""
-        opened = self.open_changes(lane, kind)
+        opened = self.open_changes(lane, kind, takes_first=self._throttle is None)
         if opened is None:
             return None
         self.carry_all(lane, opened)
         return self._finish(lane, opened)
 
-    def open_changes(self, lane: Lane, kind: RunKind = RunKind.CHANGES) -> Run | None:
-        """Open a run over what changed since the watermark, or resume the one left open; None when nothing changed."""
+    def open_changes(self, lane: Lane, kind: RunKind = RunKind.CHANGES, *, takes_first: bool = False) -> Run | None:
+        """Open a run over what changed since the watermark, or resume the one left open; None when nothing changed.
+
+        With `takes_first`, its first chunk is leased in the same transaction, to be carried by this process.
+        """
         since = lane.watermark()
         if since is None:
             raise UsageError(
@@ -158,7 +162,8 @@ class SyncEngine:
         plans = lane.plan_changes(since, until)
         if not plans:
             return None
-        return self._open(lane, kind, since, until, lambda: plans, "")
+        request = self._request(lane, kind, since, until)
+        return self._open_or_resume(lane, request, lambda: plans, takes_first=takes_first)
 
     def carry_keys(self, lane: Lane, plans: Sequence[ChunkPlan], *, mark: str = "") -> RunResult | None:
         """Read the rows of some keys again, in a run of its own that leaves the watermark where it is.
@@ -201,11 +206,7 @@ class SyncEngine:
         throttle = self._throttle
         if throttle is not None:
             throttle.wait(lambda reason: self._wait(lane, run, reason))
-        with transaction(self._engine) as connection:
-            ledger = Ledger(connection)
-            lease = ledger.take_chunk(run.run_no, self.owner)
-            if lease is not None and throttle is not None:
-                lease = throttle.shorten(ledger, run, lease)
+        lease = self._take(run)
         if lease is None:
             return None
         watch = Stopwatch(self._checkpoint)
@@ -213,6 +214,19 @@ class SyncEngine:
         if throttle is not None and isinstance(lease.keys, KeyRange):
             throttle.learn(lease.table, counts.rows.read, watch.reading_seconds)
         return counts
+
+    def _take(self, run: Run) -> ChunkLease | None:
+        """Lease the next chunk; the one that was leased with the opening of its run comes first."""
+        lease, self._first = self._first, None
+        if lease is not None and lease.run_no == run.run_no:
+            return lease
+        if self._throttle is None:
+            with asking(self._engine) as connection:  # one statement, which commits alone
+                return Ledger(connection).take_chunk(run.run_no, self.owner)
+        with transaction(self._engine) as connection:
+            ledger = Ledger(connection)
+            lease = ledger.take_chunk(run.run_no, self.owner)
+            return None if lease is None else self._throttle.shorten(ledger, run, lease)
 
     def _wait(self, lane: Lane, run: Run, reason: str) -> None:
         """Keep the run while nothing is read, and say why; ends when the run was cancelled or taken over."""
@@ -255,7 +269,12 @@ class SyncEngine:
         plans: Callable[[], Sequence[ChunkPlan]],
         rules_digest: str,
     ) -> Run:
-        request = RunRequest(
+        return self._open_or_resume(lane, self._request(lane, kind, since, until, rules_digest), plans)
+
+    def _request(
+        self, lane: Lane, kind: RunKind, since: Position, until: Position, rules_digest: str = ""
+    ) -> RunRequest:
+        return RunRequest(
             source=lane.route.source,
             to_side=lane.route.to,
             kind=kind,
@@ -264,12 +283,22 @@ class SyncEngine:
             until_position=until,
             rules_digest=rules_digest or None,
         )
+
+    def _open_or_resume(
+        self, lane: Lane, request: RunRequest, plans: Callable[[], Sequence[ChunkPlan]], *, takes_first: bool = False
+    ) -> Run:
         with transaction(self._engine) as connection:
-            self._release_dead(connection, lane)
             ledger = Ledger(connection)
-            run = ledger.open_run(request)
-            if not ledger.read_progress(run.run_no):
-                ledger.write_chunks(run, plans())
+            run, first = ledger.open_new(request), None
+            if run is not None:
+                ledger.write_first_chunks(run, plans())
+                first = ledger.take_chunk(run.run_no, self.owner) if takes_first else None
+            else:
+                self._release_dead(connection, lane)
+                run = ledger.take_over(request)
+                if not ledger.read_progress(run.run_no):
+                    ledger.write_chunks(run, plans())
+        self._first = first
         return run
 
     def _release_dead(self, connection: Connection, lane: Lane) -> None:

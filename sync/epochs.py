@@ -56,8 +56,8 @@ def find_reuse(connection: Psycopg, setting: Setting, ruleset: Ruleset, rows: pl
     if not mains.is_empty():
         mains = mains.filter(pl.col("part").is_null())
     ids = setting.main_ids(ruleset.table, keys, mains)
-    known = find_crosswalk(connection, setting.department.code, ids)
-    if not ruleset.key_reuse and known["deleted_at"].null_count() == known.height:
+    known = find_crosswalk(connection, setting.department.code, ids, only_deleted=not ruleset.key_reuse)
+    if known.is_empty():
         return reuse_nothing(held)  # nothing is asked of rows that stood all the time, and none was gone
     hashes = hash_rows(rows, compiled.hashed, key=held.digest_key)
     standing = pl.DataFrame({"source_key": keys, "id": ids, "row_hash now": hashes})

@@ -136,7 +136,7 @@ class ForwardLane:
             metadata={"table": lease.table, "rule": ruleset.rule_id, "ruleset": ruleset.digest},
         )
         checkpoint(Step.LANDED)
-        with transaction(self._setting.engine) as connection:
+        with asking(self._setting.engine) as connection:
             is_first = isinstance(lease.keys, KeyRange) and not LedgerReader(connection).was_carried_before(lease)
             context = look_up(raw(connection), self._setting, ruleset, found.rows, is_first=is_first)
             reused = reuse_nothing(context)

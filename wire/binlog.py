@@ -89,6 +89,7 @@ def read_binlog(connection: Dump, file: str, position: int) -> Iterator[tuple[in
     payload = struct.pack("<IHI", position, _NON_BLOCK, _ANONYMOUS) + file.encode()
     connection._execute_command(_DUMP, payload)
     tables: dict[int, TableMap] = {}
+    described: dict[bytes, TableMap] = {}  # each transaction describes its tables anew, in the same words
     checksum = 0
     current = file
     while True:
@@ -106,8 +107,11 @@ def read_binlog(connection: Dump, file: str, position: int) -> Iterator[tuple[in
         if kind == _ROTATE:
             current = _rotated(raw)
             tables.clear()
+            described.clear()
         elif kind == _TABLE_MAP:
-            tables[int.from_bytes(body[:6], "little")] = _table_map(body)
+            if body not in described:
+                described[body] = _table_map(body)
+            tables[int.from_bytes(body[:6], "little")] = described[body]
         else:
             event = _event(kind, raw, body, tables)
             if isinstance(event, FileStart):

@@ -93,6 +93,15 @@ select pg_catalog.pg_current_snapshot()::text,
        pg_catalog.current_setting('wal_block_size')::bigint,
        pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size'))
 
+-- name: head_known
+select pg_catalog.pg_current_snapshot()::text,
+       case when pg_catalog.pg_is_in_recovery() then ''
+            else substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) end,
+       case when pg_catalog.pg_is_in_recovery() then 0
+            else (pg_catalog.pg_current_wal_insert_lsn() - '0/0'::pg_catalog.pg_lsn)::bigint end,
+       c.id::text
+from (select) one left join banyan.log_capture c on true
+
 -- name: leave_mark
 update banyan.log_capture set mark = %(mark)s, previous_mark = %(previous)s
 

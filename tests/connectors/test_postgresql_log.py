@@ -55,6 +55,19 @@ def test_each_kind_of_statement_tells_the_keys_it_touched(logged):
     assert logged.port.capabilities("t_vrac").incremental is Incremental.SNAPSHOT_DIFF
 
 
+def test_a_capture_that_went_away_is_missed_on_a_connection_that_knew_it(logged):
+    first, second = (json.loads(logged.port.head()) for _ in range(2))
+    logged.legacy.run("alter table banyan.log_capture rename to put_aside")
+
+    with pytest.raises(ConfigurationError, match="not installed"):
+        logged.port.head()
+
+    logged.legacy.run("alter table banyan.put_aside rename to log_capture")
+    again = json.loads(logged.port.head())
+    assert first["incarnation"] == second["incarnation"] == again["incarnation"]
+    assert first["log"] <= second["log"] <= again["log"]
+
+
 def test_a_question_may_be_asked_again_and_answers_the_same(logged):
     since = logged.port.head()
     logged.legacy.run("update orion.t_dossier set note = 'y' where id_dossier = 1")

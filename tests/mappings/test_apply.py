@@ -10,7 +10,7 @@ from banyan.canonical.model import TABLES
 from banyan.errors import ConfigurationError, SourceDrifted
 from mappings.engine import RoundTrip, Wanted, apply_forward
 from mappings.identity import reference_uuid5
-from mappings.lanes import Lane
+from mappings.lanes import FEW_VALUES, Lane
 from mappings.model import FieldRule, LensCall
 from tests.mappings import reference
 from tests.mappings.hand_rules import (
@@ -89,6 +89,24 @@ def test_the_engine_agrees_with_the_row_by_row_oracle_on_dirty_rows(ruleset, lan
     assert dict(mapped.rejected.rows()) == {k: expected[k][1]["cause"] for k in by_fate["QUARANTINED"]}
     assert set(mapped.crosswalk["source_key"]) == by_fate["LOADED"]
     check_loaded(ruleset, mapped, {key: expected[key] for key in by_fate["LOADED"]})
+
+
+def test_columns_that_say_few_many_or_only_distinct_values_are_mapped_like_the_plain_way():
+    rows = dirty_frame(PERSON, 12_000).with_row_index("row").with_columns(
+        pl.format("NOM {} EP. AUTRE", pl.col("row") % (FEW_VALUES + 500)).alias("name"),  # many, and they repeat
+        pl.format("{}-AB-{}", pl.col("row") // 1_000, pl.col("row")).alias("plate"),  # each once
+    ).drop("row")  # fmt: skip
+    assert rows["sex"].n_unique() < FEW_VALUES < rows["name"].n_unique() < rows.height / 2
+
+    mapped = apply_forward(compiled(PERSON), rows, CONTEXT)
+
+    plain = apply_forward(compiled(PERSON), rows, CONTEXT, lane=Lane.PLAIN)
+    assert mapped.parts.keys() == plain.parts.keys()
+    assert all(mapped.parts[name].equals(plain.parts[name]) for name in plain.parts)
+    for name in ("crosswalk", "links", "deleted", "filtered", "rejected", "rejected_fields", "warned_fields"):
+        assert getattr(mapped, name).equals(getattr(plain, name))
+    assert mapped.round_trip == plain.round_trip
+    assert mapped.rejected_fields.height > 1_000
 
 
 FATES = ("LOADED", "DELETED", "FILTERED", "QUARANTINED")

@@ -253,20 +253,123 @@ def _cascade(place):
         place.run("alter table justice.offense drop constraint chained")
 
 
-@pytest.mark.parametrize("role", ["banyan_app", "banyan_forward", "postgres", "replica"])
-def test_a_partition_named_directly_is_refused_to_everyone(place, role):
+WRITES = (
+    "insert into justice.item_38 (id, department_code, domain_code, origin)"
+    " values (gen_random_uuid(), '38', 'cases', 'TARGET')",
+    "update justice.item_38 set description = ''",
+    "delete from justice.item_38",
+    "truncate justice.item_38",
+)
+
+
+@pytest.mark.parametrize("role", ["banyan_app", "banyan_reverse", "banyan_steward", "postgres", "replica"])
+def test_a_partition_named_directly_is_refused_to_everyone_but_the_forward_applier(place, role):
+    owned(place, "38", "LEGACY" if role == "replica" else "CANONICAL")
     with place.connect("postgres" if role == "replica" else role) as connection:
         if role == "replica":
             connection.execute("set session_replication_role = replica")
-        for statement in (
-            "insert into justice.item_38 (id, department_code, domain_code, origin)"
-            " values (gen_random_uuid(), '38', 'cases', 'TARGET')",
-            "update justice.item_38 set description = ''",
-            "delete from justice.item_38",
-            "truncate justice.item_38",
-        ):
+        for statement in WRITES:
             with pytest.raises(FORBIDDEN):
                 connection.execute(statement)
+
+
+def test_the_forward_applier_may_only_insert_into_a_partition(place):
+    owned(place, "38", "LEGACY")
+    with place.connect("banyan_forward") as connection:
+        for statement in (*WRITES[1:], "select * from justice.item_38", "merge into justice.item_38 t using"
+                          " justice.item s on t.id = s.id when matched then update set description = ''"):  # fmt: skip
+            with pytest.raises(FORBIDDEN):
+                connection.execute(statement)
+        with pytest.raises(errors.CheckViolation):  # the row of another department
+            connection.execute(WRITES[0].replace("'38', 'cases'", "'75', 'cases'"))
+
+        connection.execute(WRITES[0])
+
+
+def _copy(connection, *domains):
+    with (
+        connection.cursor() as cursor,
+        cursor.copy("copy justice.item_38 (id, department_code, domain_code, origin) from stdin") as copy,
+    ):
+        for domain in domains:
+            copy.write_row((uuid.uuid4(), "38", domain, "LEGACY"))
+
+
+def test_a_copy_into_a_partition_leaves_nothing_in_the_outbox(place):
+    owned(place, "38", "LEGACY")
+    with leaves(place, events=0), place.connect("banyan_forward") as connection:
+        before = place.run("select count(*) from justice.item")[0][0]
+        _copy(connection, "cases", "vehicles", "cases")
+
+    assert place.run("select count(*) from justice.item")[0][0] - before == 3
+
+
+@pytest.mark.parametrize(
+    "closing",
+    [
+        "update mig.slice set owner = 'CANONICAL', phase = 'LIVE', epoch = epoch + 1 where department_code = '38'",
+        "update mig.slice set owner = 'CANONICAL', phase = 'LIVE', epoch = epoch + 1"
+        " where department_code = '38' and domain_code = 'vehicles'",
+        "update mig.slice set phase = 'HALT' where department_code = '38' and domain_code = 'vehicles'",
+        "update mig.slice set armed_boot = armed_boot - interval '1 second' where department_code = '38'",
+    ],
+    ids=["owned by the new system", "one of two domains", "halted", "not armed"],
+)
+def test_a_copy_into_a_partition_meets_the_fence(place, closing):
+    owned(place, "38", "LEGACY")
+    place.run(closing)
+    before = place.run("select count(*) from justice.item")
+
+    with leaves(place, events=0), place.connect("banyan_forward") as connection, pytest.raises(FENCED):
+        _copy(connection, "cases", "vehicles")
+
+    assert place.run("select count(*) from justice.item") == before
+
+
+def test_a_copy_of_a_row_outside_any_slice_is_refused(place):
+    owned(place, "38", "LEGACY")
+    with place.connect("banyan_forward") as connection, pytest.raises(FENCED):
+        _copy(connection, "cases", "custody")
+
+
+def test_a_copy_into_a_partition_waits_for_a_flip_in_flight_and_is_refused(place):
+    owned(place, "38", "LEGACY")
+    outcome: list[type[BaseException] | None] = []
+
+    def write() -> None:
+        with place.connect("banyan_forward") as writer:
+            try:
+                _copy(writer, "cases")
+                outcome.append(None)
+            except psycopg.Error as error:
+                outcome.append(type(error))
+
+    with place.connect(autocommit=False) as flip:
+        flip.execute("update mig.slice set owner = 'CANONICAL', phase = 'LIVE', epoch = epoch + 1"
+                     " where department_code = '38'")  # fmt: skip
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join(0.2)
+        assert outcome == []  # it waits
+        flip.commit()
+        thread.join(10)
+
+    assert outcome == [FENCED]
+
+
+def test_a_flip_waits_for_a_copy_into_a_partition(place):
+    owned(place, "38", "LEGACY")
+    flips = "update mig.slice set epoch = epoch + 1 where department_code = '38'"
+    with place.connect("banyan_forward", autocommit=False) as writer, place.connect(autocommit=False) as flip:
+        _copy(writer, "cases")
+        flip.execute("set local lock_timeout = '200ms'")
+        with pytest.raises(errors.LockNotAvailable):
+            flip.execute(flips)
+        flip.rollback()
+        writer.commit()
+
+        flip.execute(flips)
+        flip.commit()
 
 
 @pytest.mark.parametrize("role", ["banyan_app", "banyan_forward", "postgres"])
@@ -278,7 +381,7 @@ def test_truncate_of_a_canonical_table_is_refused_to_everyone(place, role):
 def test_a_partition_made_after_the_fit_is_open_until_it_is_fitted(place):
     place.run("create table justice.item_zz partition of justice.item for values in ('ZZ')")
     try:
-        assert place.run("select relation from mig.unfitted") == [("justice.item_zz",)]
+        assert place.run("select distinct relation from mig.unfitted") == [("justice.item_zz",)]
 
         place.run("call mig.fit('justice.item')")
 

@@ -77,8 +77,11 @@ def frame_of(kind: Kind, values) -> pl.DataFrame:
 
 def make_table(connection, kind: Kind) -> None:
     connection.execute("drop table if exists public.kinds")
-    statement = "create table public.kinds (id uuid, department_code text, value {}, primary key (id, department_code))"
-    connection.execute(sql.SQL(statement).format(sql.SQL(kind.value)))
+    columns = sql.SQL("id uuid, department_code text, value {}, primary key (id, department_code)")
+    parted = sql.SQL("create table public.kinds ({}) partition by list (department_code)")
+    connection.execute(parted.format(columns.format(sql.SQL(kind.value))))
+    connection.execute("create table public.kinds_38 partition of public.kinds for values in ('38')")
+    connection.execute("alter table public.kinds_38 alter column department_code set default '38'")
 
 
 def read(connection, kind: Kind) -> list:

@@ -98,6 +98,30 @@ def test_new_changed_and_unchanged_parts_are_counted_and_only_changed_rows_grow_
     assert [stored[i]["description"] for i in ids] == ["a", "changed", None, "new"]
 
 
+def test_many_rows_are_counted_as_few_are(place):
+    ids = [key() for _ in range(1_000)]
+    first = write(place, "item", items(ids[:900], description=["a"] * 900))
+    mixed = write(place, "item", items(ids, description=["a"] * 300 + ["changed"] * 600 + ["new"] * 100))
+    all_changed = write(place, "item", items(ids, description=["again"] * 1_000))
+
+    assert first == PartCounts(emitted=900, inserted=900)
+    assert mixed == PartCounts(emitted=1_000, inserted=100, updated=600, unchanged=300)
+    assert all_changed == PartCounts(emitted=1_000, updated=1_000)
+    assert set(read(place, "item", ids)["description"]) == {"again"}
+
+
+def test_only_tombstones_are_found_where_only_they_are_asked_for(place):
+    standing, gone = key(), key()
+    with place.transaction("banyan_forward") as connection:
+        write_crosswalk(raw(connection), rows_place(place), crosswalk([standing, gone]), links())
+        delete_rows(raw(connection), rows_place(place), "item", pl.Series([gone]), reason=MARKED)
+
+    with place.transaction("banyan_forward") as connection:
+        found = find_crosswalk(raw(connection), "38", pl.Series([standing, gone]), only_deleted=True)
+
+    assert found["id"].to_list() == [gone]
+
+
 def test_columns_the_frame_does_not_have_keep_their_value(place):
     ids = [key()]
     write(place, "item", items(ids, description=["kept"], serial_number=["one"]))

@@ -1,15 +1,16 @@
 """The store installs on an empty PostgreSQL 18, again on itself, and is exactly what the code declares."""
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.engine import make_url
-from stores import ISERE, StorePlace
+from stores import ISERE, StorePlace, own
 
 from banyan.canonical.model import TABLES
 from banyan.errors import ConfigurationError
-from store.install import add_department, install
+from store.install import add_department, install, prepare_database, run_script, upgrade
 from store.migrations.metadata import METADATA, compared
 from store.postgres import open_engine
 
@@ -91,11 +92,54 @@ def test_a_department_has_a_fitted_partition_of_every_partitioned_table(store):
 def test_a_partition_without_its_refusal_is_listed_as_unfitted(store):
     store.run("alter table justice.item_38 disable trigger aa_banyan_p")
     store.run("drop trigger zz_banyan_u on justice.offense")
+    store.run("drop trigger zz_banyan_i on justice.vehicle_38")
+    store.run("create or replace trigger aa_banyan_o before insert on justice.incident_38"
+              " for each statement execute function mig.refuse()")  # fmt: skip
+    store.run("create or replace trigger aa_banyan_p before delete or truncate on justice.offense_38"
+              " for each statement execute function mig.refuse()")  # fmt: skip
 
     assert sorted(store.run("select relation, trigger_name from mig.unfitted")) == [
+        ("justice.incident_38", "aa_banyan_o"),
         ("justice.item_38", "aa_banyan_p"),
         ("justice.offense", "zz_banyan_u"),
+        ("justice.offense_38", "aa_banyan_p"),
+        ("justice.vehicle_38", "zz_banyan_i"),
     ]
+    store.run("call mig.add_partitions('38')")
+    assert store.run("select * from mig.unfitted") == []
+
+
+def test_a_store_of_an_older_revision_is_fitted_anew(make_database):
+    place = StorePlace(make_url(make_database()))
+    with place.transaction() as connection:
+        run_script(connection, "roles")
+        prepare_database(connection)
+        connection.execute(sa.text("set local session authorization banyan_migrator"))
+        upgrade(connection, "0008")
+    add_department(place.engine("banyan_migrator"), ISERE)
+
+    install(place.url())
+
+    assert place.run("select * from mig.unfitted") == []
+    insert = ("insert into justice.item_38 (id, department_code, domain_code, origin)"
+              " values (gen_random_uuid(), '38', 'cases', 'LEGACY')")  # fmt: skip
+    place.run(insert, role="banyan_forward")
+    own(place, "CANONICAL")
+    with pytest.raises(psycopg.errors.ObjectInUse):
+        place.run(insert, role="banyan_forward")
+
+
+def test_a_list_names_only_legacy_tables_that_are_known(store):
+    listed = "insert into mig.filtered_row (department_code, source_table_no, source_key, rule, run_no) values {}"
+    known = store.table_no("t_personne")
+
+    store.run(listed.format(f"('38', {known}, '1', 'r', 1), ('38', {known}, '2', 'r', 1)"), role="banyan_forward")
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        store.run(listed.format(f"('38', {known}, '3', 'r', 1), ('38', 999, '4', 'r', 1)"), role="banyan_forward")
+
+    assert store.run("select source_key from mig.filtered_row order by 1") == [("1",), ("2",)]
+    assert {row[0] for row in store.run("select tgrelid::regclass::text from pg_trigger where tgname = 'zz_banyan_k'")
+            } == {"mig.filtered_row", "mig.quarantine", "mig.retention_term", "mig.row_mark"}  # fmt: skip
 
 
 def test_the_store_uses_no_extension_no_xml_and_no_icu_collation(store):

@@ -59,6 +59,27 @@ def test_changes_of_people_arrive_and_nothing_else_moves(loaded):
     assert loaded.forward_engine().advance(loaded.forward()) is None
 
 
+def test_only_who_carries_a_run_itself_leases_its_first_chunk_as_it_opens(loaded):
+    keys = sorted(live_keys(loaded, "t_personne"))[:2]
+    states = "select state, owner from mig.chunk where run_no = %s"
+    lane, engine = loaded.forward(), loaded.forward_engine()
+
+    loaded.on_legacy("update orion.t_personne set profession = 'MACON' where id_pers = %s", (keys[0],))
+    planned = engine.open_changes(lane)
+    waiting = loaded.place.run(states, (planned.run_no,))
+    engine.advance(lane)
+    loaded.on_legacy("update orion.t_personne set profession = 'MACON' where id_pers = %s", (keys[1],))
+    opened = engine.open_changes(lane, takes_first=True)
+    leased = loaded.place.run(states, (opened.run_no,))
+    counts = engine.carry_next(lane, opened)
+
+    assert waiting == [("PLANNED", None)]
+    assert leased == [("LEASED", engine.owner)]
+    assert counts.rows.loaded == 1
+    assert engine.carry_next(lane, opened) is None
+    assert engine.finish(lane, opened).until == lane.watermark()
+
+
 def test_hard_and_soft_deletes_leave_a_tombstone_and_no_record(loaded):
     first, second = sorted(live_keys(loaded, "t_tel"))[:2]
     loaded.on_legacy("delete from orion.t_tel where id_tel = %s", (first,))
