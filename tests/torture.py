@@ -5,17 +5,20 @@ import signal
 import threading
 import time
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
+from typing import Any
 
 import psycopg
+import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from switches import NAME, ControllerProcess, SwitchWorld, order
 
 from banyan.clock import now
 from banyan.departments import Phase, Side
-from banyan.errors import BanyanError
+from banyan.errors import BanyanError, SourceUnavailable, StoreUnavailable
 from cutover.guard import guard_once
 from cutover.switching import roll_back, switch
 
@@ -172,8 +175,17 @@ class Chaos:
         raise AssertionError(f"{NAME} does not come to {to.value}: {self._world.phase}, {self._tally.refusals}")
 
     def _is_there(self, to: Side) -> bool:
-        phase = self._world.phase
+        phase = self._asked(lambda: self._world.phase)
         return phase is Phase.LIVE if to is Side.CANONICAL else phase in (Phase.SYNCING, Phase.READY)
+
+    def _asked(self, question: Callable[[], Any]) -> Any:
+        """Ask what the test itself wants to know; a cut meets whoever asks, and the test asks again."""
+        for _ in range(5):
+            try:
+                return question()
+            except (StoreUnavailable, SourceUnavailable, sa.exc.DBAPIError):
+                time.sleep(0.1)
+        return question()
 
     def _try(self, to: Side, point: str) -> None:
         world = self._world
@@ -182,8 +194,8 @@ class Chaos:
             if name == point:
                 raise Interruption
 
-        if to is Side.CANONICAL and world.phase in (Phase.SYNCING, Phase.READY):
-            world.sign()
+        if to is Side.CANONICAL and self._asked(lambda: world.phase) in (Phase.SYNCING, Phase.READY):
+            self._asked(world.sign)
         try:
             (switch if to is Side.CANONICAL else roll_back)(world.rig, world.closure, order(checkpoint=leave))
         except Interruption:
@@ -200,7 +212,7 @@ class Chaos:
 
     def _killed(self, to: Side) -> None:
         if to is Side.CANONICAL:
-            self._world.sign()
+            self._asked(self._world.sign)
         deed = "switch" if to is Side.CANONICAL else "rollback"
         point = f"before {self._random.choice(POINTS[to])}"
         if ControllerProcess(self._world, deed, point).wait() == -signal.SIGKILL:
