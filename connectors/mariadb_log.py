@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable
 from banyan.ports import Incremental
@@ -69,7 +70,8 @@ class MariaDBLog:
     def __init__(self, reader: MariaDBConnections, schema: str) -> None:
         self._reader = reader
         self._schema = schema
-        self._births: dict[str, int] = {}
+        # a server that was put back from a backup has ended every connection it had: what each was told still holds
+        self._births: WeakKeyDictionary[Connection, dict[str, int]] = WeakKeyDictionary()
 
     def incarnation(self, connection: Connection) -> str:
         """Name the server; its history is compared place by place."""
@@ -83,7 +85,7 @@ class MariaDBLog:
         ask(connection, "rollback")
         file, position = str(found["binlog_snapshot_file"]), int(found["binlog_snapshot_position"])
         gtid = self._gtid(connection, file, position)
-        place = {"file": file, "position": position, "gtid": gtid, "born": self._birth(file)}
+        place = {"file": file, "position": position, "gtid": gtid, "born": self._birth(connection, file)}
         return Position(json.dumps({"incarnation": self.incarnation(connection), "log": place}, sort_keys=True))
 
     def place(self, connection: Connection) -> Position:
@@ -217,21 +219,22 @@ class MariaDBLog:
         with self._reader.explained("reading the log"):
             yield from read_binlog(stream, place.file, place.position)
 
-    def _birth(self, file: str) -> int:
-        if file not in self._births:
+    def _birth(self, connection: Connection, file: str) -> int:
+        known = self._births.setdefault(connection, {})
+        if file not in known:
             stream = self._reader.open_stream("reading the log")
             try:
                 for _, event in self._events(stream, _Place(file, 4, "", 0)):
                     if isinstance(event, FileStart):
-                        self._births = {file: event.born}
+                        known[file] = event.born
                         break
             finally:
                 stream.close()
-        if file not in self._births:
+        if file not in known:
             raise SourceUnavailable(
                 f"the log {file} does not begin; nothing was read", hint="run the same command again"
             )
-        return self._births[file]
+        return known[file]
 
     def _gtid(self, connection: Connection, file: str, position: int) -> str | None:
         (found,) = ask(connection, named("gtid_at", self._schema), {"file": file, "position": position})[0]

@@ -120,9 +120,21 @@ class Account:
         return datetime.fromisoformat(str(found["closed_at"])) if found else None
 
     def find_flip(self) -> Flip | None:
-        """Give where both sides stood at the last flip."""
+        """Give where both sides stood at the last flip; the old side where it was written again whole since.
+
+        A Position of before belongs to a history that the old system may have no more.
+        """
         found = self._last(Word.FLIPPED)
-        return Flip(Position(str(found["drain_position"])), Position(str(found["outbox_position"]))) if found else None
+        if found is None:
+            return None
+        legacy = found["drain_position"]
+        for entry in self.entries:
+            facts = _facts(entry)
+            if entry["kind"] == Word.FLIPPED:
+                legacy = facts["drain_position"]
+            elif entry["kind"] == Word.RECONCILED:
+                legacy = facts.get("legacy_position") or legacy
+        return Flip(Position(str(legacy)), Position(str(found["outbox_position"])))
 
     def find_past(self, to: Side) -> PastSwitch | None:
         """Give the last change of owner to a side that was done, or rehearsed on a copy, whichever is younger."""

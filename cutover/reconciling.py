@@ -16,7 +16,7 @@ from cutover.decisions import Question, agree
 from cutover.journal import Facts, Word, read_account
 from cutover.judgement import subject_of
 from cutover.protocol import OwnerNumber, Refusal
-from cutover.restored import is_history_known, known_keys, load_again, write_again
+from cutover.restored import follow_anew, is_history_known, known_keys, load_again, write_again
 from store.postgres import transaction
 from store.slices import arm
 from sync.assembly import Rig
@@ -75,6 +75,7 @@ def reconcile_sides(rig: Rig, closure: Closure, keep: Side, *, actor: Actor) -> 
 def _follow_canonical(rig: Rig, closure: Closure, control: Control, state: FenceState, actor: Actor) -> Reconciled:
     """Seal the old side, write every record into it, compare all of it, and only then count it as known."""
     state = _seal(rig, closure, control, state)
+    start = rig.port.head()  # nobody writes there but us: what changes from here on is compared at the way back
     written = write_again(rig, closure, state)
     compared = reconcile(subject_of(rig, closure.name), watermark=None, keys_by_table=known_keys(rig, closure))
     differences = int(compared.level.figures["differences"])
@@ -85,7 +86,12 @@ def _follow_canonical(rig: Rig, closure: Closure, control: Control, state: Fence
             hint=f"banyan recon run {closure.name}",
             reasons=[f"{group.table}: {group.cause} ({group.records})" for group in compared.causes],
         )
-    facts: Facts = {"kept": Side.CANONICAL.value, "rows": written.records, "strangers": written.strangers}
+    facts: Facts = {
+        "kept": Side.CANONICAL.value,
+        "rows": written.records,
+        "strangers": written.strangers,
+        "legacy_position": start,
+    }
     if control.phase is Phase.HALT:
         _resume(rig, closure, _Seen(control, state), OwnerNumber.CANONICAL, actor=actor, facts=facts)
     else:
@@ -100,6 +106,7 @@ def _follow_canonical(rig: Rig, closure: Closure, control: Control, state: Fence
         )
         if isinstance(found, Refusal):
             raise _moved(closure)
+    follow_anew(rig, start)
     return _report(rig, closure, Side.CANONICAL, written.records, written.strangers)
 
 

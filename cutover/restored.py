@@ -45,7 +45,7 @@ def is_history_known(rig: Rig) -> bool:
     watermark = rig.forward().watermark()
     try:
         if watermark is not None:
-            rig.port.changes(watermark, watermark)
+            rig.port.changes(watermark)
     except SourceDrifted:
         return False
     return True
@@ -82,9 +82,27 @@ def load_again(rig: Rig, closure: Closure) -> int:
             f"{closure.name} was not read again: no first copy of {rig.source} is known",
             hint=f"banyan load {closure.department_code}",
         )
+    _follow_from(rig, start)
+    return wanted
+
+
+def follow_anew(rig: Rig, start: Position) -> bool:
+    """Follow a system whose history was replaced from here on, once CANONICAL owns all of it; tells whether it does.
+
+    While its people own another closure, their changes since the backup are missing: the old Position stays, loudly,
+    until two persons have decided about that closure too.
+    """
+    owners = {rig.slices(found.name)[0].owner for found in rig.closures}
+    if Side.LEGACY in owners or is_history_known(rig):
+        return False
+    _follow_from(rig, start)
+    return True
+
+
+def _follow_from(rig: Rig, start: Position) -> None:
+    """Set the forward watermark: the old Position belongs to a history that is no more, capture was restored too."""
     source = rig.source
     with transaction(rig.workspace.engine("banyan_forward")) as connection:
-        # the old Position belongs to a history that is no more; capture was restored with the rows
         connection.execute(
             WATERMARK.update()
             .where(
@@ -94,7 +112,6 @@ def load_again(rig: Rig, closure: Closure) -> int:
             )
             .values(position=start, updated_at=sa.func.now())
         )
-    return wanted
 
 
 def known_keys(rig: Rig, closure: Closure) -> dict[str, list[str]]:

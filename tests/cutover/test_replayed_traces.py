@@ -22,7 +22,7 @@ pytestmark = pytest.mark.server
 __all__ = ["known_actor"]
 
 MARKS = {"postgresql": (), "mariadb": (pytest.mark.mariadb,), "sqlite": ()}
-# a copy that comes back from a backup is played in test_restored_copies and test_deciding
+# a copy that comes back from a backup is played in test_restored_copies, test_restored_old_sides and test_deciding
 RESTORED = {"NOISOLATE", "NODETECT", "NOLATCH", "LAGWIT", "DRAINAPART"}
 TRACES = [mutant.name for mutant in MUTANTS if mutant.killed_by and mutant.name not in RESTORED]
 DAILY = {
