@@ -1,6 +1,7 @@
 """Key ranges of every kind of key, cut by the index, and pages where there is no key: each row in exactly one."""
 
 import threading
+import time
 
 import pytest
 
@@ -66,19 +67,23 @@ def test_the_number_of_rows_is_estimated_without_reading_them(filled, port):
     assert {table: round(port.estimate(table), -2) for table in TABLES} == dict.fromkeys(TABLES, 1000)
 
 
+def wait_for_load(port, is_wanted):
+    """Ask until the server tells what is wanted; gives what it told last."""
+    until = time.monotonic() + 30
+    while not is_wanted(found := port.load()) and time.monotonic() < until:
+        time.sleep(0.02)
+    return found
+
+
 def test_the_server_tells_how_busy_it_is(filled, port):
     filled.run("grant pg_read_all_stats to banyan_reader")
     try:
-        before = port.load()
+        before = wait_for_load(port, lambda load: load.active == 0)
         with filled.connect(autocommit=False) as first:
             first.execute("lock table orion.r_text")
             second = threading.Thread(target=filled.run, args=("select count(*) from orion.r_text",))
             second.start()
-            found = before
-            for _ in range(500):
-                found = port.load()
-                if found.lock_waits > before.lock_waits:
-                    break
+            found = wait_for_load(port, lambda load: (load.active, load.lock_waits - before.lock_waits) == (1, 1))
             first.rollback()
             second.join()
     finally:
