@@ -78,7 +78,7 @@ def work(marel, number, is_over, tally):
                     f"update dossier set note = '{chance.random()}' where id between {key} and {key + 3}",
                     f"delete from dossier where id = {key}",
                     f"insert ignore into ligne values ({key}, 'A', {chance.randrange(5)}, 'x')",
-                    f"update ligne set rang = rang + 10 where id = {key} and rang < 1000",
+                    f"update ignore ligne set rang = rang + 10 where id = {key} and rang < 1000",
                     f"insert ignore into chef values ({key}, 'c')",
                     f"insert ignore into personne select id * 10 + seq, 'p', id from chef, seq_1_to_3 where id = {key}",
                     f"delete from chef where id = {key}",
