@@ -243,8 +243,11 @@ def gone_on(world, kept_in: Path):
 
 @pytest.mark.parametrize(
     "last",
-    ["t_personne 2", "justice.case_file 1", "sifted person_identity 1"],
-    ids=["rows", "records", "sifted"],
+    [
+        pytest.param("t_personne 2", id="rows", marks=pytest.mark.torture),
+        pytest.param("justice.case_file 1", id="records"),
+        pytest.param("sifted person_identity 1", id="sifted", marks=pytest.mark.torture),
+    ],
 )
 def test_a_pass_that_is_killed_in_any_of_its_works_reads_nothing_twice_and_says_the_same(judged, tmp_path, last):
     _, early = live_row(judged, "t_proc", 1)
