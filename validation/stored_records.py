@@ -12,9 +12,12 @@ from psycopg import sql
 from banyan.canonical.columns import Kind
 from mappings.unhex import unhex
 from store.records import record_kinds, uuid_array
+from validation.pages import pages_between
 from validation.subject import Psycopg, Subject
 from wire.copy import copy_out, read_frame, text_projection
 
+UNRULED = "unruled"
+"""The column that counts the values of columns which no rule fills."""
 _PLAIN = tuple(place for place in range(36) if place not in (8, 13, 18, 23))
 """Where the digits of an identifier stand among its dashes."""
 
@@ -49,18 +52,11 @@ def read_pages(
     if unruled:
         columns.append(sql.SQL("num_nonnulls({})").format(sql.SQL(", ").join(map(sql.Identifier, unruled))))
         sent[UNRULED] = Kind.INTEGER
-    bound = [f"({pages[0]},0)", *([] if pages[1] is None else [f"({pages[1]},0)"])]
-    query = sql.SQL(
-        "select {} from {} where department_code = %s and domain_code = any(%s) and ctid >= %s::tid"
-    ).format(sql.SQL(", ").join(columns), sql.Identifier("justice", table))
-    below = sql.SQL("" if pages[1] is None else " and ctid < %s::tid")
-    parameters = (subject.department.code, list(subject.domains), *bound)
-    for frame in copy_out(connection, query + below, sent, parameters):
+    query = sql.SQL("select {} from {} where department_code = %s and domain_code = any(%s) and {}").format(
+        sql.SQL(", ").join(columns), sql.Identifier("justice", table), pages_between(*pages)
+    )
+    for frame in copy_out(connection, query, sent, (subject.department.code, list(subject.domains))):
         yield _typed(frame, kinds)
-
-
-UNRULED = "unruled"
-"""The column that counts the values of columns which no rule fills."""
 
 
 def _projection(kinds: Mapping[str, Kind]) -> list[sql.Composable]:
