@@ -9,6 +9,7 @@ closed window while it is moved aside and compared whole: both are printed below
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,7 @@ from wire.cluster import Cluster, ClusterPlace, Durability, cluster_home, wheel_
 DELAYS_MS = (0, 20, 80)
 CHANGED = (0, 1_000, 10_000)
 _ROUNDS = 3
+_FENCE_ROUNDS = 11  # short ones, one after the other: a disk has its moods
 _KEYS = 64  # the smallest estate has so many cases for people to write
 LIMITS = Limits(lease_seconds=120, budget_seconds=100, rollback_seconds=200)
 
@@ -201,7 +203,7 @@ def measure(world, rig, delay, rows, asked) -> None:
     print(f"{delay:>6} {changed:>8} {'back':<6} {spread(back)!s:<52} {spread(seen_back)!s:<52}", flush=True)
 
 
-def fence_cost(size: str, writers: int, seconds: int = 5) -> None:
+def fence_cost(size: str, writers: int, seconds: int = 2) -> None:
     """Throughput of people's writes in the new system with the fence and without, in the same rounds, kept on disk."""
     folder = Path(tempfile.mkdtemp())
     cluster = Cluster(ClusterPlace(cluster_home(folder, "bench"), Durability.THROWAWAY)).start()
@@ -219,16 +221,16 @@ def fence_cost(size: str, writers: int, seconds: int = 5) -> None:
         many.write_text(f"{into} select gen_random_uuid(), '38', 'vehicles', 'TARGET' from generate_series(1, 1000);")
         for name, script in (("single row", one), ("1,000 rows", many)):
             ratios = []
-            for _ in range(3):
+            for _ in range(_FENCE_ROUNDS):
                 rates = []
                 for word in ("enable always", "disable"):
                     for trigger in ("zz_banyan_i", "zz_banyan_u", "zz_banyan_d"):
                         world.ask_store(f"alter table justice.item {word} trigger {trigger}")
                     rates.append(pgbench(cluster, world.project.store, script, writers, seconds))
                 ratios.append(rates[0] / rates[1])
-            print(
-                f"fence and outbox, {writers} writers, {name:<11} {' '.join(f'{r:.2f}x' for r in ratios)} of no fence"
-            )
+            low, middle, high = statistics.quantiles(ratios)
+            print(f"fence and outbox, {writers} writers, {name:<11} median {middle:.2f}x of no fence,"
+                  f" half of the rounds {low:.2f}x to {high:.2f}x")  # fmt: skip
     finally:
         cluster.destroy()
 

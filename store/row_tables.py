@@ -154,8 +154,7 @@ OUTBOX = table(
     text("department_code"),
     text("domain_code"),
     identifier("key"),
-    sa.PrimaryKeyConstraint("id"),
-    sa.Index(None, "xid"),
+    sa.PrimaryKeyConstraint("xid", "id"),  # `id` is in the order of the writes, `xid` says which of them are seen
 )
 OUTBOX_FLOOR = table(
     "outbox_floor",

@@ -444,3 +444,30 @@ def test_a_flip_waits_for_a_writer_in_flight_and_gives_up_in_time(place, prepare
 
         flip.execute("update mig.slice set epoch = epoch + 1 where department_code = '38'")
         flip.commit()
+
+
+def test_a_writer_of_two_slices_that_waits_for_a_flip_holds_neither_of_them(place):
+    """A flip locks slices in the order of their keys; a writer that held a later one already would meet it crosswise."""
+    outcome: list[BaseException | None] = []
+    both = INSERT + ", (%s, %s, %s, 'TARGET')"
+
+    def write(writer: psycopg.Connection) -> None:
+        try:
+            writer.execute(both, (uuid.uuid4(), "38", "vehicles", uuid.uuid4(), "38", "cases"))
+            outcome.append(None)
+        except psycopg.Error as error:
+            outcome.append(error)
+
+    step = "update mig.slice set epoch = epoch + 1 where department_code = '38' and domain_code = %s"
+    with place.connect("banyan_app", autocommit=False) as writer, place.connect(autocommit=False) as flip:
+        flip.execute(step, ("cases",))
+        thread = threading.Thread(target=write, args=(writer,))
+        thread.start()
+        thread.join(0.2)
+        assert outcome == []  # it waits
+        flip.execute("set local lock_timeout = '200ms'")
+        flip.execute(step, ("vehicles",))
+        flip.commit()
+        thread.join(10)
+
+    assert outcome == [None]
