@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from projects import known_actor
 from sqlalchemy.engine import make_url
+from states import left_at
 from switches import NAME, SwitchWorld, order, switch_world
 
 from banyan.clock import now
@@ -55,19 +56,6 @@ def live(world) -> SwitchWorld:
     """The same, switched."""
     switch(world.rig, world.closure, order())
     return world
-
-
-class Interruption(Exception):
-    """The controller goes away here, without a word."""
-
-
-def left_at(world, point, deed=switch):
-    def leave(name):
-        if name == point:
-            raise Interruption
-
-    with pytest.raises(Interruption):
-        deed(world.rig, world.closure, order(checkpoint=leave))
 
 
 def declare(world, text):

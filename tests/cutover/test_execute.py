@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from projects import known_actor
 from sqlalchemy.engine import make_url
+from states import left_at
 from switches import NAME, PATIENT, SwitchWorld, order, switch_world
 
 from banyan.departments import Phase, Side
@@ -45,21 +46,6 @@ def live(world) -> SwitchWorld:
     """The same, switched."""
     switch(world.rig, world.closure, order())
     return world
-
-
-class Interruption(Exception):
-    """The controller goes away here, without a word."""
-
-
-def left_at(world, point, deed=switch, **more):
-    """Leave a controller's work at a point, as if it had died there."""
-
-    def leave(name):
-        if name == point:
-            raise Interruption
-
-    with pytest.raises(Interruption):
-        deed(world.rig, world.closure, order(checkpoint=leave, **more))
 
 
 def doing(point, deed):

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from projects import known_actor
+from states import left_at
 from switches import NAME, SwitchWorld, build_switch_world, order
 
 from banyan.clock import now
@@ -52,19 +53,6 @@ def ready(guarded) -> SwitchWorld:
     guarded.catch_up()
     guarded.sign()
     return guarded
-
-
-class Interruption(Exception):
-    pass
-
-
-def left_at(world, point, deed=switch):
-    def leave(name):
-        if name == point:
-            raise Interruption
-
-    with pytest.raises(Interruption):
-        deed(world.rig, world.closure, order(checkpoint=leave))
 
 
 def look(world, later=timedelta(0)):

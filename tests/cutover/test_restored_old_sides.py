@@ -11,6 +11,7 @@ from brigades import make_brigade
 from marels import make_marel
 from officers import find_keys, officers_of, read_row, write_record
 from projects import known_actor
+from states import come_to
 from switches import order
 
 from banyan.clock import now
@@ -18,7 +19,7 @@ from banyan.departments import Actor, Phase, Side
 from banyan.errors import BanyanError
 from cutover.guard import guard_once
 from cutover.reconciling import reconcile_sides
-from cutover.switching import roll_back, switch
+from cutover.switching import roll_back
 from cutover.watching import RENEWED_EVERY
 from wire.cluster import ClusterPlace, Durability, cluster_home
 from wire.mariadb import MariaDBServer
@@ -30,10 +31,6 @@ LEAD, STEWARD = Actor("paul", "lead", "test"), Actor("claire", "steward", "test"
 STATES = ("SYNCING", "DRAINING", "SEALING", "LIVE", "R_DRAINING", "R_OPENING")
 DAILY = ("sqlite", "LIVE")
 MARKS = {"sqlite": (), "mariadb": (pytest.mark.mariadb,)}
-
-
-class Interruption(Exception):
-    """The controller goes away here, without a word."""
 
 
 class BrigadeFile:
@@ -100,35 +97,6 @@ def side(request, store, cluster, tmp_path):
 
 def look(world):
     return guard_once(world.rig, world.closure, now=now() + timedelta(hours=1))
-
-
-def left_at(world, point, deed):
-    def leave(name):
-        if name == point:
-            raise Interruption
-
-    with pytest.raises(Interruption):
-        deed(world.rig, world.closure, order(checkpoint=leave))
-
-
-def come_to(world, state):
-    """Bring a world under LEGACY to a state in the middle of things."""
-    world.catch_up()
-    world.sign()
-    match state:
-        case "SYNCING":
-            return
-        case "LIVE":
-            switch(world.rig, world.closure, order())
-        case "R_DRAINING":
-            switch(world.rig, world.closure, order())
-            left_at(world, "before DRAIN_REVERSE", roll_back)
-        case "R_OPENING":
-            switch(world.rig, world.closure, order())
-            left_at(world, "before OPEN_LEGACY", roll_back)
-        case _:
-            left_at(world, {"DRAINING": "before DRAIN", "SEALING": "before FLIP"}[state], switch)
-    assert world.phase.value == state
 
 
 def come_to_rest(world):

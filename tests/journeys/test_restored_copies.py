@@ -10,6 +10,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 from projects import PROJECT_FILE, TestProject, known_actor, make_project
+from states import come_to
 from switches import NAME, ORION, SwitchWorld, TestWorkspace, order
 
 from banyan.clock import now
@@ -18,7 +19,7 @@ from banyan.departments import Actor, Phase, Side
 from banyan.errors import BanyanError
 from cutover.guard import guard_once
 from cutover.reconciling import reconcile_sides
-from cutover.switching import roll_back, switch
+from cutover.switching import roll_back
 from cutover.watching import RENEWED_EVERY
 from store.runs import RunKind
 from sync.assembly import prepare
@@ -28,10 +29,6 @@ pytestmark = [pytest.mark.server, pytest.mark.journey, pytest.mark.torture]
 __all__ = ["known_actor"]
 
 LEAD, STEWARD = Actor("paul", "lead", "test"), Actor("claire", "steward", "test")
-
-
-class Interruption(Exception):
-    """The controller goes away here, without a word."""
 
 
 @dataclass(frozen=True)
@@ -106,15 +103,6 @@ def sides(tmp_path):
         server.destroy()
 
 
-def left_at(world, point, deed):
-    def leave(name):
-        if name == point:
-            raise Interruption
-
-    with pytest.raises(Interruption):
-        deed(world.rig, world.closure, order(checkpoint=leave))
-
-
 def look(world, later=timedelta(0)):
     return guard_once(world.rig, world.closure, now=now() + later)
 
@@ -127,26 +115,6 @@ def two_decide(world, keep):
     for actor in (LEAD, STEWARD):
         done = reconcile_sides(world.rig, world.closure, keep, actor=actor)
     return done
-
-
-def come_to(world, state):
-    """Bring a world under LEGACY to a state in the middle of things."""
-    world.catch_up()
-    world.sign()
-    match state:
-        case "SYNCING":
-            return
-        case "LIVE":
-            switch(world.rig, world.closure, order())
-        case "R_DRAINING":
-            switch(world.rig, world.closure, order())
-            left_at(world, "before DRAIN_REVERSE", roll_back)
-        case "R_OPENING":
-            switch(world.rig, world.closure, order())
-            left_at(world, "before OPEN_LEGACY", roll_back)
-        case _:
-            left_at(world, {"DRAINING": "before DRAIN", "SEALING": "before FLIP"}[state], switch)
-    assert world.phase.value == state
 
 
 def come_to_rest(world):
