@@ -18,6 +18,17 @@ from store.tables import SLICE
 
 OWNERSHIP_CHANNEL = "banyan_ownership"
 """The channel on which each change of a slice is announced (LISTEN/NOTIFY); see docs/for-application-teams.md."""
+_IS_ARMED = sa.func.coalesce(SLICE.c.armed_boot == sa.func.pg_postmaster_start_time(), sa.false()).label("is_armed")
+_OF_CLOSURE = SLICE.c.closure == sa.bindparam("of")
+_READ_ALL = sa.select(SLICE, _IS_ARMED).order_by(SLICE.c.department_code, SLICE.c.domain_code)
+_READ = _READ_ALL.where(_OF_CLOSURE)
+_READ_LOCKED = _READ.with_for_update(key_share=True)
+_LOCK = (
+    sa.select(SLICE.c.domain_code, SLICE.c.phase, SLICE.c.epoch)
+    .where(_OF_CLOSURE)
+    .order_by(SLICE.c.department_code, SLICE.c.domain_code)
+    .with_for_update(key_share=True)
+)
 
 
 class Keep(Enum):
@@ -68,8 +79,7 @@ class Target:
 
 def read_closure(connection: Connection, closure: str, *, is_locked: bool = False) -> tuple[SliceRow, ...]:
     """Read the slices of a closure in key order; locked, they stay as read to the end of the transaction."""
-    query = _query().where(SLICE.c.closure == closure)
-    rows = connection.execute(query.with_for_update(key_share=True) if is_locked else query).fetchall()
+    rows = connection.execute(_READ_LOCKED if is_locked else _READ, {"of": closure}).fetchall()
     if not rows:
         raise UsageError(f"there is no closure {closure}; nothing was read", hint="banyan map closure")
     _refuse_part(closure, [row.domain_code for row in rows])
@@ -78,7 +88,7 @@ def read_closure(connection: Connection, closure: str, *, is_locked: bool = Fals
 
 def read_slices(connection: Connection) -> tuple[SliceRow, ...]:
     """Read every slice in key order."""
-    return tuple(_slice(row) for row in connection.execute(_query()))
+    return tuple(_slice(row) for row in connection.execute(_READ_ALL))
 
 
 def transition(connection: Connection, closure: str, expected: Expected, target: Target, *, actor: Actor) -> int:
@@ -159,14 +169,7 @@ def _announce(connection: Connection, closure: str, phase: Phase, epoch: int) ->
 
 
 def _lock(connection: Connection, closure: str) -> list[sa.Row[*tuple[Any, ...]]]:
-    query = sa.select(SLICE.c.domain_code, SLICE.c.phase, SLICE.c.epoch).where(SLICE.c.closure == closure)
-    ordered = query.order_by(SLICE.c.department_code, SLICE.c.domain_code)
-    return list(connection.execute(ordered.with_for_update(key_share=True)).fetchall())
-
-
-def _query() -> sa.Select[Any]:
-    is_armed = sa.func.coalesce(SLICE.c.armed_boot == sa.func.pg_postmaster_start_time(), sa.false()).label("is_armed")
-    return sa.select(SLICE, is_armed).order_by(SLICE.c.department_code, SLICE.c.domain_code)
+    return list(connection.execute(_LOCK, {"of": closure}).fetchall())
 
 
 def _slice(row: sa.Row[Any]) -> SliceRow:

@@ -184,15 +184,16 @@ def _without_blanks(text: pl.Expr) -> pl.Expr:
 
 def canonical_columns(ruleset: Ruleset, rejected: pl.DataFrame) -> pl.DataFrame:
     """Name refused fields by the canonical columns they leave empty: columns source_key, column."""
-    names = [
-        pl.DataFrame({"raw": source, "to": column})
+    if rejected.is_empty():
+        return rejected.select("source_key", "column")
+    names = {
+        (source, column)
         for part in ruleset.parts
         for rule in part.fields
         for source in rule.sources
         for column in rule.to
-    ]
-    schema = {"raw": pl.String(), "to": pl.String()}
-    known = pl.concat([pl.DataFrame(schema=schema), *names]).unique()
+    }
+    known = pl.DataFrame(sorted(names), schema={"raw": pl.String(), "to": pl.String()}, orient="row")
     return rejected.join(known, left_on="column", right_on="raw").select("source_key", pl.col("to").alias("column"))
 
 
