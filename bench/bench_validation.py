@@ -1,12 +1,15 @@
 """What judging costs: CPU seconds of client and servers together, as so many scans of both sides in the same run.
 
-python bench/bench_validation.py [--rows N] [--table t_proc] [--reladiff PATH] [--profile] [--identical-only]
+python bench/bench_validation.py [--legacy postgresql|mariadb] [--rows N] [--table t_proc] [--reladiff PATH]
+                                 [--profile] [--identical-only]
 
 A scan reads every column of every row of one side. L4 reads the legacy rows of PostgreSQL, maps them and compares them
 with the canonical records of PostgreSQL: identical, with 10 and with 1,000 differences scattered evenly (six tenths
 edited, two tenths removed, two tenths added). It runs in a process of its own, whose peak memory is told. Beside it:
 bucket digests (L3), 1,000 changes judged again, 22 passing rules through Great Expectations against one scan, and
 reladiff on two tables of one schema, the same rows, when its program is given.
+
+With MariaDB installed, the same L4 of the persons of a MAREL there, with what its server alone takes (judged_marel.py).
 """
 
 import argparse
@@ -25,6 +28,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from judged_marel import measure_marel
 from one_table import KEYS, cpu_of_servers, cpu_seconds, prepare
 from sqlalchemy.engine import make_url
 from stores import only_tables
@@ -46,6 +50,7 @@ from validation.subject import Subject
 from validation.suites import Rule, Suite
 from validation.text import Text
 from wire.cluster import Cluster, ClusterPlace, Durability, cluster_home
+from wire.mariadb import find_mariadb
 
 CHANGED = 1_000
 RULES_ASKED = 22
@@ -71,7 +76,7 @@ class Bench:
 
     def cost(self, work: Callable[[], object]) -> tuple[float, object]:
         """Give the CPU seconds of this process, those it started and the servers, while work is done."""
-        own, servers = cpu_seconds(), cpu_of_servers(self.cluster)
+        servers, own = cpu_of_servers(self.cluster), cpu_seconds()
         found = work()
         return cpu_seconds() - own + cpu_of_servers(self.cluster) - servers, found
 
@@ -81,6 +86,7 @@ class Bench:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--legacy", choices=("postgresql", "mariadb"), help="both, unless one is named")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--table", default="t_proc", choices=sorted(KEYS))
     parser.add_argument("--reladiff", default=shutil.which("reladiff") or "", help="its program, in a venv of its own")
@@ -92,12 +98,23 @@ def main() -> None:
         judge_alone(json.loads(sys.stdin.readline()))
         return
     folder = Path(tempfile.mkdtemp())
+    try:
+        if asked.legacy in (None, "postgresql"):
+            measure_postgresql(folder, asked)
+        if asked.legacy == "mariadb" or (asked.legacy is None and find_mariadb() is not None):
+            measure_marel(asked.rows, folder / "marel", reladiff=asked.reladiff, is_identical_only=asked.identical_only)
+        elif asked.legacy is None:
+            print("MariaDB: NOT RUN, it is not installed")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def measure_postgresql(folder: Path, asked: argparse.Namespace) -> None:
     cluster = Cluster(ClusterPlace(cluster_home(folder, "bench"), Durability.THROWAWAY)).start()
     try:
         measure(cluster, folder, asked)
     finally:
         cluster.destroy()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def measure(cluster: Cluster, folder: Path, asked: argparse.Namespace) -> None:

@@ -447,7 +447,7 @@ def test_a_flip_waits_for_a_writer_in_flight_and_gives_up_in_time(place, prepare
 
 
 def test_a_writer_of_two_slices_that_waits_for_a_flip_holds_neither_of_them(place):
-    """A flip locks slices in the order of their keys; a writer that held a later one already would meet it crosswise."""
+    """A flip locks slices in the order of their keys: a writer that held a later one would meet it crosswise."""
     outcome: list[BaseException | None] = []
     both = INSERT + ", (%s, %s, %s, 'TARGET')"
 
