@@ -30,8 +30,8 @@ def movable_rig(workspace: "Workspace", closure: str) -> "Rig":
 def rehearse_command(closure: Closure, as_json: AsJson = False) -> None:
     """Go there and back on a copy of both sides; nobody is closed out. Exit 3 when a row was lost.
 
-    The store and an old PostgreSQL are copied into an embedded server, a MariaDB into a database beside it, a SQLite
-    file into a folder; all of it is deleted. What it took is the forecast of the next plan.
+    The store and an old PostgreSQL are copied into an embedded server, a MariaDB into a database beside it, SQLite
+    files into a folder; all of it is deleted. What it took is the forecast of the next plan.
     """
     from cli.tellings import announce_on_stderr
     from cutover.rehearsal import rehearse

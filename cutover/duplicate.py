@@ -9,8 +9,6 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from banyan.departments import Closure
-from banyan.errors import SwitchRefused
 from store.postgres import open_engine, transaction
 from sync.assembly import Rig
 from sync.workspace import LegacyUrls
@@ -29,26 +27,18 @@ class OldSide:
     said: Mapping[str, str]
 
 
-def refuse_uncopied(rig: Rig, closure: Closure) -> None:
-    """Refuse a rehearsal where nothing copies the old side; nothing is touched."""
-    if rig.workspace.source_config(rig.source).files:
-        raise SwitchRefused(
-            f"{closure.name} stands in several files: going there and back on a copy of them is not built. "
-            "Nothing was copied",
-            hint=f"banyan switch plan {closure.name}",
-            closure=closure.name,
-        )
-
-
 @contextmanager
 def copied_side(rig: Rig, server: Cluster, *, folder: Path) -> Iterator[OldSide]:
-    """Copy an old side: a PostgreSQL into an embedded server, a MariaDB beside itself, a file into a folder."""
+    """Copy an old side: a PostgreSQL into an embedded server, a MariaDB beside itself, files into a folder."""
     config, urls = rig.workspace.source_config(rig.source), rig.workspace.legacy_urls(rig.source)
     if config.medium == "sqlite":
-        from connectors.sqlite_copy import copy_file
+        from connectors.sqlite_copy import copy_file, copy_files
 
-        target = folder / Path(urls.reader).name
-        copy_file(Path(urls.reader), target)
+        target = folder / (_LEGACY if config.files else Path(urls.reader).name)
+        if config.files:
+            copy_files(Path(urls.reader), config.files, target)
+        else:
+            copy_file(Path(urls.reader), target)
         yield OldSide(LegacyUrls(*[str(target)] * 5), {"url": target.name})
         return
     officer = make_url(urls.application).username or ""

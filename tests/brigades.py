@@ -1,4 +1,4 @@
-"""A project of one brigade: its SQLite file behind either fence and a store, with what people do on both sides."""
+"""A project of one brigade, or of two: SQLite files behind either fence and a store, with what people do there."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ departments:
     time_zone: Europe/Paris
     domains: [reference, cases, vehicles, custody]
     sources:
-      BUREAU: {{medium: sqlite, url: brigade.db, fence: {fence}, rules: rules/bureau}}
+      BUREAU: {{medium: sqlite, {place}, fence: {fence}, rules: rules/bureau}}
 """
 EDITS = (
     ("case_file", "note_text = 'vu ' || :n"),
@@ -53,17 +53,43 @@ EDITS = (
 
 def make_brigade(cluster: Cluster, folder: Path, *, fence: str, name: str) -> "BrigadeWorld":
     """Make the file of a brigade with its rows, and a project that follows it behind this fence; nothing is loaded."""
+    folder.mkdir()
+    files = write_bureau(generate_bureau("S", 1), folder / "files")
+    shutil.copy(next(path for path in files if path.stem == "480010"), folder / "brigade.db")
+    return BrigadeWorld(_make_rig(cluster, folder, "url: brigade.db", fence=fence, name=name), folder / "brigade.db")
+
+
+def make_brigades(cluster: Cluster, folder: Path, *, fence: str, name: str) -> "BrigadesWorld":
+    """Make the files of two brigades, as `make_brigade` makes one; beside them stands a third that nobody listed."""
+    folder.mkdir()
+    paths = sorted(write_bureau(generate_bureau("S", 1), folder / "brigades"))
+    place = f"url: brigades, files: [{paths[0].name}, {paths[1].name}]"
+    shutil.copy(paths[0], folder / "brigades" / "479999.db")
+    return BrigadesWorld(_make_rig(cluster, folder, place, fence=fence, name=name), tuple(paths[:2]))
+
+
+def _make_rig(cluster: Cluster, folder: Path, place: str, *, fence: str, name: str) -> Rig:
     os.environ.update(ENVIRONMENT)
     with psycopg.connect(
         host="127.0.0.1", port=cluster.port, user="postgres", dbname="postgres", autocommit=True
     ) as connection:
         connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
-    folder.mkdir()
-    files = write_bureau(generate_bureau("S", 1), folder / "files")
-    shutil.copy(next(path for path in files if path.stem == "480010"), folder / "brigade.db")
-    (folder / "banyan.yaml").write_text(PROJECT.format(port=cluster.port, store=name, fence=fence))
+    (folder / "banyan.yaml").write_text(PROJECT.format(port=cluster.port, store=name, fence=fence, place=place))
     shutil.copytree(Path(mappings.__file__).parent / "rules" / "bureau", folder / "rules" / "bureau")
-    return BrigadeWorld(prepare(Workspace(load_project(folder)), BUREAU), folder / "brigade.db")
+    return prepare(Workspace(load_project(folder)), BUREAU)
+
+
+class BrigadesWorld(Sides):
+    """Both sides of 48, whose old one stands in several files."""
+
+    def __init__(self, rig: Rig, paths: tuple[Path, ...]) -> None:
+        self.rig, self.paths = rig, paths
+        self.name = next(found.name for found in rig.closures if "cases" in found.domains)
+
+    def files(self) -> dict[str, bytes]:
+        """Give every file that stands in the folder, to the byte."""
+        folder = self.paths[0].parent
+        return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.db*"))}
 
 
 class BrigadeWorld(Sides):

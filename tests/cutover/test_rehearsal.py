@@ -1,12 +1,15 @@
 """There and back on a copy: the original is not touched, and its plan knows what to expect."""
 
+import tempfile
+
 import pytest
-from brigades import make_brigade
+from brigades import make_brigade, make_brigades
 from marels import make_marel
 from projects import known_actor
 from switches import NAME, switch_world
 
 from banyan.departments import Actor, Side
+from banyan.errors import SourceUnreadable
 from cutover.gauge import read_way_back, say_rehearsal
 from cutover.plan import Plan, plan_switch
 from cutover.reading import RigReader
@@ -88,4 +91,68 @@ def test_the_file_of_a_brigade_is_rehearsed_in_a_copy_and_not_touched(cluster, t
     assert (report.lost, report.rows) == (0, sum(world.rig.port.count(table) for table in world.closure.tables))
     assert report.edits > 10
     assert_is_the_forecast(world, report)
+    world.close()
+
+
+@pytest.fixture
+def folder_of_copies(tmp_path, monkeypatch):
+    """A folder of its own for what is made in passing."""
+    found = tmp_path / "copies"
+    found.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(found))
+    return found
+
+
+@pytest.mark.parametrize("fence", ["triggers", pytest.param("closed_window", marks=pytest.mark.torture)])
+def test_the_files_of_two_brigades_are_rehearsed_in_copies_and_not_touched(cluster, tmp_path, folder_of_copies, fence):
+    world = make_brigades(cluster, tmp_path / "project", fence=fence, name=f"rehearsed_brigades_{fence}")
+    world.load()
+    world.sign()
+    before, seen = (world.row, world.fence, world.files()), []
+
+    def look(_: str) -> None:
+        seen.append(sorted(path.name for path in folder_of_copies.glob("banyan-rehearsal-*/legacy/*.db")))
+
+    report = rehearse(world.rig, world.closure, actor=Actor("eva", "engineer", "test"), announce=look)
+
+    assert (world.row, world.fence, world.files()) == before
+    assert seen[:2] == [[], [path.name for path in world.paths]], "those that are listed, and no other one"
+    rows = {table: world.rig.port.count(table) for table in world.closure.tables}
+    assert (report.lost, report.rows) == (0, sum(rows.values()))
+    assert {table.partition("/")[0] for table, count in rows.items() if count} == {path.stem for path in world.paths}
+    assert report.edits > 10
+    reader = RigReader(world.rig, world.closure)
+    there = plan_switch(world.closure, Side.CANONICAL, reader)
+    assert (reader.past(Side.CANONICAL).outage_ms, there.expected_outage_ms > 0) == (report.outage_ms, True)
+    assert not any("rehearsed" in remark for remark in there.remarks)
+    assert list(folder_of_copies.iterdir()) == []
+    world.close()
+
+
+@pytest.mark.parametrize("last", ["reading the copy", pytest.param("going back", marks=pytest.mark.torture)])
+def test_a_rehearsal_that_ends_early_leaves_no_copy_and_touches_no_file(cluster, tmp_path, folder_of_copies, last):
+    world = make_brigades(cluster, tmp_path / "project", fence="closed_window", name=f"rehearsed_until_{last[:5]}")
+    world.load()
+    world.sign()
+    before, actor = (world.row, world.fence, world.files()), Actor("eva", "engineer", "test")
+
+    def stop(said: str) -> None:
+        if said.endswith(last):
+            assert list(folder_of_copies.glob("banyan-rehearsal-*/legacy/*.db"))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rehearse(world.rig, world.closure, actor=actor, announce=stop)
+
+    assert (world.row, world.fence, world.files()) == before
+    assert list(folder_of_copies.iterdir()) == []
+
+    whole = world.paths[1].read_bytes()
+    world.paths[1].write_bytes(b"no such file" * 400)
+    with pytest.raises(SourceUnreadable, match=world.paths[1].name):
+        rehearse(world.rig, world.closure, actor=actor, announce=lambda _: None)
+
+    assert list(folder_of_copies.iterdir()) == []
+    world.paths[1].write_bytes(whole)
+    assert (world.row, world.fence, world.files()) == before
     world.close()
