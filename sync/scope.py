@@ -128,7 +128,9 @@ class ScopeFinder:
                 own = own.filter(match) if part.place else own
                 self._add(ruleset.table, own[part.attach].unique())
             else:
-                own = self._referred_by(ruleset, part, records)
+                own = pl.concat(
+                    [self._referred_by(ruleset, part, records), self._referring_beside(ruleset, part, records)]
+                )
             records = records.join(own.select("id"), on="id", how="anti")
         if records.height:
             self._without_place.append(records.select(pl.lit(relation).alias("canonical_table"), "id"))
@@ -197,6 +199,18 @@ class ScopeFinder:
             found = pl.concat([found, referring["main_id"].rename("id")])
         return records.filter(pl.col("id").is_in(found.implode()))
 
+    def _referring_beside(self, ruleset: Ruleset, part: PartRule, records: pl.DataFrame) -> pl.DataFrame:
+        """Find records that refer to a sibling part which refers to a row itself, as a vehicle does to its item."""
+        found = records["id"].clear()
+        for column, sibling, attach in _siblings_of(ruleset, part):
+            held = read_records(self.connection, sibling.table, self.department_code, records[column].drop_nulls())
+            mains = self._at_home(ruleset, held[attach].drop_nulls().unique())
+            held = held.filter(pl.col(attach).is_in(mains.implode()).fill_null(value=False))
+            self._add(ruleset.table, held[attach].unique())
+            mine = records.filter(pl.col(column).is_in(held["id"].implode()).fill_null(value=False))["id"]
+            found = pl.concat([found, mine])
+        return records.filter(pl.col("id").is_in(found.implode()))
+
     def read_rows(self, ruleset: Ruleset, ids: pl.Series) -> TableScope:
         """Read the rows of one legacy table by their main ids, with their records as they stand now."""
         main = read_records(self.connection, ruleset.main.table, self.department_code, ids)
@@ -251,6 +265,10 @@ class ScopeFinder:
             for owner, column in _referring(ruleset, part.name)
             if owner.name in parts
         ]
+        for column, sibling, _ in _siblings_of(ruleset, part):
+            held = parts[sibling.name].select(pl.col("id").alias("sibling"), "main_id")
+            found = find_attached(self.connection, part.table, column, self.department_code, held["sibling"])
+            named.append(found.rename({"main_id": "sibling"}).join(held, on="sibling").select("id", "main_id"))
         if not named:
             return pl.DataFrame(schema={"id": pl.Binary, "main_id": pl.Binary})
         return pl.concat(named).drop_nulls().sort("id")
@@ -322,3 +340,10 @@ def _referring(ruleset: Ruleset, part: str) -> list[tuple[PartRule, str]]:
         if rule.lens is not None and rule.lens.name == "part" and rule.lens.args[0] == part
     ]
     return sorted(found, key=lambda one: not one[0].main)
+
+
+def _siblings_of(ruleset: Ruleset, part: PartRule) -> list[tuple[str, PartRule, str]]:
+    """List the columns in which a part holds the id of a sibling part that refers to the row: by which column."""
+    asked = [(rule.to[0], rule.lens) for rule in part.fields if rule.lens is not None and rule.lens.name == "part"]
+    named = [(column, ruleset.part(str(bind_parameters(lens)["name"]))) for column, lens in asked]
+    return [(column, sibling, sibling.attach) for column, sibling in named if sibling.attach is not None]

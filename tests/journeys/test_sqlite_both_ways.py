@@ -1,21 +1,27 @@
 """The file of a brigade from its first copy to the switch, back again, and there once more: behind either fence."""
 
+import itertools
 import sqlite3
+from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 from brigades import make_brigade
 from switches import order
 
+from banyan.clock import new_id
 from banyan.departments import Phase
 from banyan.ports import FenceMode
 from cutover.switching import roll_back, switch
 
 pytestmark = [pytest.mark.server, pytest.mark.journey]
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(params=["triggers", pytest.param("closed_window", marks=pytest.mark.torture)])
 def world(request, cluster, tmp_path):
-    made = make_brigade(cluster, tmp_path / "project", fence=request.param, name=f"bureau_store_{request.param}")
+    name = f"bureau_store_{next(_numbers)}"
+    made = make_brigade(cluster, tmp_path / "project", fence=request.param, name=name)
     yield made
     made.close()
 
@@ -74,3 +80,46 @@ def test_the_file_of_a_brigade_is_copied_followed_switched_taken_back_and_switch
         "select source_table_no, source_key from mig.crosswalk where source_table_no = any(:n) and deleted_at is null"
         " group by 1, 2 having count(*) > 1", n=numbers) == []  # fmt: skip
     assert world.ask_store("select count(*) from justice.case_file where case_number like '900/26%'") == [(1,)]
+
+
+def drive_up(world, case, plate):
+    """Enter a vehicle and its item with a case, as the new application does; gives both."""
+    item, vehicle = UUID(bytes=new_id()), UUID(bytes=new_id())
+    (row,) = world.records("case_file", [case])
+    with world.rig.workspace.engine("banyan_app").begin() as connection:
+        connection.execute(
+            sa.text("insert into justice.item (id, department_code, domain_code, origin, case_file_id,"
+                    " item_category_code, item_status_code) values (:item, '48', 'vehicles', 'TARGET', :case,"
+                    " 'VEHICLE', 'INVOLVED')"), {"item": item, "case": row})  # fmt: skip
+        connection.execute(
+            sa.text("insert into justice.vehicle (id, department_code, domain_code, origin, item_id, plate_raw)"
+                    " values (:vehicle, '48', 'vehicles', 'TARGET', :item, :plate)"),
+            {"vehicle": vehicle, "item": item, "plate": plate})  # fmt: skip
+    return item, vehicle
+
+
+def test_a_vehicle_born_in_the_new_system_stands_in_the_row_of_its_case_and_a_second_one_is_listed(world):
+    world.load()
+    ((without,),) = world.file.run("select ID from AFFAIRES where coalesce(VEH_IMMAT, '') = '' order by ID limit 1")
+    ((with_one,),) = world.file.run("select min(ID) from AFFAIRES where VEH_IMMAT <> ''")
+    before = world.dump()
+    world.sign()
+    switch(world.rig, world.closure, order())
+
+    item, vehicle = drive_up(world, str(without), "AB-123-CD")
+    others = drive_up(world, str(with_one), "EF-456-GH")
+    roll_back(world.rig, world.closure, order())
+
+    after = world.dump()
+    assert {key for key in after if after[key] != before.get(key)} == {("AFFAIRES", str(without))}
+    assert world.file.run(f"select VEH_IMMAT from AFFAIRES where ID = {without}") == [("AB-123-CD",)]
+    listed = "select main_id from mig.degraded_write_back where kind = 'NO_PLACE'"
+    assert {one for (one,) in world.ask_store(listed)} >= set(others)
+    assert world.is_equal() == ("PASS", 0)
+    assert world.catch_up() == 0
+
+    world.officers(f"update AFFAIRES set VEH_IMMAT = 'AB-124-CD' where ID = {without}")
+    assert world.catch_up() == 1
+    assert world.ask_store("select item_id, plate_raw from justice.vehicle where id = :id", id=vehicle) == [
+        (item, "AB-124-CD")
+    ]
