@@ -6,6 +6,7 @@ GTID there and the second in which its file was born: a purged log, a restored b
 
 import json
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -30,6 +31,10 @@ _HARMLESS: Final = re.compile(
     re.IGNORECASE,
 )
 _XA_COMMIT: Final = re.compile(r"\s*xa\s+commit\s+(.*?)\s*$", re.IGNORECASE | re.DOTALL)
+_TRIES: Final = 3
+_SHORT: Final = 16 << 20
+"""So many bytes of a log the server reads sooner than it answers more questions."""
+_REMEMBERED: Final = 16
 _WORD: Final = re.compile(r"[^\W`.,;()'\"]+", re.UNICODE)
 
 
@@ -72,6 +77,7 @@ class MariaDBLog:
         self._schema = schema
         # a server that was put back from a backup has ended every connection it had: what each was told still holds
         self._births: WeakKeyDictionary[Connection, dict[str, int]] = WeakKeyDictionary()
+        self._places: WeakKeyDictionary[Connection, deque[_Place]] = WeakKeyDictionary()
 
     def incarnation(self, connection: Connection) -> str:
         """Name the server; its history is compared place by place."""
@@ -80,12 +86,11 @@ class MariaDBLog:
     def head(self, connection: Connection) -> Position:
         """Give the place up to which the engine has committed: what stands before it is seen by any later reading."""
         self._refuse_settings(connection)
-        ask(connection, "start transaction with consistent snapshot, read only")
-        found = {str(name).lower(): value for name, value in ask(connection, named("log_place", self._schema))}
-        ask(connection, "rollback")
-        file, position = str(found["binlog_snapshot_file"]), int(found["binlog_snapshot_position"])
-        gtid = self._gtid(connection, file, position)
-        place = {"file": file, "position": position, "gtid": gtid, "born": self._birth(connection, file)}
+        file, position, gtid = self._committed(connection)
+        born = self._birth(connection, file)
+        if gtid is not None:
+            self._places.setdefault(connection, deque(maxlen=_REMEMBERED)).append(_Place(file, position, gtid, born))
+        place = {"file": file, "position": position, "gtid": gtid, "born": born}
         return Position(json.dumps({"incarnation": self.incarnation(connection), "log": place}, sort_keys=True))
 
     def place(self, connection: Connection) -> Position:
@@ -98,8 +103,10 @@ class MariaDBLog:
             incarnation = self.incarnation(connection)
             first = _place_of(since, incarnation)
             last = _place_of(until if until is not None else self.head(connection), incarnation)
-            if self._gtid(connection, first.file, first.position) != first.gtid:
-                raise _lost_log()
+            # what this connection was told of a place still holds while the log goes on in the same file
+            is_known = first in self._places.get(connection, ()) and (last == first or last.order > first.order)
+            if not is_known:
+                self._refuse_another(connection, first)
             if last.file == first.file and last.born != first.born:  # restored, and written on to the same place
                 raise _lost_log()
             if last.order <= first.order:
@@ -108,6 +115,11 @@ class MariaDBLog:
         stream = self._reader.open_stream("reading the log")
         try:
             return fold(self._entries(stream, (first, last), RowReader(watched, is_guarded=is_guarded)))
+        except SourceDrifted:
+            if is_known:  # purged or begun anew since: that is what is to be said
+                with self._reader.session("reading changes") as connection:
+                    self._refuse_another(connection, first)
+            raise
         finally:
             stream.close()
 
@@ -235,6 +247,32 @@ class MariaDBLog:
                 f"the log {file} does not begin; nothing was read", hint="run the same command again"
             )
         return known[file]
+
+    def _committed(self, connection: Connection) -> tuple[str, int, str | None]:
+        """Give the place up to which the engine has committed, with the GTID there.
+
+        The server finds the GTID of a place by reading the file of its log from the beginning, and knows that of the
+        end by heart: the same one where nothing was written on meanwhile. Its end is told only between two writes, so
+        that whatever had a GTID before it was asked stands before that end.
+        """
+        for _ in range(_TRIES):
+            ask(connection, "start transaction with consistent snapshot, read only")
+            found = {str(name).lower(): value for name, value in ask(connection, named("log_place", self._schema))}
+            ask(connection, "rollback")
+            file, position = str(found["binlog_snapshot_file"]), int(found["binlog_snapshot_position"])
+            if position < _SHORT:
+                break
+            gtid = str(ask(connection, named("gtid_of_the_end", self._schema))[0][0])
+            end = ask(connection, named("log_end", self._schema))[0]
+            is_one_domain = "," not in gtid  # those of several are listed in no certain order
+            if (str(end[0]), int(end[1])) == (file, position) and is_one_domain:
+                return file, position, gtid
+        return file, position, self._gtid(connection, file, position)
+
+    def _refuse_another(self, connection: Connection, place: _Place) -> None:
+        """Refuse a log that holds something else at this place, or nothing any more."""
+        if self._gtid(connection, place.file, place.position) != place.gtid:
+            raise _lost_log()
 
     def _gtid(self, connection: Connection, file: str, position: int) -> str | None:
         (found,) = ask(connection, named("gtid_at", self._schema), {"file": file, "position": position})[0]

@@ -44,6 +44,12 @@ show status where variable_name in ('Binlog_snapshot_file', 'Binlog_snapshot_pos
 -- name: gtid_at
 select binlog_gtid_pos(%(file)s, %(position)s)
 
+-- name: gtid_of_the_end
+select @@global.gtid_binlog_pos
+
+-- name: log_end
+show master status
+
 -- name: server
 select @@server_id
 

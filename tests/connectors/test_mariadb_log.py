@@ -246,6 +246,60 @@ def test_a_server_killed_under_load_comes_back_with_every_change_it_committed(ow
     assert "60" in keys
 
 
+def lengthen_log(marel):
+    """Make the log long enough to be worth not reading it."""
+    marel.run("create database if not exists beside", "create table if not exists beside.long_one (a longtext)",
+              *["insert into beside.long_one values (repeat('x', 6 << 20))"] * 3)  # fmt: skip
+
+
+def test_the_file_of_a_long_log_is_not_read_again_for_a_place_that_the_server_just_told(own_server):
+    marel = make_legacy(own_server)
+    asked = "select count(*) from mysql.general_log where argument like '%binlog_gtid_pos(%'"
+    with marel.port("log", FOLLOWED) as port:
+        lengthen_log(marel)
+        since = begun = port.head()
+        marel.run("set global log_output = 'TABLE'", "truncate table mysql.general_log", "set global general_log = 1")
+        told = []
+        for number in range(3):
+            marel.run(f"insert into dossier (id) values ({number + 1})")
+            until = port.head()
+            told.append([change.key for change in port.changes(since, until)])
+            since = until
+        quiet = port.changes(since)
+        with marel.port("log", FOLLOWED) as another:  # it was told nothing yet
+            again = another.changes(begun)
+        marel.run("set global general_log = 0")
+
+    assert (told, quiet, len(again)) == ([["1"], ["2"], ["3"]], [], 3)
+    assert marel.run(asked) == [(1,)]
+
+
+def test_the_place_of_the_head_has_the_gtid_that_the_log_has_there_while_people_write(own_server):
+    marel = make_legacy(own_server)
+    lengthen_log(marel)
+    stop = threading.Event()
+
+    def write(hand):
+        number = hand * 1_000_000
+        while not stop.is_set():
+            number += 1
+            marel.run(f"insert into dossier (id) values ({number})")
+
+    hands = [threading.Thread(target=write, args=(hand,)) for hand in range(3)]
+    for hand in hands:
+        hand.start()
+    with marel.port("log", FOLLOWED) as port:
+        heads = [json.loads(port.head())["log"] for _ in range(60)]
+        stop.set()
+        for hand in hands:
+            hand.join()
+        heads += [json.loads(port.head())["log"]]
+
+    for head in heads:
+        assert marel.run(f"select binlog_gtid_pos('{head['file']}', {head['position']})") == [(head["gtid"],)]
+    assert len({head["gtid"] for head in heads}) > 5
+
+
 def test_a_purged_log_stops_loudly(own_server):
     marel = make_legacy(own_server)
     with marel.port("log", FOLLOWED) as port:
