@@ -2,7 +2,7 @@
 
 from mappings.apply import apply_forward
 from mappings.compile import Compiled, compile_ruleset
-from mappings.inverse import write_back
+from mappings.inverse import write_back, write_texts
 from mappings.outcomes import Lookups, MapContext, Mapped, RoundTrip, Wanted, WrittenBack
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "apply_forward",
     "compile_ruleset",
     "write_back",
+    "write_texts",
 ]

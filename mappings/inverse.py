@@ -184,14 +184,27 @@ def write_back(
     """Write canonical rows, as they stand now, as legacy rows; list every edit that these cannot show."""
     compiled = seat(compiled, lookups.looked_up, rows=crosswalk.height)
     current = align(compiled, parts, crosswalk, lookups)
-    writing = _Writing(current, lookups)
-    writing.carry()
-    writing.write_parts()
-    for part in compiled.parts:
-        writing.blank_absent(part)
+    writing = _write(current, lookups)
     rows = writing.row().select(compiled.written)
     return WrittenBack(
         rows=rows,
         identities=pl.DataFrame([current.main_ids, current.source_keys]),
         degraded=list_losses(current, rows, lookups, writing.losses),
     )
+
+
+def write_texts(
+    compiled: Compiled, parts: Mapping[str, pl.DataFrame], crosswalk: pl.DataFrame, lookups: Lookups
+) -> pl.DataFrame:
+    """Give the texts that `write_back` writes, for whoever asks nothing about edits that these cannot show."""
+    compiled = seat(compiled, lookups.looked_up, rows=crosswalk.height)
+    return _write(align(compiled, parts, crosswalk, lookups), lookups).row().select(compiled.written)
+
+
+def _write(current: Current, lookups: Lookups) -> _Writing:
+    writing = _Writing(current, lookups)
+    writing.carry()
+    writing.write_parts()
+    for part in current.compiled.parts:
+        writing.blank_absent(part)
+    return writing

@@ -4,7 +4,7 @@ Every function takes the psycopg connection of an open transaction (`store.postg
 bytes of a Binary column. All rows of one frame belong to one department.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, LiteralString
@@ -318,9 +318,12 @@ def find_owners(connection: psycopg.Connection[Any], department_code: str, ids: 
     return read_frame(connection, query, LINK_KINDS, (department_code, uuid_array(ids)), asked=len(ids))
 
 
-def read_records(connection: psycopg.Connection[Any], table: str, department_code: str, ids: pl.Series) -> pl.DataFrame:
-    """Read canonical records by id, all columns, tail included."""
-    kinds = record_kinds(table)
+def read_records(
+    connection: psycopg.Connection[Any], table: str, department_code: str, ids: pl.Series, columns: Collection[str] = ()
+) -> pl.DataFrame:
+    """Read canonical records by id: some columns beside the id, or all of them, tail included."""
+    every = record_kinds(table)
+    kinds = {name: every[name] for name in ("id", *columns)} if columns else every
     query = sql.SQL("select {} from {} where department_code = %s and id = any(%s::uuid[])").format(
         _projection(kinds), _canonical(table)
     )

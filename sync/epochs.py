@@ -12,19 +12,19 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from mappings.digest import hash_rows
-from mappings.engine import Compiled, Lookups, MapContext, write_back
+from mappings.engine import Compiled, Lookups, MapContext, write_texts
 from mappings.epochs import find_reused, grow_epochs
 from mappings.identity import identify
 from mappings.model import Ruleset
+from mappings.narrow import narrow
 from mappings.plans import ReferencePlan
 from store.outcomes import adopt_keys, find_adopted_keys, find_attached
 from store.postgres import raw, transaction
-from store.records import RowsPlace, delete_rows, find_crosswalk, find_links, find_owners
+from store.records import RowsPlace, delete_rows, find_crosswalk, find_links, find_owners, read_records
 from store.row_tables import Departure
 from store.runs import ChunkPlan
-from sync.looked_up import read_looked_up
 from sync.scope import ScopeFinder
-from sync.setting import Psycopg, Setting, key_column, keys_of
+from sync.setting import Psycopg, Setting, keys_of
 
 _OWNERS = {"source_key": pl.String, "id": pl.Binary, "key_epoch": pl.Int16}
 
@@ -65,7 +65,10 @@ def find_reuse(connection: Psycopg, setting: Setting, ruleset: Ruleset, rows: pl
     moved = standing.join(known.drop("source_key"), on="id").filter(pl.col("row_hash") != pl.col("row_hash now"))
     gone = moved.filter(_was_gone(ruleset))["source_key"]
     there = moved.filter(pl.col("deleted_at").is_null())
-    turned = _find_turned(connection, setting, compiled, there, rows)
+    turned = pl.Series("key", [], dtype=pl.String)
+    if ruleset.key_reuse and not there.is_empty():
+        before = _recall(connection, setting, ruleset, there, held.looked_up)
+        turned = find_reused(ruleset, before, rows)
     again = pl.concat([gone, turned.alias("source_key")]).unique(maintain_order=True)
     if again.is_empty():
         return reuse_nothing(held)
@@ -79,20 +82,27 @@ def _was_gone(ruleset: Ruleset) -> pl.Expr:
     return pl.col("deleted_at").is_not_null() & pl.col("deleted_reason").is_in(reasons).fill_null(value=False)
 
 
-def _find_turned(
-    connection: Psycopg, setting: Setting, compiled: Compiled, there: pl.DataFrame, rows: pl.DataFrame
-) -> pl.Series:
-    """Find rows that stood all the time and are about something else now than the store says of them."""
-    ruleset = compiled.ruleset
-    if not ruleset.key_reuse or there.is_empty():
-        return pl.Series("key", [], dtype=pl.String)
-    finder = ScopeFinder(connection, setting.department.code, setting.book, setting.table_numbers)
-    scope = finder.read_rows(ruleset, there["id"])
-    looked_up = read_looked_up(setting.port, setting.book, ruleset)
-    lookups = Lookups(find_keys_by_id(setting, compiled, scope.parts), looked_up=looked_up)
-    held = write_back(compiled, scope.parts, scope.crosswalk.select("id", "source_key", "residue"), lookups)
-    now = rows.filter(key_column(ruleset).is_in(there["source_key"].implode()))
-    return find_reused(ruleset, held.rows, now)
+def _recall(
+    connection: Psycopg, setting: Setting, ruleset: Ruleset, there: pl.DataFrame, looked_up: Mapping[str, pl.DataFrame]
+) -> pl.DataFrame:
+    """Give what rows (columns id, source_key, residue) said in the columns that tell who they are about."""
+    compiled = narrow(setting.compiled(ruleset.table), ruleset.key_reuse)
+    parts = _read_parts(connection, setting, compiled, there["id"])
+    lookups = Lookups(find_keys_by_id(setting, compiled, parts), looked_up=looked_up)
+    return write_texts(compiled, parts, there, lookups)
+
+
+def _read_parts(connection: Psycopg, setting: Setting, compiled: Compiled, ids: pl.Series) -> dict[str, pl.DataFrame]:
+    """Read the records from which these columns are written.
+
+    Of the main part these are the records of the rows. Which record is another part of which row, all parts tell
+    together.
+    """
+    ruleset, code = compiled.ruleset, setting.department.code
+    if len(compiled.parts) > 1:
+        return ScopeFinder(connection, code, setting.book, setting.table_numbers).read_rows(ruleset, ids).parts
+    records = read_records(connection, ruleset.main.table, code, ids, compiled.main.dtypes)
+    return {ruleset.main.name: records.with_columns(pl.col("id").alias("main_id"))}
 
 
 def _give_epochs(setting: Setting, ruleset: Ruleset, held: MapContext, owners: pl.DataFrame) -> Reused:
