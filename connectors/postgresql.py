@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from uuid import UUID
 
-from sqlalchemy import inspect
 from sqlalchemy.exc import NoSuchTableError
 
 from banyan.errors import ConfigurationError, SourceDrifted, UsageError
@@ -63,8 +62,8 @@ class PostgreSQLPort:
 
     def tables(self) -> list[str]:
         """List the tables of the schema."""
-        with self._reader.session("listing tables"):
-            return sorted(inspect(self._reader.engine).get_table_names(schema=self.schema))
+        with self._reader.reflecting("listing tables") as inspector:
+            return sorted(inspector.get_table_names(schema=self.schema))
 
     def columns(self, table: str) -> list[SourceColumn]:
         """List the columns of a table in the order of the source."""
@@ -238,18 +237,19 @@ class PostgreSQLPort:
         return Batch(shape.name, rows, low, high)
 
     def _read_shape(self, table: str) -> TableShape:
-        with self._reader.session("reading the columns", table=table) as connection:
-            try:
-                inspector = inspect(self._reader.engine)
+        try:
+            with self._reader.reflecting("reading the columns", table=table) as inspector:
                 reflected = inspector.get_columns(table, schema=self.schema)
-                key = inspector.get_pk_constraint(table, schema=self.schema)["constrained_columns"]
-            except NoSuchTableError:
-                raise SourceDrifted(
-                    f"there is no table {self.schema}.{table} at {self._reader.place}; nothing was read",
-                    hint="banyan source scan",
-                    table=table,
-                ) from None
-            found = connection.execute(statement("column_casts"), {"schema": self.schema, "table": table}).fetchall()
+        except NoSuchTableError:
+            raise SourceDrifted(
+                f"there is no table {self.schema}.{table} at {self._reader.place}; nothing was read",
+                hint="banyan source scan",
+                table=table,
+            ) from None
+        with self._reader.session("reading the columns", table=table) as connection:
+            asked = {"schema": self.schema, "table": table}
+            key = [name for (name,) in connection.execute(statement("key_columns"), asked)]
+            found = connection.execute(statement("column_casts"), asked).fetchall()
         dialect = self._reader.engine.dialect
         return TableShape(
             schema=self.schema,

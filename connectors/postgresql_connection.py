@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 import psycopg
-from sqlalchemy import create_engine
+from sqlalchemy import Inspector, create_engine, inspect
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
@@ -54,6 +54,7 @@ class PostgreSQLConnections:
             poolclass=QueuePool,
             pool_size=2,
             max_overflow=6,
+            pool_use_lifo=True,  # the one that was asked last has the catalogue of the server at hand
             hide_parameters=True,
         )
         self.engine: Engine = ask_after_a_pause(engine)
@@ -83,6 +84,12 @@ class PostgreSQLConnections:
         """Lend a connection inside one transaction that commits when left and rolls back on any error."""
         with self.session(doing, table=table) as connection, connection.transaction():
             yield connection
+
+    @contextmanager
+    def reflecting(self, doing: str, *, table: str = "") -> Iterator[Inspector]:
+        """Lend what reads the catalogue, on one connection; errors say what was being done."""
+        with self._explained(doing, table), self.engine.connect() as lent:
+            yield inspect(lent)
 
     def close(self) -> None:
         """Give all connections back to the server."""

@@ -32,7 +32,7 @@ _PRUNE = sa.text("select mig.prune_marks(:department, cast(:fold as pg_snapshot)
 _VERSION = sa.text("select current_setting('server_version_num')::int / 10000")
 _WRITTEN = sa.text("select canonical_table, bucket from mig.buckets_written(:department, cast(:since as pg_snapshot))")
 _AGE = "(select age(cast(pg_snapshot_xmin(cast(:since as pg_snapshot)) as xid)))"
-_RECENT = sa.text(f"(age(xmin) <= {_AGE} or {_AGE} < 0)")
+_RECENT = sa.text(f"age(xmin) <= (select case when {_AGE} < 0 then 2147483647 else {_AGE} end)")
 """Written in a transaction no older than any that a snapshot missed; beyond half of what xid holds, whenever."""
 
 

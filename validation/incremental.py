@@ -80,6 +80,8 @@ def _written(subject: Subject, snapshot: str) -> dict[str, set[str]]:
     with transaction(subject.engine) as connection:
         for table in subject.canonical_tables:
             ids = find_rows_written(connection, table, subject.department.code, since=snapshot)
+            if not ids:
+                continue
             holders = find_holders(raw(connection), subject, table, pl.Series("id", ids, dtype=pl.Binary))
             known = holders.filter(pl.col("legacy_table").is_in(list(tables)))
             for legacy_table, key in known.select("legacy_table", "source_key").iter_rows():

@@ -24,6 +24,16 @@ select pg_catalog.pg_current_snapshot()::text,
 -- name: installed_incarnation
 select id::text from banyan.incarnation
 
+-- name: key_columns
+select a.attname
+from pg_catalog.pg_class c
+join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+join pg_catalog.pg_constraint k on k.conrelid = c.oid and k.contype = 'p'
+cross join unnest(k.conkey) with ordinality as u(number, place)
+join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = u.number
+where n.nspname = %(schema)s and c.relname = %(table)s
+order by u.place
+
 -- name: column_casts
 select a.attname,
        pg_catalog.format_type(a.atttypid, -1),

@@ -163,6 +163,27 @@ def test_a_table_without_a_key_is_read_by_its_pages_and_never_followed(legacy, p
         port.read_keys("t_vrac", ["a"])
 
 
+def test_the_key_is_told_in_its_own_order_whatever_that_of_the_columns(legacy, port):
+    legacy.run("create table orion.t_ordre (a int, b int, c text, primary key (c, a))")
+    legacy.run("grant select on orion.t_ordre to banyan_reader")
+    legacy.run("insert into orion.t_ordre values (1, 2, 'x')")
+
+    assert port.key_columns("t_ordre") == ("c", "a")
+    assert [column.name for column in port.columns("t_ordre")] == ["a", "b", "c"]
+    assert port.read_keys("t_ordre", [f"x{KEY_SEPARATOR}1"]).rows["b"].to_list() == ["2"]
+
+
+def test_a_table_is_known_over_one_connection(legacy):
+    port = open_postgresql(legacy.url("banyan_reader"), "orion")
+
+    assert port.key_columns("t_dossier")
+    connections = legacy.run("select count(*) from pg_stat_activity where datname = current_database()"
+                             " and usename = 'banyan_reader' and application_name = 'banyan'")  # fmt: skip
+    port.close()
+
+    assert connections == [(1,)]
+
+
 def test_capabilities_say_what_is_installed_and_no_more(legacy, port):
     before = port.capabilities("t_dossier")
     port.install_capture(legacy.url(), ["t_dossier"])

@@ -6,9 +6,11 @@ from stores import make_store, store_template
 from worlds import loaded, world
 
 from banyan.findings import FindingKind, LevelState
-from store.buckets import buckets_of
+from store.buckets import buckets_of, read_moment
 from store.postgres import transaction
 from validation.anchors import Anchor
+from validation.incremental import find_touched
+from validation.reconcile import reconcile
 from validation.tripwire import CUT, REMOVED, WRITTEN, check_tripwire, remember
 
 __all__ = ["judged", "loaded", "make_store", "store_template", "world"]
@@ -85,6 +87,23 @@ def test_only_the_buckets_asked_for_are_read(folded):
 
     assert elsewhere.level.state is LevelState.PASS
     assert there.level.state is LevelState.FAIL
+
+
+def test_a_record_written_by_nobody_known_since_a_judgement_is_judged_again_by_its_key(folded):
+    subject = subject_of(folded, role="banyan_judge")
+    with transaction(subject.engine) as connection:
+        snapshot = read_moment(connection).snapshot
+    key, row = live_row(folded, "t_personne")
+    here = subject.port.head()
+
+    before = find_touched(subject, since=here, snapshot=snapshot, until=here)
+    with edited(folded, "person_identity", row, "surname", "AUTRE"):
+        after = find_touched(subject, since=here, snapshot=snapshot, until=here)
+        found = reconcile(subject, watermark=None, keys_by_table={one: sorted(keys) for one, keys in after.items()})
+
+    assert before == {}
+    assert after == {"t_personne": {str(key)}}
+    assert [(each.table, each.column) for each in found.level.findings] == [("person_identity", "surname")]
 
 
 def test_evidence_that_only_the_landing_zone_remembers_is_a_restored_backup(folded):
