@@ -21,11 +21,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import psycopg
 from brigades import make_brigade
+from people import People
 from projects import ENVIRONMENT, ORION_TEMPLATE
 from proxy import Link
 from sqlalchemy.engine import make_url
 from switches import ORION, SwitchWorld, TestWorkspace, build_switch_world, order
-from torture import gaps, spread, start_writers
+from torture import find_desks, gaps, spread
 
 from banyan.config import load_project
 from banyan.errors import BanyanError
@@ -174,7 +175,7 @@ def look_aside(cluster: Cluster, folder: Path, cycles: int) -> None:
 
 
 def measure(world, rig, delay, rows, asked) -> None:
-    people = start_writers(world, asked.writers, max(1, _KEYS // asked.writers))
+    people = People(find_desks(world, asked.writers, max(1, _KEYS // asked.writers)))
     there, back, expected = [], [], []
     changed = 0
     try:
@@ -194,9 +195,8 @@ def measure(world, rig, delay, rows, asked) -> None:
             back.append(float(undone.outage_ms))
             expected.append(float(done.expected_ms or 0))
     finally:
-        for person in people:
-            person.stop()
-    seen_there, seen_back = gaps(people)
+        writes = people.stop()
+    seen_there, seen_back = gaps(writes)
     near = sum(0.75 <= one / max(1, took) <= 1.25 for one, took in zip(expected, there, strict=True))
     print(f"{delay:>6} {changed:>8} {'there':<6} {spread(there)!s:<52} {spread(seen_there)!s:<52} "
           f"p50 {spread(expected).get('p50')} expected; {near} of {len(there)} within 25 %")  # fmt: skip

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
@@ -41,12 +41,9 @@ class Write:
 class Writer(threading.Thread):
     """One person who writes her own keys where it is possible, and remembers what was acknowledged."""
 
-    def __init__(self, world: SwitchWorld, name: str, keys: dict[int, object]) -> None:
+    def __init__(self, places: dict[Side, str], name: str, keys: dict[int, object]) -> None:
         super().__init__(daemon=True, name=name)
-        self._places = {
-            Side.LEGACY: _plain(world, world.project.legacy, "orion_app"),
-            Side.CANONICAL: _plain(world, world.project.store, "banyan_app"),
-        }
+        self._places = places
         self._connections: dict[Side, psycopg.Connection] = {}
         self._keys = keys
         self._ending, self._pause, self._idle = threading.Event(), threading.Event(), threading.Event()
@@ -244,8 +241,23 @@ class Chaos:
             print(f"no cut: {type(error).__name__}")
 
 
-def start_writers(world: SwitchWorld, count: int, keys_each: int) -> list[Writer]:
-    """Let people write; each has her own cases."""
+@dataclass(frozen=True)
+class Desks:
+    """Where people write, and which cases each of them has: their key in the old system, and their record."""
+
+    places: dict[Side, str]
+    keys: list[dict[int, object]]
+
+    def start(self) -> list[Writer]:
+        """Let people write."""
+        writers = [Writer(self.places, f"w{index}", mine) for index, mine in enumerate(self.keys)]
+        for writer in writers:
+            writer.start()
+        return writers
+
+
+def find_desks(world: SwitchWorld, count: int, keys_each: int) -> Desks:
+    """Find cases for so many people; each has her own."""
     rows = world.ask_legacy(
         "select id_proc from orion.t_proc where top_supp = 'N' and dt_ouv > 20240101 order by id_proc limit :n",
         n=count * keys_each,
@@ -258,13 +270,16 @@ def start_writers(world: SwitchWorld, count: int, keys_each: int) -> list[Writer
     )
     keys = [int(row[0]) for row in rows if str(row[0]) in records]
     assert len(keys) >= count, f"the estate has {len(keys)} cases for {count} writers"
-    writers = []
-    for index in range(count):
-        mine = keys[index::count]
-        writers.append(Writer(world, f"w{index}", {key: records[str(key)] for key in mine}))
-    for writer in writers:
-        writer.start()
-    return writers
+    places = {
+        Side.LEGACY: _plain(world, world.project.legacy, "orion_app"),
+        Side.CANONICAL: _plain(world, world.project.store, "banyan_app"),
+    }
+    return Desks(places, [{key: records[str(key)] for key in keys[index::count]} for index in range(count)])
+
+
+def start_writers(world: SwitchWorld, count: int, keys_each: int) -> list[Writer]:
+    """Let people write; each has her own cases."""
+    return find_desks(world, count, keys_each).start()
 
 
 def owned_periods(world: SwitchWorld) -> tuple[list[float], list[str]]:
@@ -312,11 +327,10 @@ def find_lost(world: SwitchWorld, writers: list[Writer]) -> list[tuple[int, str,
     return lost
 
 
-def gaps(writers: list[Writer]) -> tuple[list[float], list[float]]:
+def gaps(writes: Iterable[Write]) -> tuple[list[float], list[float]]:
     """Give, in milliseconds, how long nobody's write was acknowledged at each change of side: there, and back."""
-    writes = sorted((write for writer in writers for write in writer.writes), key=lambda write: write.ended)
     there, back = [], []
-    for before, after in itertools.pairwise(writes):
+    for before, after in itertools.pairwise(sorted(writes, key=lambda write: write.ended)):
         if before.side is not after.side:
             (there if after.side is Side.CANONICAL else back).append((after.ended - before.ended) * 1000)
     return there, back

@@ -48,7 +48,7 @@ def cycles(world: SwitchWorld, count: int, seed: int, *, kills: float) -> dict[s
 
 def tell(world, writers, tally, wrong, seconds) -> dict[str, object]:
     """Put the figures together, as far as it has come."""
-    tally.there_ms, tally.back_ms = gaps(writers)
+    tally.there_ms, tally.back_ms = gaps(write for writer in writers for write in writer.writes)
     two = find_two_writers(world, writers)
     found = [*wrong, *(f"two writers: {write}" for write in two[:5])]
     told = tally.say(writers, seconds)
