@@ -41,9 +41,9 @@ class Write:
 class Writer(threading.Thread):
     """One person who writes her own keys where it is possible, and remembers what was acknowledged."""
 
-    def __init__(self, places: dict[Side, str], name: str, keys: dict[int, object]) -> None:
+    def __init__(self, places: dict[Side, str], name: str, keys: dict[int, object], *, patience: float) -> None:
         super().__init__(daemon=True, name=name)
-        self._places = places
+        self._places, self._patience = places, patience
         self._connections: dict[Side, psycopg.Connection] = {}
         self._keys = keys
         self._ending, self._pause, self._idle = threading.Event(), threading.Event(), threading.Event()
@@ -64,7 +64,7 @@ class Writer(threading.Thread):
             time.sleep(_THINKING_SECONDS)
             if not self._write(side, key, f"{self.name}.{number}"):
                 side = side.other
-                time.sleep(0.004)
+                time.sleep(self._patience)
         self._idle.set()
         for connection in self._connections.values():
             connection.close()
@@ -243,14 +243,20 @@ class Chaos:
 
 @dataclass(frozen=True)
 class Desks:
-    """Where people write, and which cases each of them has: their key in the old system, and their record."""
+    """Where people write, and which cases each of them has: their key in the old system, and their record.
+
+    Whoever is refused waits for so many seconds and tries the other side.
+    """
 
     places: dict[Side, str]
     keys: list[dict[int, object]]
+    patience: float = 0.004
 
     def start(self) -> list[Writer]:
         """Let people write."""
-        writers = [Writer(self.places, f"w{index}", mine) for index, mine in enumerate(self.keys)]
+        writers = [
+            Writer(self.places, f"w{index}", mine, patience=self.patience) for index, mine in enumerate(self.keys)
+        ]
         for writer in writers:
             writer.start()
         return writers
