@@ -76,6 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[200_000])
     parser.add_argument("--only", choices=("postgresql", "mariadb"))
+    parser.add_argument("--table", help="another table of the legacy than the widest of its make; with --only")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--no-pgloader", action="store_true")
     parser.add_argument("--no-pipe", action="store_true", help="leave the pipe out, for changes and lag alone")
@@ -101,7 +102,8 @@ def main() -> None:
 
 
 def measure(place: Place, make: str, rows: int, asked: argparse.Namespace) -> None:
-    legacy = fill_orion(place, rows) if make == "postgresql" else fill_marel(place, rows)
+    fill = fill_orion if make == "postgresql" else fill_marel
+    legacy = fill(place, rows, asked.table) if asked.table else fill(place, rows)
     load_before = os.getloadavg()[0]
     capture = "log" if asked.changes or asked.lag or make == "mariadb" else "journal"
     pipes = [] if asked.no_pipe else [clocked(place, lambda: pipe(place, legacy))]
@@ -231,7 +233,10 @@ def whole_path(place: Place, legacy: Legacy, workers: int, *, capture: str) -> t
         request = RunRequest(legacy.source, Side.CANONICAL, RunKind.LOAD, OWNER, start, start, rig.book.digest)
         run = ledger.open_run(request)
         ledger.write_chunks(run, plans)
-    told = [worker.communicate("go\n") for worker in started]
+    for worker in started:  # all at once; communicate() would wait for the end of each before the next one begins
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    told = [worker.communicate() for worker in started]
     result = SyncEngine(engine, owner=OWNER).finish(lane, run)
     seconds, after = time.perf_counter() - began, psutil.Process().cpu_times()
     figures = [list(map(float, out.split())) for out, _ in told]

@@ -68,39 +68,43 @@ class Place:
         return total
 
 
-def fill_orion(place: Place, rows: int) -> Legacy:
-    """Make an ORION whose procedures are so many."""
-    name = f"orion_{rows}"
+ORION_KEYS = {"t_proc": "id_proc", "t_piece": "id_piece", "t_personne": "id_pers", "t_objet": "id_objet"}
+MAREL_KEYS = {"personnes": "id_personne", "dossiers": "id_dossier", "objets": "id_objet"}
+
+
+def fill_orion(place: Place, rows: int, table: str = "t_proc") -> Legacy:
+    """Make an ORION with so many rows in one table."""
+    name, key = f"orion_{table}_{rows}", ORION_KEYS[table]
     place.cluster.create_database(name)
     url = place.cluster.url(name)
     load(generate("XS", 1), url.render_as_string(hide_password=False))
     columns = place.ask(
-        "select attname from pg_attribute where attrelid = 'orion.t_proc'::regclass and attnum > 0 order by attnum",
+        f"select attname from pg_attribute where attrelid = 'orion.{table}'::regclass and attnum > 0 order by attnum",
         name,
     )
-    place.ask("create table public.seed as select *, row_number() over () as n from orion.t_proc", name)
+    place.ask(f"create table public.seed as select *, row_number() over () as n from orion.{table}", name)
     ((seeds,),) = place.ask("select count(*) from public.seed", name)
     listed = ", ".join(column for (column,) in columns)
-    drawn = listed.replace("id_proc", f"n + round * {seeds} + 1000000", 1)
+    drawn = ", ".join(f"n + round * {seeds} + 1000000" if column == key else column for (column,) in columns)
     with psycopg.connect(
         host="127.0.0.1", port=place.cluster.port, user="postgres", dbname=name, autocommit=True
     ) as connection:
         connection.execute("set session_replication_role = replica")
         connection.execute(
-            f"insert into orion.t_proc ({listed}) select {drawn} from public.seed, generate_series(0, {rows // seeds})"
+            f"insert into orion.{table} ({listed}) select {drawn} from public.seed, generate_series(0, {rows // seeds})"
             f" round order by round, n limit {max(0, rows - seeds)}"
         )
-        connection.execute("vacuum analyze orion.t_proc")
+        connection.execute(f"vacuum analyze orion.{table}")
     roles = ("reader", "reverse", "guard")
     urls = {role: url.set(username=f"banyan_{role}") for role in roles}
     urls |= {"admin": url, "application": url.set(username="orion_app")}
     said = {role: one.render_as_string(hide_password=False) for role, one in urls.items()}
-    return Legacy("postgresql", SourceRef("38", "ORION"), "t_proc", "id_proc", said)
+    return Legacy("postgresql", SourceRef("38", "ORION"), table, key, said)
 
 
-def fill_marel(place: Place, rows: int) -> Legacy:
-    """Make a MAREL whose persons are so many."""
-    schema = f"marel_{rows}"
+def fill_marel(place: Place, rows: int, table: str = "personnes") -> Legacy:
+    """Make a MAREL with so many rows in one table."""
+    schema, key = f"marel_{table}_{rows}", MAREL_KEYS[table]
     with connect_mariadb(place, "mysql") as root:
         ask(root, f"create database {schema} character set utf8mb3")
     load_marel(generate_marel("XS", 1, "35"), place.mariadb.url(schema, "root").render_as_string(hide_password=False))
@@ -108,24 +112,24 @@ def fill_marel(place: Place, rows: int) -> Legacy:
         ask(root, "grant replication slave, binlog monitor on *.* to banyan_reader@'%'")
         ask(root, "set sql_log_bin = 0")
         columns = [row[0] for row in ask(root, f"select column_name from information_schema.columns where"
-                   f" table_schema = '{schema}' and table_name = 'personnes' order by ordinal_position")]  # fmt: skip
-        ((seeds, highest),) = ask(root, "select count(*), max(id_personne) from personnes")
-        ask(root, "create table mysql.seed as select *, row_number() over () as n from personnes")
+                   f" table_schema = '{schema}' and table_name = '{table}' order by ordinal_position")]  # fmt: skip
+        ((seeds, highest),) = ask(root, f"select count(*), max({key}) from {table}")
+        ask(root, f"create table mysql.seed as select *, row_number() over () as n from {table}")
         listed = ", ".join(columns)
-        drawn = listed.replace("id_personne", f"s.n + r.seq * {seeds} + {highest}", 1)
+        drawn = ", ".join(f"s.n + r.seq * {seeds} + {highest}" if column == key else column for column in columns)
         ask(
             root,
-            f"insert into personnes ({listed}) select {drawn} from mysql.seed s, seq_0_to_{rows // seeds} r"
+            f"insert into {table} ({listed}) select {drawn} from mysql.seed s, seq_0_to_{rows // seeds} r"
             f" limit {max(0, rows - seeds)}",
         )
         ask(root, "drop table mysql.seed")
-        ask(root, "analyze table personnes")
+        ask(root, f"analyze table {table}")
     accounts = {"reader": "banyan_reader", "reverse": "banyan_reverse", "guard": "banyan_guard", "admin": "root",
                 "application": "marel_app"}  # fmt: skip
     said = {
         role: place.mariadb.url(schema, name).render_as_string(hide_password=False) for role, name in accounts.items()
     }
-    return Legacy("mariadb", SourceRef("35", "MAREL"), "personnes", "id_personne", said)
+    return Legacy("mariadb", SourceRef("35", "MAREL"), table, key, said)
 
 
 def connect_mariadb(place: Place, database: str):
