@@ -1,6 +1,7 @@
 """The project's configuration: one frozen value read from `banyan.yaml`; the only reader of the environment.
 
-Secrets are references, never values: `env:NAME`, `file:PATH`, or `embedded:NAME` for the embedded servers.
+Secrets are references, never values: `env:NAME`, `file:PATH`, `airflow:CONN_ID`, or `embedded:NAME` for the embedded
+servers.
 """
 
 import getpass
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from banyan.connections import read_connection
 from banyan.departments import Actor, Department, Domain, SourceRef
 from banyan.errors import ConfigurationError, UsageError
 
@@ -137,6 +139,11 @@ class SourceConfig(_Strict):
     def file_names(self) -> tuple[str, ...]:
         """Give what the tables of each file are named after: its name without the suffix."""
         return tuple(name.partition(".")[0] for name in self.files)
+
+    @property
+    def declared_encoding(self) -> str:
+        """Give the encoding that the project says in so many words; empty where it says none: none is guessed."""
+        return self.encoding if "encoding" in self.model_fields_set else ""
 
     @property
     def is_database(self) -> bool:
@@ -283,7 +290,7 @@ def _first_problem(error: ValidationError) -> str:
 
 
 def read_secret(reference: str) -> str:
-    """Resolve a secret given by reference (`env:NAME` or `file:PATH`); a bare text is itself."""
+    """Resolve a secret given by reference (`env:NAME`, `file:PATH`, `airflow:CONN_ID`); a bare text is itself."""
     kind, _, rest = reference.partition(":")
     if kind == "env":
         value = os.environ.get(rest)
@@ -295,6 +302,9 @@ def read_secret(reference: str) -> str:
             return Path(rest).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ConfigurationError(f"the secret file {rest} cannot be read; nothing was opened") from error
+    if kind == "airflow":
+        name = f"AIRFLOW_CONN_{rest.upper()}"
+        return read_connection(name, read_secret(f"env:{name}").strip())
     return reference
 
 

@@ -30,6 +30,7 @@ class FindingKind(StrEnum):
     ANSWER_DIFFERS = "ANSWER_DIFFERS"
     FOREIGN_WRITE = "FOREIGN_WRITE"
     FORGOTTEN = "FORGOTTEN"
+    GOLDEN_BROKEN = "GOLDEN_BROKEN"
 
 
 class LevelState(StrEnum):

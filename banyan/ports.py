@@ -281,6 +281,14 @@ class KeyLog(Protocol):
         ...
 
 
+class KnownKeys(Protocol):
+    """The keys of one legacy system of which the store holds something: carried, filtered or waiting in quarantine."""
+
+    def find(self, table: str, key: tuple[str, ...]) -> list[str]:
+        """List those of a table; refuses one whose key is not that of its rule, or whose rows people own elsewhere."""
+        ...
+
+
 @runtime_checkable
 class RowMarks(Protocol):
     """Hashes of the rows of one legacy system as they were last seen, and what the last looks found changed."""

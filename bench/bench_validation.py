@@ -7,7 +7,8 @@ A scan reads every column of every row of one side. L4 reads the legacy rows of 
 with the canonical records of PostgreSQL: identical, with 10 and with 1,000 differences scattered evenly (six tenths
 edited, two tenths removed, two tenths added). It runs in a process of its own, whose peak memory is told. Beside it:
 bucket digests (L3), 1,000 changes judged again, 22 passing rules through Great Expectations against one scan, and
-reladiff on two tables of one schema, the same rows, when its program is given.
+reladiff on two tables of one schema, the same rows, identical and with as many differences, when its program is given.
+Each side has a server of its own, so that what the legacy server alone takes is told apart.
 
 With MariaDB installed, the same L4 of the persons of a MAREL there, with what its server alone takes (judged_marel.py).
 """
@@ -28,7 +29,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from judged_marel import measure_marel
+from judged_marel import LIMIT_LEGACY, measure_marel
 from one_table import KEYS, cpu_of_servers, cpu_seconds, prepare
 from sqlalchemy.engine import make_url
 from stores import only_tables
@@ -52,7 +53,7 @@ from validation.text import Text
 from wire.cluster import Cluster, ClusterPlace, Durability, cluster_home
 from wire.mariadb import find_mariadb
 
-CHANGED = 1_000
+FEW, CHANGED = 10, 1_000
 RULES_ASKED = 22
 SCANS = 40
 CPU_ENOUGH = 1.5
@@ -63,6 +64,7 @@ class Bench:
     """One loaded world, and what a scan of each side costs."""
 
     cluster: Cluster
+    legacy: Cluster
     world: World
     table: str
     canonical: str
@@ -74,11 +76,20 @@ class Bench:
     def both(self) -> float:
         return self.legacy_scan + self.canonical_scan
 
+    def servers(self) -> tuple[float, float]:
+        """Give the CPU seconds of the legacy server and of the store's so far."""
+        return cpu_of_servers(self.legacy), cpu_of_servers(self.cluster)
+
     def cost(self, work: Callable[[], object]) -> tuple[float, object]:
         """Give the CPU seconds of this process, those it started and the servers, while work is done."""
-        servers, own = cpu_of_servers(self.cluster), cpu_seconds()
+        servers, own = sum(self.servers()), cpu_seconds()
         found = work()
-        return cpu_seconds() - own + cpu_of_servers(self.cluster) - servers, found
+        return cpu_seconds() - own + sum(self.servers()) - servers, found
+
+    def tell_legacy(self, seconds: float) -> str:
+        """Say what the legacy server alone took, in scans of both sides and of its own."""
+        shares = f"{seconds / self.both:.2f}x of both sides (limit {LIMIT_LEGACY}x)"
+        return f"legacy server {seconds:.2f} CPU s, {shares}, {seconds / self.legacy_scan:.2f}x of its own scan"
 
     def tell(self, what: str, seconds: float, *, scans: float, more: str = "") -> None:
         print(f"{what:44}{seconds:9.2f} CPU s {seconds / scans:8.1f}x  {more}", flush=True)
@@ -110,30 +121,32 @@ def main() -> None:
 
 
 def measure_postgresql(folder: Path, asked: argparse.Namespace) -> None:
-    cluster = Cluster(ClusterPlace(cluster_home(folder, "bench"), Durability.THROWAWAY)).start()
+    servers = [Cluster(ClusterPlace(cluster_home(folder, name), Durability.THROWAWAY)) for name in ("bench", "legacy")]
     try:
-        measure(cluster, folder, asked)
+        store, legacy = (server.start() for server in servers)
+        measure(store, legacy, folder, asked)
     finally:
-        cluster.destroy()
+        for server in servers:
+            server.destroy()
 
 
-def measure(cluster: Cluster, folder: Path, asked: argparse.Namespace) -> None:
-    world = prepare(cluster, folder, asked.table, asked.rows)
+def measure(cluster: Cluster, legacy: Cluster, folder: Path, asked: argparse.Namespace) -> None:
+    world = prepare(cluster, folder, asked.table, asked.rows, legacy=legacy)
     lane = world.forward()
     plans = [plan for plan in lane.plan_load() if plan.table == asked.table]
     world.forward_engine().load(lane, lambda: plans, rules_digest="")
     canonical = world.book.rulesets[asked.table].main.table
     world.place.run(f"vacuum analyze justice.{canonical}_38")
     (records,) = world.place.run(f"select count(*) from justice.{canonical}")[0]
-    bench = Bench(cluster, world, asked.table, canonical, asked.rows)
-    bench.legacy_scan = scan(bench, world.on_legacy, f"orion.{asked.table}")
-    bench.canonical_scan = scan(bench, world.place.run, f"justice.{canonical}")
+    bench = Bench(cluster, legacy, world, asked.table, canonical, asked.rows)
+    bench.legacy_scan = scan(legacy, world.on_legacy, f"orion.{asked.table}")
+    bench.canonical_scan = scan(cluster, world.place.run, f"justice.{canonical}")
     print(f"{asked.table}: {asked.rows} rows, {records} records of {canonical}; 1x is a scan of both sides")
     bench.tell("scan of both sides", bench.both, scans=bench.both, more=f"legacy {bench.legacy_scan:.3f} s")
     reconciled(bench, "L4, identical", expected=0, is_profiled=asked.profile)
     if asked.identical_only:
         return
-    for number in (10, CHANGED):
+    for number in (FEW, CHANGED):
         with differences(bench, number):
             reconciled(bench, f"L4, {number} differences", expected=number)
     tripwire(bench)
@@ -142,16 +155,16 @@ def measure(cluster: Cluster, folder: Path, asked: argparse.Namespace) -> None:
     rivals(bench, asked.reladiff)
 
 
-def scan(bench: Bench, run: Callable[[str], object], table: str) -> float:
+def scan(server: Cluster, run: Callable[[str], object], table: str) -> float:
     """Give what one scan that reads every column costs: the mean of as many as it takes to measure it."""
     names = [row[0] for row in run(f"select attname from pg_attribute where attrelid = '{table}'::regclass"
                                    " and attnum > 0 and not attisdropped order by attnum")]  # fmt: skip
     counted = ", ".join(f"count({name})" for name in names)
-    before, done = cpu_of_servers(bench.cluster), 0
-    while done < SCANS and cpu_of_servers(bench.cluster) - before < CPU_ENOUGH:
+    before, done = cpu_of_servers(server), 0
+    while done < SCANS and cpu_of_servers(server) - before < CPU_ENOUGH:
         run(f"select {counted} from {table}")
         done += 1
-    return (cpu_of_servers(bench.cluster) - before) / done
+    return (cpu_of_servers(server) - before) / done
 
 
 def subject_for(asked: dict[str, object]) -> Subject:
@@ -197,7 +210,7 @@ def judge_alone(asked: dict[str, object]) -> None:
 
 
 def reconciled(bench: Bench, what: str, *, expected: int, is_profiled: bool = False) -> None:
-    servers = cpu_of_servers(bench.cluster)
+    legacy, store = bench.servers()
     done = subprocess.run(
         [sys.executable, __file__, "--judge"],
         input=json.dumps(asked_of(bench) | {"profile": is_profiled}) + "\n",
@@ -205,11 +218,13 @@ def reconciled(bench: Bench, what: str, *, expected: int, is_profiled: bool = Fa
         check=True,
         text=True,
     )
-    servers = cpu_of_servers(bench.cluster) - servers
+    legacy, store = (now - then for now, then in zip(bench.servers(), (legacy, store), strict=True))
+    servers = legacy + store
     told = json.loads(done.stdout)
     if (told["rows"], told["different"]) != (bench.rows, expected):
         raise RuntimeError(f"{what}: {told}")
-    more = f"client {told['cpu']:.2f}, servers {servers:.2f} CPU s; peak {told['peak']:.0f} MB"
+    more = f"client {told['cpu']:.2f}, servers {servers:.2f} CPU s; {bench.tell_legacy(legacy)}; peak"
+    more += f" {told['peak']:.0f} MB"
     bench.tell(what, told["cpu"] + servers, scans=bench.both, more=more)
 
 
@@ -341,8 +356,8 @@ def rivals(bench: Bench, program: str) -> None:
         " and table_name = %s and column_name <> 'id'",
         (bench.canonical,),
     )
-    single = scan(bench, place.run, "public.one") + scan(bench, place.run, "public.two")
-    for number in (0, CHANGED):
+    single = scan(bench.cluster, place.run, "public.one") + scan(bench.cluster, place.run, "public.two")
+    for number in (0, FEW, CHANGED):
         if number:
             place.run(f"update public.two set origin = 'TARGET' where id in (select id from (select id, row_number()"
                       f" over (order by id) n from public.two) r where n % ({bench.rows} / {number}) = 0)")  # fmt: skip

@@ -1,93 +1,48 @@
 """How well defects are found: precision and recall of each kind, against the ledger of the synthetic estate.
 
-`python bench/defect_score.py PROJECT --size XS --seed 1` on a project made by `banyan init --template estate` whose
-first copy is done. A defect of a row that a named rule kept out, or that the old system itself marks deleted, is not
-asked for: nobody looks for it any more. Nor is one that needs another row which was kept out. What a detector finds and
-the ledger calls by no kind that this detector is for counts against its precision: some of it is honest dirt of another
-kind. A kind that nothing looks for by design says why, with no figure.
+`python bench/defect_score.py [--department 38]... [--size XS] [--seed 1]` makes a project of each department in a
+temporary folder, copies it and scores it: without a department, an ORION, a MAREL (where MariaDB is installed) and a
+BUREAU with the files of all its brigades. `--project FOLDER` scores a project whose first copy is done. A defect of a
+row that a named rule kept out, or that the old system itself marks deleted, is not asked for: nobody looks for it any
+more. Nor is one that needs another row which was kept out. What a detector finds and the ledger calls by no kind that
+this detector is for counts against its precision: some of it is honest dirt of another kind. A kind that nothing looks
+for by design says why, with no figure.
 """
 
 import argparse
+import re
 import sys
+import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import sqlalchemy as sa
+from defect_detectors import LOOKED, Looked
 
 from banyan.config import load_project
 from banyan.departments import SourceRef
-from estate.orion import generate
+from cli.estate_projects import create_estate_project, size_of
+from cli.main import run
+from estate.bureau import brigades_of
+from estate.flavours import generate_estate
+from estate.orion import Estate
+from estate.places import Flavour, find_place
 from mappings.residue import unpack
+from mappings.several_files import split_table
 from store.postgres import transaction
 from sync.assembly import Rig, open_rig
 from sync.workspace import Workspace, opened
 from validation.level_two import run_rules
 from validation.suites import load_suites
+from wire.cleanup import destroy_clusters
+from wire.mariadb import find_mariadb
 
 Row = tuple[str, str]
 Tables = Mapping[str, pl.DataFrame]
-
-DETECTORS: dict[str, tuple[str, ...]] = {
-    "acquitted_still_suspect": ("rule participation.acquitted_is_no_suspect",),
-    "amount_blank": ("residue t_objet.valeur",),
-    "amount_written_otherwise": ("residue t_objet.valeur",),
-    "birth_date_impossible": ("quarantine t_personne.ddn", "rule person_identity.birth_date_present"),
-    "birth_date_partial": ("record person_identity.birth_date_precision_code",),
-    "birth_date_unknown": ("rule person_identity.birth_date_present",),
-    "custody_gap": ("rule custody_transfer.no_gap",),
-    "deleted_but_referenced": ("rule participation.person_identity_id_exists",),
-    "detention_ends_before_start": ("rule detention.ended_after_start",),
-    "fact_after_report": ("rule incident.occurred_before_opening",),
-    "future_birth_date": ("rule person_identity.born_in_the_past",),
-    "future_transmission": ("rule case_file.transmitted_in_the_past",),
-    "hour_of_clock_change": ("rule incident.hour_exists", "rule incident.hour_told_once"),
-    "involvement_without_case": ("rule participation.case_file_id_exists",),
-    "involvement_without_person": ("rule participation.person_identity_id_exists",),
-    "minor_without_birth_date": ("rule participation.minor_has_birth_date",),
-    "name_in_lower_case": ("rule person_identity.surname_in_capitals",),
-    "name_with_stray_blanks": ("rule person_identity.surname_without_stray_blanks", "residue t_personne.nom"),
-    "person_phone_two_in_one": ("rule contact_means.value_normalised_present",),
-    "phone_doubtful": ("rule contact_means.value_normalised_present",),
-    "phone_two_in_one": ("rule contact_means.value_normalised_present",),
-    "plate_foreign": ("record vehicle.plate_system_code",),
-    "plate_letter_for_digit": ("rule vehicle.siv_plate_form", "rule vehicle.plate_can_be_read"),
-    "restricted_by_address": ("rule residence.restricted_address_is_not_shared",),
-    "sex_as_digit": ("residue t_personne.sexe",),
-    "street_with_line_feed": ("rule location.street_in_one_line",),
-    "test_case": ("filter t_proc.test_case",),
-    "test_person": ("filter t_personne.test_person", "filter t_personne.test_person_dupont"),
-    "unknown_code_cadre": ("quarantine t_proc.cadre",),
-    "unknown_code_cat_obj": ("quarantine t_objet.cat_obj",),
-    "unknown_code_marque": ("quarantine t_vehic.marque",),
-    "unknown_code_nation": ("quarantine t_personne.nation",),
-    "unknown_code_suite": ("quarantine t_suite.code_suite",),
-}
-"""What looks for each kind of defect: an L2 rule, a cause of quarantine, a named filter, a text that only the residue
-holds (a figure of L6), or the record itself, which says what it is not sure of."""
-
-_LINKED = "identities are linked by people and never merged"
-_AS_MEANT = "is read as it was meant; the raw text stands beside it"
-_HISTORY = "a code is carried as recorded: it was valid then"
-NOT_LOOKED_FOR: dict[str, str] = {
-    "attachment_empty": "the size of a file is no column of the model",
-    "birth_date_defaulted": "a first of January may be true",
-    "change_without_stamp": "the stamp is not carried, and capture never trusts it",
-    "duplicate_across_units": _LINKED,
-    "duplicate_in_case": _LINKED,
-    "null_for_blank": "nothing and a blank say the same",
-    "past_retention": "terms are judged by offence and role before the copy, never by age alone",
-    "person_plate_without_hyphens": _AS_MEANT,
-    "phone_nine_digits": _AS_MEANT,
-    "plate_without_hyphens": _AS_MEANT,
-    "repealed_commune": _HISTORY,
-    "repealed_offence": _HISTORY,
-    "surname_typo": _LINKED,
-    "use_name_as_birth_name": _LINKED,
-}
-"""Why nothing looks for a kind, by design."""
 
 _QUARANTINE = sa.text(
     "select t.table_name, q.source_key, q.column_name from mig.quarantine q join mig.source_table t"
@@ -128,6 +83,12 @@ class Asked:
     """Every row the ledger calls by this kind, whether it is left or not."""
 
 
+def row_of(table: str, key: str) -> Row:
+    """Name a row as the ledger does: of a system in several files, by the file and its key in the file."""
+    file, name = split_table(table)
+    return name, f"{file}:{key}" if file else key
+
+
 def find_signals(rig: Rig, department: str) -> tuple[dict[str, set[Row]], set[Row]]:
     """Give the legacy rows that each detector points at, and the rows that named rules kept out."""
     workspace: Workspace = rig.workspace
@@ -136,33 +97,37 @@ def find_signals(rig: Rig, department: str) -> tuple[dict[str, set[Row]], set[Ro
     rules = run_rules(workspace.store_url("banyan_judge"), department, load_suites()).rules
     with transaction(workspace.engine("banyan_judge")) as connection:
         for table, key, column in connection.execute(_QUARANTINE, {"d": department}):
-            signals[f"quarantine {table}.{column}"].add((table, key))
+            row = row_of(table, key)
+            signals[f"quarantine {row[0]}.{column}"].add(row)
         for table, key, rule in connection.execute(_FILTERED, {"d": department}):
-            signals[f"filter {table}.{rule}"].add((table, key))
-            kept_out.add((table, key))
+            row = row_of(table, key)
+            signals[f"filter {row[0]}.{rule}"].add(row)
+            kept_out.add(row)
         pointed = {f"rule {rule.rule_id}": list(rule.keys) for rule in rules}
         pointed |= {name: list(connection.scalars(query, {"d": department})) for name, query in _RECORDS.items()}
         for name, ids in pointed.items():
             for _, table, key in connection.execute(_OWNERS, {"d": department, "ids": ids}):
-                signals[name].add((table, key))
+                signals[name].add(row_of(table, key))
         for table, ruleset in rig.book.rulesets.items():
             rows = connection.execute(_RESIDUE, {"d": department, "table": rig.table_numbers[table]}).all()
             cells = unpack(pl.Series([bytes(row[1]) for row in rows], dtype=pl.Binary), range(len(ruleset.columns)))
             for number, frame in cells.items():
-                told = signals[f"residue {table}.{ruleset.columns[number]}"]
-                told |= {(table, row[0]) for row, kept in zip(rows, frame["kept"], strict=True) if kept}
+                told = signals[f"residue {split_table(table)[1]}.{ruleset.columns[number]}"]
+                told |= {row_of(table, row[0]) for row, kept in zip(rows, frame["kept"], strict=True) if kept}
     return signals, kept_out
 
 
-def find_asked(defects: pl.DataFrame, tables: Tables, kept_out: set[Row]) -> dict[str, Asked]:
+def find_asked(
+    defects: pl.DataFrame, tables: Tables, kept_out: set[Row], *, looked: Looked = LOOKED[Flavour.ORION]
+) -> dict[str, Asked]:
     """Say for each kind in which rows its defects show, and which of them are left to be found."""
-    gone = kept_out | {(table, key) for table, rows in tables.items() for key in _deleted(rows)}
+    gone = kept_out | {row_of(table, key) for table, rows in tables.items() for key in _deleted(rows)}
     ledger: dict[str, list[tuple[str, str, str | None]]] = defaultdict(list)
     for kind, table, key, related in defects.select("kind", "table", "key", "related_key").iter_rows():
         ledger[kind].append((table, key, related))
     asked = {}
     for kind, entries in sorted(ledger.items()):
-        by_filter = any(name.startswith("filter") for name in DETECTORS.get(kind, ()))
+        by_filter = any(name.startswith("filter") for name in looked.detectors.get(kind, ()))
         shown = {entry: _shows_in(kind, entry, tables) for entry in entries}
         left = {
             row
@@ -207,18 +172,20 @@ def _keys(rows: pl.DataFrame, column: str, value: str) -> list[str]:
     return rows.filter(pl.col(column) == value).to_series(0).to_list()
 
 
-def score(asked: Mapping[str, Asked], signals: Mapping[str, set[Row]]) -> list[tuple[str, ...]]:
+def score(
+    asked: Mapping[str, Asked], signals: Mapping[str, set[Row]], *, looked: Looked = LOOKED[Flavour.ORION]
+) -> list[tuple[str, ...]]:
     """Give a line for each kind: planted, asked, found, pointed at, recall, precision, and what looks for it."""
     called: dict[str, set[Row]] = defaultdict(set)
     for kind, one in asked.items():
-        for name in DETECTORS.get(kind, ()):
+        for name in looked.detectors.get(kind, ()):
             called[name] |= one.called
     lines: list[tuple[str, ...]] = []
     for kind, one in asked.items():
         counts = (kind, str(one.planted), str(len(one.rows)))
-        detectors = DETECTORS.get(kind)
+        detectors = looked.detectors.get(kind)
         if detectors is None:
-            why = NOT_LOOKED_FOR.get(kind)
+            why = looked.not_looked_for.get(kind)
             lines.append((*counts, "", "", "", "", f"by design not: {why}" if why else "NOBODY LOOKS FOR IT"))
             continue
         tables = {table for table, _ in one.called}
@@ -231,19 +198,68 @@ def score(asked: Mapping[str, Asked], signals: Mapping[str, set[Row]]) -> list[t
     return lines
 
 
+def score_project(folder: Path, estate: Estate) -> list[tuple[str, ...]]:
+    """Score the one legacy system of a department in a project; of files of brigades, those that the project lists."""
+    place = find_place(estate.department_code)
+    looked = LOOKED[place.flavour]
+    with opened(load_project(folder)) as workspace:
+        rig = open_rig(workspace, SourceRef(place.code, place.flavour.value))
+        signals, kept_out = find_signals(rig, place.code)
+        followed = {split_table(table)[0] for table in rig.book.rulesets}
+    defects = estate.defects
+    if place.flavour is Flavour.BUREAU:
+        defects = defects.filter(pl.col("key").str.split(":").list.first().is_in(sorted(followed)))
+    return score(find_asked(defects, estate.tables, kept_out, looked=looked), signals, looked=looked)
+
+
+@contextmanager
+def copied_project(estate: Estate, size: str, seed: int) -> Iterator[Path]:
+    """Make a project of one department with every file it has, copy it, and take it away again."""
+    code = estate.department_code
+    with tempfile.TemporaryDirectory(prefix="banyan-score-") as place:
+        folder = Path(place) / "project"
+        try:
+            create_estate_project(folder, size, seed, departments=(code,))
+            if find_place(code).flavour is Flavour.BUREAU:
+                every = ", ".join(f'"{brigade}.db"' for brigade in brigades_of(estate))
+                described = (folder / "banyan.yaml").read_text(encoding="utf-8")
+                described = re.sub(r"files: \[[^]]*\]", f"files: [{every}]", described)
+                (folder / "banyan.yaml").write_text(described, encoding="utf-8")
+            if run(["-C", str(folder), "load", code]):
+                raise RuntimeError(f"{code} was not copied")
+            yield folder
+        finally:
+            destroy_clusters(folder)
+
+
+def print_score(estate: Estate, lines: Iterable[tuple[str, ...]]) -> None:
+    """Print the table of one department."""
+    sys.stdout.write(f"{estate.department_code} {find_place(estate.department_code).flavour}\n")
+    header = ("defect", "planted", "asked", "found", "pointed", "recall", "precision", "what looks for it")
+    for line in (header, *lines):
+        sys.stdout.write(f"{line[0]:30}" + "".join(f"{cell:>10}" for cell in line[1:7]) + f"  {line[7]}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
-    """Print the table of one project."""
+    """Print the table of each department that was named, or of one of each legacy system."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("project", type=Path)
+    parser.add_argument("--project", type=Path, help="a project whose first copy is done, of one department named")
+    parser.add_argument("--department", action="append", help="38, 35, 48 when none is named")
     parser.add_argument("--size", default="XS")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
-    estate = generate(chosen.size, chosen.seed)
-    with opened(load_project(chosen.project)) as workspace:
-        signals, kept_out = find_signals(open_rig(workspace, SourceRef("38", "ORION")), "38")
-    header = ("defect", "planted", "asked", "found", "pointed", "recall", "precision", "what looks for it")
-    for line in (header, *score(find_asked(estate.defects, estate.tables, kept_out), signals)):
-        sys.stdout.write(f"{line[0]:30}" + "".join(f"{cell:>10}" for cell in line[1:7]) + f"  {line[7]}\n")
+    for code in chosen.department or ("38", "35", "48"):
+        place = find_place(code)
+        if place.flavour is Flavour.MAREL and find_mariadb() is None:
+            sys.stdout.write(f"{code} MAREL: NOT RUN, MariaDB is not installed\n")
+            continue
+        estate = generate_estate(size_of(place, chosen.size), chosen.seed, code)
+        if chosen.project is not None:
+            print_score(estate, score_project(chosen.project, estate))
+            continue
+        with copied_project(estate, chosen.size, chosen.seed) as folder:
+            print_score(estate, score_project(folder, estate))
 
 
 if __name__ == "__main__":

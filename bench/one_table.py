@@ -17,22 +17,28 @@ from wire.cluster import Cluster
 KEYS = {"t_proc": "id_proc", "t_personne": "id_pers", "t_objet": "id_objet", "t_tel": "id_tel", "t_implic": "id_implic"}
 
 
-def prepare(cluster: Cluster, folder: Path, table: str, rows: int) -> World:
-    """Make a world whose only table has so many rows: those of the estate, again and again under other keys."""
-    numbers = iter(range(1, 100))
+def prepare(cluster: Cluster, folder: Path, table: str, rows: int, *, legacy: Cluster | None = None) -> World:
+    """Make a world whose only table has so many rows: those of the estate, again and again under other keys.
 
-    def make_database(name: str | None = None, template: str = "template0") -> str:
-        name = name or f"bench_{next(numbers)}"
+    Both sides stand on one server, unless the legacy one is given a server of its own.
+    """
+    numbers = iter(range(1, 100))
+    old = legacy or cluster
+
+    def make_on(server: Cluster, name: str, template: str) -> str:
         with psycopg.connect(
-            host="127.0.0.1", port=cluster.port, user="postgres", dbname="postgres", autocommit=True
+            host="127.0.0.1", port=server.port, user="postgres", dbname="postgres", autocommit=True
         ) as connection:
             connection.execute(
                 sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
             )
-        return cluster.url(name).render_as_string(hide_password=False)
+        return server.url(name).render_as_string(hide_password=False)
+
+    def make_database(name: str | None = None, template: str = "template0") -> str:
+        return make_on(old, name or f"bench_{next(numbers)}", template)
 
     def make_store() -> StorePlace:
-        url = make_database()
+        url = make_on(cluster, f"bench_{next(numbers)}", "template0")
         install(url)
         add_department(open_engine(url, pool_size=0), ISERE)
         return StorePlace(make_url(url))
@@ -41,7 +47,7 @@ def prepare(cluster: Cluster, folder: Path, table: str, rows: int) -> World:
     world.book = only_tables(world.book, (table,))
     key = KEYS[table]
     with psycopg.connect(
-        host="127.0.0.1", port=cluster.port, user="postgres", dbname=make_url(world.legacy).database, autocommit=True
+        host="127.0.0.1", port=old.port, user="postgres", dbname=make_url(world.legacy).database, autocommit=True
     ) as connection:
         connection.execute("set session_replication_role = replica")
         connection.execute(f"create table public.seed as select *, row_number() over () as n from orion.{table}")

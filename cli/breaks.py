@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _FAULTS = {
     "lost-row": "Remove a record that its legacy row still means.",
     "doubled-row": "Copy a record under a new identifier.",
-    "swapped-column": "Exchange the names of a person.",
+    "swapped-column": "Exchange two columns of a record, such as the names of a person.",
     "truncated-text": "Cut a text short.",
     "shifted-zone": "Move hours by one, as a mistaken zone does.",
     "wrong-code-map": "Exchange two meanings of a code map, and the records with it: wrong twice in the same way.",

@@ -61,7 +61,8 @@ def rehearse_command(closure: Closure, as_json: AsJson = False) -> None:
 def complete_command(closure: Closure, role: As, as_json: AsJson = False) -> None:
     """Give up the way back for good, as one of two persons; the second word removes the capture of the old system.
 
-    The old system stays sealed. Refused while somebody declared still reads it, or anything waits to be carried back.
+    The old system stays sealed. Refused while somebody declared still reads it, or anything waits to be carried back,
+    and without evidence of the profile `complete` that a steward and a lead signed.
     """
     from cutover.completing import complete
     from cutover.decisions import other_role
@@ -116,6 +117,8 @@ def reconcile_command(closure: Closure, keep: Keep, role: As, as_json: AsJson = 
     print_line(f"RECONCILED  {done.closure}        {done.phase.value}, owner {done.owner.value}, epoch {done.epoch}")
     word = "written" if done.kept is Side.CANONICAL else "read"
     facts = {"rows": f"{done.rows} {word} again"}
+    if len(done.read_again) > 1:
+        facts["closures"] = f"{', '.join(done.read_again)}: what was changed in any of them is not written down"
     if done.strangers:
         facts["unknown"] = f"{done.strangers} rows written while the old system was open: landed, and taken out of it"
     print_facts(facts)

@@ -199,8 +199,8 @@ def _write_report(stage: "Stage", rig: "Rig", judged: "Judged", done: "Work", fi
 
     from banyan.clock import now
     from cli.tellings import story_of
-    from cutover.judgement import current_judgement
     from cutover.pages import write_pages
+    from cutover.proof import current_judgement
     from validation.story import Switched, WentAgain, WentBack
     from validation.text import Language
 

@@ -23,7 +23,7 @@ gate_app.command("accept", epilog=acceptances.ACCEPT_EXAMPLE)(acceptances.accept
 def show(closure: Closure, as_json: AsJson = False) -> None:
     """Show the newest evidence of a closure, what the gate answers now, and who has signed; changes nothing."""
     from banyan.clock import now
-    from cutover.judgement import current_judgement, evidence_folder
+    from cutover.proof import current_judgement, evidence_folder
     from cutover.signatures import read_sign_offs
     from store.judgements import find_last_evidence
     from store.postgres import transaction

@@ -88,10 +88,15 @@ def _fence(port: MariaDBPort, book: RuleBook, department_code: str) -> RungPlan:
             *parent_triggers(found.name, schema, found.tables, keys),
         ]
         undo += plan_removal(schema, [trigger.name for trigger in triggers])
-    for account in port.loose_accounts():
-        who = "@".join(f"'{part}'" for part in account.rsplit("@", 1))
-        grant += ["-- no trigger fires for TRUNCATE, DROP and ALTER", _taken(schema, who)]
-        undo += ["-- what of these the account had", f"grant drop, alter, trigger on {quoted(schema)}.* to {who}"]
+    for loose in port.loose_accounts():
+        who = "@".join(f"'{part}'" for part in loose.account.rsplit("@", 1) if part)  # a role has no host
+        where = "*.*" if loose.is_everywhere else f"{quoted(schema)}.*"
+        grant += [
+            "-- no trigger fires for TRUNCATE, DROP and ALTER",
+            *(["-- granted on every database of this server, and taken there"] if loose.is_everywhere else []),
+            f"revoke drop, alter, trigger on {where} from {who}",
+        ]
+        undo += ["-- what of these the account had", f"grant drop, alter, trigger on {where} to {who}"]
     undo += [f"drop user {account}" for account in _ACCOUNTS[1:]]
     undo += [f"drop {kind} if exists {name}" for kind, name in _made(schema)]
     return RungPlan(
@@ -103,10 +108,6 @@ def _fence(port: MariaDBPort, book: RuleBook, department_code: str) -> RungPlan:
         _for_client(grant),
         tuple(undo),
     )
-
-
-def _taken(schema: str, who: str) -> str:
-    return f"revoke drop, alter, trigger on {quoted(schema)}.* from {who}"
 
 
 def _made(schema: str) -> list[tuple[str, str]]:

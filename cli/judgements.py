@@ -1,6 +1,7 @@
 """`banyan validate` and `banyan recon`: run the levels, write evidence and pages, verify a bundle, explain a line."""
 
-from itertools import pairwise
+from itertools import islice, pairwise, zip_longest
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from cutover.judgement import Judged
     from sync.assembly import Rig
     from sync.workspace import Workspace
+    from validation.detached import Found
     from validation.evidence import Verification
 
 validate_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Levels L0 to L6 and their evidence.")
@@ -25,6 +27,7 @@ recon_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Row r
 
 Closure = Annotated[str, typer.Argument(metavar="DEPT.DOMAIN", help="A closure, or one of its domains: 38.cases")]
 _NAMED = ("level", "table", "key", "column", "cause")
+_SIGNED = ("actor", "role", "decision", "at", "public_key", "key")
 _MOST_NAMED = 20
 _NO = 3
 """The exit code of a no; with --json the document itself says why, and nothing is written after it."""
@@ -48,11 +51,12 @@ def rig_of(workspace: "Workspace", closure: str) -> "Rig":
 def run(
     closure: Closure,
     profile: Annotated[
-        str, typer.Option("--profile", help="What the gate asks: rehearsal, shadow, switch, rollback or full.")
+        str,
+        typer.Option("--profile", help="What the gate asks: rehearsal, shadow, switch, rollback, complete or full."),
     ] = "",
     incremental: Annotated[
         bool,
-        typer.Option("--incremental", help="Judge again what changed since the last judgement, and today's slice."),
+        typer.Option("--incremental", help="Judge again what changed since the last one, and the slices due since."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -103,15 +107,22 @@ def tell_judged(judged: "Judged") -> dict[str, object]:
 
 
 def name_findings(judged: "Judged") -> list[tuple[str, str, str, str, str]]:
-    """Name the first findings that block, by reference and never by value: level, table, key, column, cause."""
+    """Name findings that block, by reference and never by value: level, table, key, column, cause.
+
+    The first ones of each level: many of one level never hide what another one found.
+    """
     from banyan.findings import Severity
 
-    return [
-        (level.level, found.table, found.key, found.column or "", found.cause or found.kind.value)
+    by_level = [
+        [
+            (level.level, found.table, found.key, found.column or "", found.cause or found.kind.value)
+            for found in level.findings
+            if found.severity is Severity.BLOCK
+        ]
         for level in judged.measured.levels
-        for found in level.findings
-        if found.severity is Severity.BLOCK
-    ][:_MOST_NAMED]
+    ]
+    in_turn = (line for turn in zip_longest(*by_level) for line in turn if line is not None)
+    return sorted(islice(in_turn, _MOST_NAMED), key=itemgetter(0))
 
 
 def print_judged(judged: "Judged") -> None:
@@ -143,8 +154,8 @@ def report(
     """
     from banyan.clock import now
     from cli.tellings import story_of
-    from cutover.judgement import current_judgement, evidence_folder
     from cutover.pages import write_pages, write_tables
+    from cutover.proof import current_judgement, evidence_folder
     from store.judgements import find_last_evidence
     from store.postgres import transaction
     from sync.workspace import opened
@@ -181,7 +192,7 @@ def sample(
     size: Annotated[int | None, typer.Option("--size", min=1, help="How many cases; default: what is needed.")] = None,
     wrong_under: Annotated[
         int, typer.Option("--wrong-under", min=1, max=50, help="The share to rule out at 95 %, in per cent.")
-    ] = 5,
+    ] = 1,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The lot; the same seed draws the same list.")] = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -217,12 +228,17 @@ def verify(
     chain: Annotated[
         bool, typer.Option("--chain", help="Follow the chain to its first bundle, and compare it with its anchors.")
     ] = False,
+    keys: Annotated[
+        Path | None, typer.Option("--keys", help="Folder of NAME.pub of the people you trust; default: the project's.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a bundle offline: hashes, list, chain, conclusion; no database is opened. Exit 3 when it is not sound.
+    """Check a bundle offline: hashes, list, chain, conclusion, signatures; opens no database. Exit 3 when not sound.
 
-    With --chain, in a project, the bundles before it are checked too, and the heads kept in the landing zone.
+    The files ID.*.signature.json beside it tell who signed, and whether under a key that --keys names. With --chain,
+    in a project, the bundles before it are checked too, and the heads kept in the landing zone.
     """
+    from validation.detached import Trust, find_detached
     from validation.evidence import verify_bundle, walk_chain
 
     found = verify_bundle(bundle, evidence_id=evidence_id)
@@ -235,18 +251,37 @@ def verify(
             for problem in each.problems
         ]
         problems += _compare_with_anchors(walked)
+    signed = find_detached(bundle, found.evidence_id, keys=keys)
+    problems += [f"SIGNATURE {each.file}: {each.reason}" for each in signed if each.trust is Trust.BROKEN]
     reasons = [reason.sentence.en for reason in found.reasons]
     is_sound = not problems
+    signatures = _tell_signatures(signed)
     if as_json:
-        print_json({"evidence_id": found.evidence_id, "sound": is_sound, "problems": problems, "reasons": reasons})
+        told = {"evidence_id": found.evidence_id, "sound": is_sound, "problems": problems, "reasons": reasons}
+        print_json({**told, "signatures": signatures})
         raise typer.Exit(0 if is_sound else _NO)
     print_line(f"{'SOUND' if is_sound else 'NOT SOUND'}  {found.evidence_id}")
     for line in (*problems, *reasons):
         print_line(f"  {line}")
+    if signatures:
+        print_table("", _SIGNED, [tuple(each.values()) for each in signatures])
+    else:
+        print_line("  no signature stands beside it")
     if not evidence_id:
         print_line("  a bundle forged as a whole is only found with --id HASH, from the page or a signature")
     if not is_sound:
         raise SourceUnreadable(f"the bundle in {bundle} is not what was signed; nothing was changed")
+
+
+def _tell_signatures(signed: "Sequence[Found]") -> list[dict[str, str]]:
+    """Give who signed, as the files that can be read say; roles are granted by the project, not by a file."""
+    told = []
+    for each in signed:
+        if each.signature is not None:
+            said, key = each.signature.sign_off, each.signature.public_key
+            who = (said.actor, said.role, said.decision.value, said.signed_at.isoformat(), key, each.trust.value)
+            told.append(dict(zip(_SIGNED, who, strict=True)))
+    return told
 
 
 def _compare_with_anchors(walked: "Sequence[Verification]") -> list[str]:
@@ -282,6 +317,7 @@ def _reconcile(closure: str, *, as_json: bool, explain: bool) -> None:
     from cutover.judgement import subject_of
     from cutover.levels import kept_in, patience_of, tell_progress
     from sync.workspace import opened
+    from validation.golden_level import with_golden
     from validation.reconcile import reconcile
 
     with opened(current_project()) as workspace:
@@ -294,6 +330,7 @@ def _reconcile(closure: str, *, as_json: bool, explain: bool) -> None:
             patience=patience_of(subject),
             kept_in=kept_in(rig, closure),
         )
+        found = with_golden(found, subject)
     causes = [(c.table, c.column, c.kind.value, c.cause, c.records) for c in found.causes]
     is_equal = found.level.state is LevelState.PASS
     if as_json:
@@ -311,8 +348,10 @@ def _reconcile(closure: str, *, as_json: bool, explain: bool) -> None:
     if causes or explain:
         print_table("", ("table", "column", "kind", "cause", "records"), causes)
     print_line("L4 maps with the same code as the load: a rule wrong twice in the same way is not seen here")
-    records, tables = found.level.figures["golden_records"], found.level.figures["golden_tables"]
-    print_line(f"golden records beside the rules: {records} of {tables} tables; banyan map test runs them")
+    figures = found.level.figures
+    print_line(
+        f"golden records: {figures['golden_records']} run, {figures['golden_held']} hold; banyan map test says more"
+    )
     print_line(f"tolerances that rules declare: {found.level.figures['tolerances'] or 'none'}")
     if not is_equal:
         raise GateClosed(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 _HEAD = """\
-# A migration project. Secrets are references: env:NAME or file:PATH, never the secret itself.
+# A migration project. Secrets are references: env:NAME, file:PATH or airflow:CONN_ID, never the secret itself.
 project: {name}
 target: {{url: "embedded:target", database: banyan}}
 # What was received is encrypted; without this key nobody reads it. Keep a copy of it in escrow, never in the cloud.

@@ -117,7 +117,7 @@ def run_golden_records(
     from mappings.ruleset import load_rulebook
 
     folder = find_rules(rules_dir, department)
-    run = run_golden(load_rulebook(folder, department=department), folder, table=table)
+    run = run_golden(load_rulebook(folder, department=department), folder, tables=(table,) if table else ())
     if as_json:
         print_json({"holds": run.holds, **asdict(run)})
     else:

@@ -32,7 +32,18 @@ Archives = Annotated[
 ]
 
 
-def load(dept: DepartmentArgument, archives: Archives = False, as_json: AsJson = False) -> None:
+Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers",
+        min=1,
+        max=64,
+        help="Processes that read the legacy database and write, each at the pace of `sync throttle`; one a core.",
+    ),
+]
+
+
+def load(dept: DepartmentArgument, archives: Archives = False, workers: Workers = 1, as_json: AsJson = False) -> None:
     """Make the first copy of a department, or resume it: install store, capture and fences, then copy every row.
 
     Rows past the last day they may be kept are not loaded; --archives lists them for the archives administration.
@@ -53,7 +64,7 @@ def load(dept: DepartmentArgument, archives: Archives = False, as_json: AsJson =
         for source in sources_of(workspace, dept):
             rig = prepare(workspace, source)
             watcher = show_progress(f"load {source}", as_json=as_json)
-            done.append(first_copy(rig, actor_of(workspace), watcher=watcher))
+            done.append(first_copy(rig, actor_of(workspace), watcher=watcher, workers=workers))
             if rig.is_write_once:  # nothing will change there
                 following = f"banyan recon run {rig.closures[0].name}"
     _tell(done, as_json=as_json, following=following)

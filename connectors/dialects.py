@@ -113,10 +113,11 @@ def select_step(shape: TableShape, keys: KeyRange, rows: int) -> Bound:
 
 
 def select_hashes(shape: TableShape, keys: KeyRange) -> Bound:
-    """Select the key of each row of a range with a hash of all its columns, as text."""
+    """Select the key of each row of a range with a hash of all its columns, as text; of its bytes without encoding."""
     where, values = _range_condition(shape, keys)
     query = sql.SQL(
-        "select {}, pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(t::text, 'UTF8')), 'hex') "
+        "select {}, pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(t::text, "
+        "case pg_catalog.getdatabaseencoding() when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end)), 'hex') "
         "from {} t where {}"
     ).format(key_text(shape, "t"), shape.identifier, where)
     return query, values

@@ -82,7 +82,7 @@ POSTGRESQL = Make(
 )
 MARIADB = Make(
     "MariaDB",
-    ("MariaDB", "MySQL"),
+    ("MariaDB",),
     _project_mariadb,
     _bind_mariadb,
     quotes="``",

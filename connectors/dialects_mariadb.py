@@ -179,9 +179,15 @@ def select_keys(shape: MariaDBShape, keys: Sequence[str]) -> Bound:
     return Bound(f"select {_projected(shape)} from {shape.identifier} t where {where}", values)
 
 
-def select_step(shape: MariaDBShape, low: str | None, rows: int) -> Bound:
-    """Select the key that is `rows` rows after `low`: the next boundary of a plan, read from the index alone."""
-    where, values = range_condition(shape, KeyRange(low, None))
+def select_key_texts(shape: MariaDBShape, keys: KeyRange) -> Bound:
+    """Select the keys of the rows above `low` up to `high`, as text."""
+    where, values = range_condition(shape, keys)
+    return Bound(f"select {key_text(shape, 't')} from {shape.identifier} t where {where}", values)
+
+
+def select_step(shape: MariaDBShape, keys: KeyRange, rows: int) -> Bound:
+    """Select the key that is `rows` rows after the low end of a range: the next boundary, read from the index alone."""
+    where, values = range_condition(shape, keys)
     order = ", ".join(f"t.{quoted(name)}" for name in shape.key)
     query = f"select {key_text(shape, 't')} from {shape.identifier} t where {where} order by {order} limit 1 offset %s"
     return Bound(query, (*values, rows - 1))

@@ -158,17 +158,17 @@ def select_bare(shape: OdbcShape, keys: KeyRange | Sequence[str]) -> OdbcQuery:
     return OdbcQuery(f"select {_bare(shape, [c.name for c in shape.columns])} from {shape.identifier} t{where}", values)
 
 
-def select_bare_step(shape: OdbcShape, low: str | None, rows: int) -> OdbcQuery:
-    """Select the key that is `rows` rows after `low`, as values of their own."""
-    where, values = range_condition(shape, KeyRange(low, None))
+def select_bare_step(shape: OdbcShape, keys: KeyRange, rows: int) -> OdbcQuery:
+    """Select the key that is `rows` rows after the low end of a range, as values of their own."""
+    where, values = range_condition(shape, keys)
     key = _bare(shape, shape.key)
     skip = shape.make.skip.format(rows=rows - 1)
     return OdbcQuery(f"select {key} from {shape.identifier} t{where} order by {key} {skip}", values)
 
 
-def select_step(shape: OdbcShape, low: str | None, rows: int) -> OdbcQuery:
-    """Select the key that is `rows` rows after `low`: the next boundary of a plan."""
-    where, values = range_condition(shape, KeyRange(low, None))
+def select_step(shape: OdbcShape, keys: KeyRange, rows: int) -> OdbcQuery:
+    """Select the key that is `rows` rows after the low end of a range: the next boundary of a plan."""
+    where, values = range_condition(shape, keys)
     order = ", ".join(f"t.{shape.make.quoted(name)}" for name in shape.key)
     skip = shape.make.skip.format(rows=rows - 1)
     query = f"select {_projected(shape, shape.key)} from {shape.identifier} t{where} order by {order} {skip}"

@@ -4,8 +4,14 @@ Written from the manuals of each maker; `source capabilities` says so beside eve
 trusted, its traps are put into one table of a test server and read: docs/sources.md.
 """
 
+from connectors.dialects_makes import MARIADB
+from connectors.dialects_mariadb import BYTE_TYPES, INTEGER_TYPES, TEXT_TYPES
 from connectors.dialects_odbc import Form, Make, OdbcColumn, Projection
 
+_MYSQL_TYPES = frozenset(
+    (*TEXT_TYPES, *BYTE_TYPES, *INTEGER_TYPES, "integer", "decimal", "float", "double", "bit", "date", "datetime",
+     "timestamp", "time", "year", "enum", "set", "json")
+)  # fmt: skip
 _POINT = "'NLS_NUMERIC_CHARACTERS=''.,'''"
 
 
@@ -124,9 +130,26 @@ def _bind_firebird(column: OdbcColumn) -> str | None:
     return None
 
 
+def _project_mysql(cell: str, column: OdbcColumn) -> Projection | None:
+    """As MariaDB writes it; float becomes a number again by a cast that MySQL has since 8.0.17."""
+    bare = column.type_name.removesuffix(" unsigned")
+    return MARIADB.project(cell, column) if bare in _MYSQL_TYPES else None
+
+
 SQLSERVER = Make(
     "SQL Server", ("Microsoft SQL Server",), _project_sqlserver, _bind_sqlserver, quotes="[]", is_verified=False
 )
 ORACLE = Make("Oracle", ("Oracle",), _project_oracle, _bind_oracle, is_verified=False)
 DB2 = Make("Db2", ("DB2",), _project_db2, _bind_db2, is_verified=False)
 FIREBIRD = Make("Firebird", ("Firebird", "InterBase"), _project_firebird, _bind_firebird, is_verified=False)
+MYSQL = Make(
+    "MySQL",
+    ("MySQL",),
+    _project_mysql,
+    MARIADB.bind,
+    quotes=MARIADB.quotes,
+    skip=MARIADB.skip,
+    settings=MARIADB.settings,
+    is_verified=False,
+    schema_is_catalog=True,
+)

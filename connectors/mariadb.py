@@ -8,7 +8,16 @@ from uuid import UUID
 import polars as pl
 
 from banyan.errors import ConfigurationError, SourceDrifted, UsageError
-from banyan.ports import NO_FENCE, Capabilities, FenceCapability, FenceKind, Incremental, SourceColumn, WriteBack
+from banyan.ports import (
+    NO_FENCE,
+    Capabilities,
+    FenceCapability,
+    FenceKind,
+    Incremental,
+    SourceColumn,
+    SourceLoad,
+    WriteBack,
+)
 from banyan.records import Batch, ChangedKey, KeyRange, Position
 from connectors.dialects_mariadb import Bound, ForeignKey, MariaDBShape, named, select_range, select_step
 from connectors.dialects_mariadb_rows import select_whole_rows
@@ -25,6 +34,7 @@ from connectors.mariadb_reverse import (
     open_writer,
     read_keyed,
 )
+from connectors.mariadb_rights import EVERYWHERE, LooseAccount
 from connectors.mariadb_shapes import read_foreign_keys, read_shape, reserve
 from wire.arrow_child import ArrowChild, ArrowQuery
 
@@ -154,7 +164,7 @@ class MariaDBPort:
         bounds: list[str | None] = [None]
         with self.reader.session("planning key ranges", table=table) as connection:
             while True:
-                bound = select_step(shape, bounds[-1], rows_per_chunk)
+                bound = select_step(shape, KeyRange(bounds[-1], None), rows_per_chunk)
                 rows = ask(connection, bound.query, bound.values)
                 if not rows:
                     break
@@ -162,6 +172,28 @@ class MariaDBPort:
                 if self.reader.is_plain and rows_per_chunk * len(bounds) > self.child_from_rows:
                     self._child.start()  # while the rest is planned
         return [KeyRange(low, high) for low, high in zip(bounds, [*bounds[1:], None], strict=True)]
+
+    def find_cut(self, table: str, keys: KeyRange, rows: int) -> str | None:
+        """Find the key that ends the first rows of a range; None when the range holds no more than those."""
+        shape = self.shape(table)
+        if not shape.is_ordered:
+            return None
+        bound = select_step(shape, keys, rows)
+        with self.reader.session("cutting a key range", table=table) as connection:
+            found = ask(connection, bound.query, bound.values)
+        return str(found[0][0]) if found and str(found[0][0]) != keys.high else None
+
+    def estimate(self, table: str) -> int:
+        """Estimate the rows of a table from the statistics of the server, without reading it."""
+        with self.reader.session("reading statistics", table=table) as connection:
+            found = ask(connection, named("estimated_rows", self.schema), {"schema": self.schema, "table": table})
+        return int(found[0][0]) if found else 0
+
+    def load(self) -> SourceLoad:
+        """Tell how busy the server is now, without ourselves."""
+        with self.reader.session("reading the load") as connection:
+            ((active, lock_waits),) = ask(connection, named("server_load", self.schema))
+        return SourceLoad(int(active), int(lock_waits))
 
     def read_range(self, table: str, keys: KeyRange) -> Batch:
         """Read the rows of a key range between a low and a high Position."""
@@ -189,13 +221,18 @@ class MariaDBPort:
                 gone.append(name)
         return Watched(self.schema, shapes, self.foreign_keys(), tuple(gone))
 
-    def loose_accounts(self) -> list[str]:
+    def loose_accounts(self) -> list[LooseAccount]:
         """Name the accounts known to hold rights that no trigger stops; empty before anything is installed."""
         with self.reader.session("looking at the rights") as connection:
             if not is_installed(connection, self.schema, "installed"):
                 return []
             rows = ask(connection, named("loose_rights", self.schema))
-        return sorted({str(account) for account, table, _ in rows if account and not table})
+        found = {
+            LooseAccount(account, rights.endswith(EVERYWHERE))
+            for account, table, rights in rows
+            if account and not table
+        }
+        return sorted(found, key=lambda one: (one.account, one.is_everywhere))
 
     def answer(self, question: str) -> Iterator[list[tuple[object, ...]]]:
         """Answer a recorded question in the SQL of this server, in pieces; its transaction may not write."""
@@ -258,10 +295,7 @@ class MariaDBPort:
         """Tell whether the fast reader reads this table: a large one, on the way that needs no certificate."""
         if not self.reader.is_plain:  # the fast reader cannot demand one
             return False
-        with self.reader.session("reading rows", table=shape.name) as connection:
-            values = {"schema": self.schema, "table": shape.name}
-            estimated = ask(connection, named("estimated_rows", self.schema), values)
-        return not estimated or int(estimated[0][0]) >= self.child_from_rows
+        return self.estimate(shape.name) >= self.child_from_rows
 
     def _read_cells(self, shape: MariaDBShape, keys: KeyRange) -> pl.DataFrame:
         with self.reader.session("reading rows", table=shape.name) as connection:

@@ -150,7 +150,7 @@ class MariaDBConnections:
             connection.close()
             raise ConfigurationError(
                 f"{self.place} is no MariaDB 10.6 or newer; nothing was read",
-                hint="hand over an extract as files, or read it through the odbc medium",
+                hint="read it through medium: odbc (a MySQL is not verified there), or from an extract as files",
             )
         with connection.cursor() as cursor:
             for line in self.settings:

@@ -88,7 +88,7 @@ class MariaDBJournal:
             if first < pruned:
                 raise SourceDrifted(
                     "the journal was pruned after this Position: changes are missing; nothing was read",
-                    hint="sweep the tables by snapshot difference, then continue from a new Position",
+                    hint="banyan switch reconcile --keep legacy, by two persons: every row is read again",
                 )
             rows = ask(connection, named("changes", self._schema), {"since": first, "until": last})
         return fold(Entry(table, key, op, origin == "PERSON") for table, key, op, origin in rows)
@@ -166,7 +166,7 @@ class MariaDBJournal:
             raise SourceDrifted(
                 f"the capture of {names} was removed or changed, or the table was truncated, rebuilt or made anew: "
                 "changes may be missing; nothing was read",
-                hint="install the capture again, then sweep these tables by snapshot difference",
+                hint="banyan load installs it again; banyan sync run then reads every row of these tables",
                 tables=names,
             )
 

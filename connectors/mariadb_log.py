@@ -7,29 +7,37 @@ GTID there and the second in which its file was born: a purged log, a restored b
 import json
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable
-from banyan.ports import Incremental
+from banyan.ports import Incremental, KnownKeys
 from banyan.records import ChangedKey, Position
 from connectors.dialects_mariadb import named, shipped
-from connectors.mariadb_capture import Entry, Watched, fold, refuse_incarnation
+from connectors.mariadb_capture import Entry, OpenMariaDBCapture, Watched, fold, refuse_incarnation
 from connectors.mariadb_connection import Connection, MariaDBConnections, ask
 from connectors.mariadb_journal import cascade_triggers
 from connectors.mariadb_log_rows import RowReader, is_loggable
 from connectors.mariadb_objects import inspect_triggers, is_installed, plan_base, plan_removal, plan_trigger
+from connectors.mariadb_sweep import compare_keys, read_keys
 from wire.binlog import Committed, Event, FileStart, GroupStart, Prepared, Rows, Statement, read_binlog
 
 _ENDS: Final = re.compile(r"\s*(commit|rollback)\b", re.IGNORECASE)
 _HARMLESS: Final = re.compile(
-    r"\s*(begin|savepoint|rollback\s+to|set|create\s+(or\s+replace\s+)?(definer\s*=\s*\S+\s+)?(temporary|trigger|index|"
-    r"unique|procedure|function|view|user|database|event)|drop\s+(temporary|trigger|procedure|function|view|user|event)"
+    r"\s*(begin|savepoint|rollback\s+to|set(?!\s+statement\b)|create\s+(or\s+replace\s+)?(definer\s*=\s*\S+\s+)?"
+    r"(temporary|trigger|index|unique|procedure|function|view|user|database|event)"
+    r"|drop\s+(temporary|trigger|procedure|function|view|user|event)"
     r"|grant|revoke|analyze|flush|xa\s+(start|end|rollback)|alter\s+table\s+\S+\s+auto_increment\s*=\s*\d+\s*$)\b",
     re.IGNORECASE,
 )
+_HARMLESS_ALTER: Final = re.compile(
+    r"\s*alter\s+table\s+\S+\s+((dis|en)able\s+keys|add\s+(unique\s+)?(index|key)\s+\S+\s*\([^()]*\))\s*$",
+    re.IGNORECASE,
+)
+_OF_A_TABLE: Final = re.compile(r"\s*(alter|truncate|rename|create|drop|optimize|repair)\b", re.IGNORECASE)
+"""What changes a table and not, by its foreign keys, the rows of others."""
 _XA_COMMIT: Final = re.compile(r"\s*xa\s+commit\s+(.*?)\s*$", re.IGNORECASE | re.DOTALL)
 _TRIES: Final = 3
 _SHORT: Final = 16 << 20
@@ -67,12 +75,22 @@ class _Group:
         return done
 
 
+def open_mariadb_log(known: KnownKeys) -> OpenMariaDBCapture:
+    """Give the way of capture by the log that sweeps a table whose changes the log does not name by row."""
+    return lambda reader, schema: MariaDBLog(reader, schema, known)
+
+
 class MariaDBLog:
-    """The way by the binary log: nothing is installed but the marks of the way back, nothing costs the writers."""
+    """The way by the binary log: nothing is installed but the marks of the way back, nothing costs the writers.
+
+    A TRUNCATE, an ALTER, a write logged as a statement name no rows: with the keys we know such a table is swept, each
+    of its keys being read again; without them the log refuses.
+    """
 
     incremental = Incremental.LOG
 
-    def __init__(self, reader: MariaDBConnections, schema: str) -> None:
+    def __init__(self, reader: MariaDBConnections, schema: str, known: KnownKeys | None = None) -> None:
+        self._known = known
         self._reader = reader
         self._schema = schema
         # a server that was put back from a backup has ended every connection it had: what each was told still holds
@@ -113,8 +131,10 @@ class MariaDBLog:
                 return []
             is_guarded = self._has_cascade_triggers(connection, watched)
         stream = self._reader.open_stream("reading the log")
+        rows = RowReader(watched, is_guarded=is_guarded, may_sweep=self._known is not None)
         try:
-            return fold(self._entries(stream, (first, last), RowReader(watched, is_guarded=is_guarded)))
+            told = fold(self._entries(stream, (first, last), rows))
+            return [one for one in told if one.table not in rows.swept] + self._sweep(rows.swept, watched)
         except SourceDrifted:
             if is_known:  # purged or begun anew since: that is what is to be said
                 with self._reader.session("reading changes") as connection:
@@ -122,6 +142,18 @@ class MariaDBLog:
             raise
         finally:
             stream.close()
+
+    def _sweep(self, tables: Iterable[str], watched: Watched) -> list[ChangedKey]:
+        """List every key of tables whose changes the log does not name by row: all that stand there, all we know."""
+        if not tables or self._known is None:
+            return []
+        found: list[ChangedKey] = []
+        for table in sorted(tables):
+            shape = watched.shapes[table]
+            known = frozenset(self._known.find(table, shape.key))
+            with self._reader.session("reading every key", table=table) as connection:
+                found += compare_keys(table, known, read_keys(connection, shape))
+        return found
 
     def is_followed(self, connection: Connection, table: str, watched: Watched) -> bool:
         """Tell whether the log names every change of a table by its key; cascades only when their triggers stand."""
@@ -194,36 +226,41 @@ class MariaDBLog:
             case Statement(text=text) if _XA_COMMIT.match(text):
                 yield from self._completed(text, rows, prepared)
             case Statement(schema=schema, text=text):
-                self._refuse_statement(schema, text, rows)
+                self._take_statement(schema, text, rows)
             case FileStart():
                 pass
 
     def _completed(self, text: str, rows: RowReader, prepared: dict[str, list[Entry]]) -> list[Entry]:
-        """Give the keys of a prepared transaction again now that it is seen; one prepared before `since` is loud."""
+        """Give the keys of a prepared transaction again now that it is seen; one prepared before `since` sweeps all."""
         found = _XA_COMMIT.match(text)
         name = found.group(1) if found else ""
-        if name not in prepared:
-            raise SourceDrifted(
-                "a transaction in two phases that was prepared before this Position has committed: its keys cannot "
-                "be listed; no change was read",
-                hint="sweep the tables by snapshot difference, then continue from a new Position",
-            )
-        return prepared.pop(name)
+        if name in prepared:
+            return prepared.pop(name)
+        unlisted = SourceDrifted(
+            "a transaction in two phases that was prepared before this Position has committed: its keys cannot be "
+            "listed; no change was read",
+            hint="banyan sync run, in the project of this source: what the log does not name is swept there",
+        )
+        rows.sweep(rows.keyed, unlisted)
+        return []
 
-    def _refuse_statement(self, schema: str, text: str, rows: RowReader) -> None:
-        """Refuse a statement that changed a watched table without naming its rows."""
-        if _HARMLESS.match(text):
+    def _take_statement(self, schema: str, text: str, rows: RowReader) -> None:
+        """Leave the tables that a statement changed without naming their rows to a sweep, or refuse."""
+        if _HARMLESS.match(text) or _HARMLESS_ALTER.match(text):
             return
         words = {word.lower() for word in _WORD.findall(text)}
-        named_tables = sorted(table for table in rows.names if table.lower() in words)
+        changed = sorted(table for table in rows.names if table.lower() in words)
         is_here = schema == self._schema or self._schema.lower() in words
-        if named_tables and is_here:
-            raise SourceDrifted(
-                f"{', '.join(named_tables)} was truncated, altered or written by a statement whose rows the log does "
-                "not hold; no change was read",
-                hint="banyan source scan; sweep these tables by snapshot difference, then continue from a new Position",
-                tables=", ".join(named_tables),
-            )
+        if not changed or not is_here:
+            return
+        unnamed = SourceDrifted(
+            f"{', '.join(changed)} was truncated, altered or written by a statement whose rows the log does not hold; "
+            "no change was read",
+            hint="banyan sync run, in the project of this source: what the log does not name is swept there",
+            tables=", ".join(changed),
+        )
+        meant = rows.meant(changed)
+        rows.sweep(meant if _OF_A_TABLE.match(text) else meant | rows.reached_from(changed), unnamed)
 
     def _events(self, stream: Connection, place: _Place) -> Iterator[tuple[int, Event]]:
         ask(stream, "set @master_binlog_checksum = @@global.binlog_checksum")
@@ -316,5 +353,6 @@ def _lost_log() -> SourceDrifted:
     return SourceDrifted(
         "the log after this Position is gone, or is another one (purged, begun anew, or the database was restored "
         "from a backup): changes are missing; nothing was read",
-        hint="if it was restored, isolate it: banyan switch status; if it was purged, sweep by snapshot difference",
+        hint="if it was restored, isolate it first: banyan switch status; then, or if it was purged: banyan switch "
+        "reconcile --keep legacy, by two persons: every row is read again",
     )

@@ -1,7 +1,7 @@
 """Which cells of the rows in a binary log are the key, and what else a row tells: who wrote it, what a cascade took."""
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from banyan.errors import SourceDrifted
@@ -49,10 +49,16 @@ def is_loggable(shape: MariaDBShape) -> bool:
     return bool(shape.key) and all(reading_of(shape.types[name]) for name in shape.key)
 
 
+class TableAltered(SourceDrifted):
+    """The log describes other columns of a table than the catalogue does today."""
+
+
 class RowReader:
     """Reads the keys of watched tables out of rows of the log."""
 
-    def __init__(self, watched: Watched, *, is_guarded: bool) -> None:
+    def __init__(self, watched: Watched, *, is_guarded: bool, may_sweep: bool = False) -> None:
+        self.swept: set[str] = set()
+        self._may_sweep = may_sweep
         self._watched = watched
         self._home = home_of(watched.schema)
         self._is_guarded = is_guarded
@@ -63,6 +69,29 @@ class RowReader:
     def names(self) -> frozenset[str]:
         """Give the names of the watched tables, of those that are gone and of the parents of cascades."""
         return frozenset((*self._watched.shapes, *self._watched.gone, *self._watched.cascades.parents))
+
+    @property
+    def keyed(self) -> frozenset[str]:
+        """Give the names of the watched tables whose rows have keys."""
+        return frozenset(name for name, shape in self._watched.shapes.items() if shape.key)
+
+    def sweep(self, tables: Iterable[str], because: SourceDrifted) -> None:
+        """Leave these tables to a sweep of all their keys, since the log does not name their rows; or refuse."""
+        wanted = frozenset(tables)
+        if not self._may_sweep or not wanted <= self.keyed:
+            raise because
+        self.swept |= wanted
+
+    def meant(self, tables: Iterable[str]) -> frozenset[str]:
+        """Give those whose rows are asked for: the parent of a cascade alone is not; one that is gone is."""
+        return frozenset(tables) & (frozenset(self._watched.shapes) | frozenset(self._watched.gone))
+
+    def reached_from(self, tables: Iterable[str]) -> frozenset[str]:
+        """Give the watched tables whose rows a deed on one of these tables may reach by foreign keys."""
+        parents = frozenset(tables)
+        return frozenset(one.child for one in self._parents if one.parent in parents) | (
+            self._watched.cascades.lost & parents
+        )
 
     def is_admission(self, rows: Rows) -> bool:
         """Tell whether these rows are the mark that the reverse applier leaves in its transaction."""
@@ -78,9 +107,17 @@ class RowReader:
             return
         self._refuse_cascade(rows)
         shape = self._watched.shapes.get(rows.table.table)
-        if shape is None or not is_loggable(shape):
+        if shape is None or shape.name in self.swept or not is_loggable(shape):
             return
-        for images in rows.cells(self._key_cells(shape, rows.table)):
+        try:
+            found = list(rows.cells(self._key_cells(shape, rows.table)))
+        except UnicodeDecodeError:  # the cell is another one than the catalogue says
+            self.sweep((shape.name,), self._changed(shape.name))
+            return
+        except TableAltered as altered:
+            self.sweep((shape.name,), altered)
+            return
+        for images in found:
             keys = [KEY_SEPARATOR.join(part or "" for part in image) for image in images]
             if rows.operation == "U" and keys[0] != keys[1]:  # a changed key leaves both
                 yield Entry(shape.name, keys[0], "D", by_person=True)
@@ -119,23 +156,27 @@ class RowReader:
                 continue
             if cascade.is_update and not self._refers_to_changed(rows, cascade.path[0].parent_columns):
                 continue
-            raise SourceDrifted(
+            unseen = SourceDrifted(
                 f"a change of {cascade.parent} reached rows of {cascade.child} by a foreign key, which the log does "
                 "not hold; no change was read",
-                hint="install the capture, which writes such rows down, then sweep by snapshot difference",
+                hint="install the capture, which writes such rows down: banyan load",
                 table=cascade.child,
             )
+            self.sweep((cascade.child,), unseen)
 
     def _refers_to_changed(self, rows: Rows, columns: tuple[str, ...]) -> bool:
         shape = self._watched.shapes.get(rows.table.table)
         if shape is None or any(reading_of(shape.types[name]) is None for name in columns):
             return True  # it cannot be told: taken for changed
-        cells = tuple(self._cell(shape, rows.table, name) for name in columns)
+        try:
+            cells = tuple(self._cell(shape, rows.table, name) for name in columns)
+        except TableAltered:
+            return True
         return any(before != after for before, after in rows.cells(cells))
 
-    def _changed(self, table: str) -> SourceDrifted:
-        return SourceDrifted(
+    def _changed(self, table: str) -> TableAltered:
+        return TableAltered(
             f"the log describes other columns of {table} than the catalogue: it was altered; no change was read",
-            hint="banyan source scan; then sweep the table by snapshot difference",
+            hint="banyan source scan",
             table=table,
         )

@@ -15,6 +15,18 @@ _POWERS: Final = {
 }
 
 
+EVERYWHERE: Final = " everywhere"
+"""How the list of rights that no trigger stops ends where they were granted on every database."""
+
+
+@dataclass(frozen=True, slots=True)
+class LooseAccount:
+    """An account with rights that no trigger stops: on this database, or on every one of its server."""
+
+    account: str
+    is_everywhere: bool
+
+
 @dataclass(frozen=True, slots=True)
 class AccountLook:
     """An account as found: what it may write, what it may that no reader should, and the server's clock."""

@@ -93,7 +93,7 @@ class MariaDBSnapshot:
     def _step(self, connection: Connection, shape: MariaDBShape, low: str | None) -> str | None:
         if not shape.is_ordered:
             return None
-        bound = select_step(shape, low, _ROWS_A_RANGE)
+        bound = select_step(shape, KeyRange(low, None), _ROWS_A_RANGE)
         rows = ask(connection, bound.query, bound.values)
         return str(rows[0][0]) if rows else None
 

@@ -75,10 +75,10 @@ class OdbcReader:
             self._counted[table] = int(session.ask(count_rows(self.shape(table)))[0][0])
         return self._counted[table]
 
-    def find_step(self, table: str, low: str | None, rows: int) -> str | None:
-        """Give the key that is `rows` rows after `low`; None when there are fewer."""
+    def find_step(self, table: str, keys: KeyRange, rows: int) -> str | None:
+        """Give the key that is `rows` rows after the low end of a range; None when it holds fewer."""
         shape = self.shape(table)
-        found = self._read_here(shape, select_step(shape, low, rows), shape.key)
+        found = self._read_here(shape, select_step(shape, keys, rows), shape.key)
         return KEY_SEPARATOR.join(str(part) for part in found.row(0)) if found.height else None
 
     def read_range(self, table: str, keys: KeyRange) -> pl.DataFrame:

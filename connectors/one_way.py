@@ -48,8 +48,8 @@ class TableReader(Protocol):
         """Count the rows of a table."""
         ...
 
-    def find_step(self, table: str, low: str | None, rows: int) -> str | None:
-        """Give the key that is `rows` rows after `low`; None when there are fewer."""
+    def find_step(self, table: str, keys: KeyRange, rows: int) -> str | None:
+        """Give the key that is `rows` rows after the low end of a range; None when it holds fewer."""
         ...
 
     def read_range(self, table: str, keys: KeyRange) -> pl.DataFrame:
@@ -139,7 +139,7 @@ class OneWayPort:
                 )
             return [KeyRange(None, None)]
         bounds: list[str | None] = [None]
-        while (step := self._reader.find_step(table, bounds[-1], rows_per_chunk)) is not None:
+        while (step := self._reader.find_step(table, KeyRange(bounds[-1], None), rows_per_chunk)) is not None:
             if step == bounds[-1]:
                 raise SourceDrifted(
                     f"the keys of {table} stand in no order that can be stepped through; nothing was planned",
@@ -148,6 +148,13 @@ class OneWayPort:
                 )
             bounds.append(step)
         return [KeyRange(low, high) for low, high in zip(bounds, [*bounds[1:], None], strict=True)]
+
+    def find_cut(self, table: str, keys: KeyRange, rows: int) -> str | None:
+        """Find the key that ends the first rows of a range; None when the range holds no more than those."""
+        if not self._reader.is_ordered(table):
+            return None
+        cut = self._reader.find_step(table, keys, rows)
+        return None if cut in (keys.low, keys.high) else cut
 
     def read_range(self, table: str, keys: KeyRange) -> Batch:
         """Read the rows of a key range beside the last look."""

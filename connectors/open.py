@@ -5,6 +5,7 @@ from banyan.errors import ConfigurationError
 from banyan.ports import LegacyFence, LegacyPort
 from connectors.database import Guarded, mariadb_way
 from connectors.postgresql import open_postgresql
+from connectors.postgresql_encoding import with_encoding
 
 _MEDIA = ("postgresql", "mariadb")
 
@@ -17,7 +18,9 @@ def open_source(source: SourceConfig) -> LegacyPort:
 
         way = mariadb_way(source.capture, source.schema_name)
         return open_mariadb(_url(source.url), source.schema_name, reverse_url=_url(source.reverse_url), way=way)
-    return open_postgresql(_url(source.url), source.schema_name, reverse_url=_url(source.reverse_url))
+    said = source.declared_encoding
+    reverse_url = with_encoding(_url(source.reverse_url), said)
+    return open_postgresql(with_encoding(_url(source.url), said), source.schema_name, reverse_url=reverse_url)
 
 
 def open_fence(source: SourceConfig, closure: str, *, probe_url: str = "") -> LegacyFence:
@@ -31,8 +34,10 @@ def open_fence(source: SourceConfig, closure: str, *, probe_url: str = "") -> Le
             f"the source has no fence_url: the fence of {closure} cannot be worked; nothing was changed",
             hint="add fence_url (role banyan_guard) to the source in banyan.yaml",
         )
-    probing = _url(probe_url or source.admin_url)
-    return Guarded(source.medium, source.schema_name).open_fence(_url(source.fence_url), closure, probe_url=probing)
+    guard_url, probing = _url(source.fence_url), _url(probe_url or source.admin_url)
+    if source.medium == "postgresql":
+        guard_url, probing = (with_encoding(url, source.declared_encoding) for url in (guard_url, probing))
+    return Guarded(source.medium, source.schema_name).open_fence(guard_url, closure, probe_url=probing)
 
 
 def _check_medium(source: SourceConfig) -> None:

@@ -91,8 +91,14 @@ class PostgreSQLPort:
             write_back=WriteBack.SQL if self._reverse is not None else WriteBack.NONE,
             deletes_visible=self._capture.deletes_visible or not is_captured,  # or by the difference of two snapshots
             fence=ONLINE_FENCE if is_fenced else NO_FENCE,
-            note="" if is_captured else f"its changes are not found by {self._capture.incremental.value}",
+            note="; ".join(self._notes(is_captured=is_captured)),
         )
+
+    def _notes(self, *, is_captured: bool) -> Iterator[str]:
+        if not is_captured:
+            yield f"its changes are not found by {self._capture.incremental.value}"
+        if self._reader.alphabet is not None:
+            yield f"its database has no encoding (SQL_ASCII): bytes, read as {self._reader.alphabet.name}, as declared"
 
     def incarnation(self) -> str:
         """Name the history of this database: system, database, timeline and installed capture."""

@@ -70,9 +70,11 @@ class JournalCapture:
             return read_changes(connection, self._schema, since, until)
 
     def is_installed(self, connection: Connection, table: str) -> bool:
-        """Tell whether the triggers of a table stand."""
+        """Tell whether the triggers of a table stand as they were installed."""
         row = connection.execute(statement("table_guards"), {"schema": self._schema, "table": table}).fetchone()
-        return bool(row and row[0])
+        if not (row and row[0]) or connection.execute(statement("capture_table")).fetchone() != (True,):
+            return False
+        return (table,) not in connection.execute(statement("capture_defects")).fetchall()
 
     def plan(self, shapes: Sequence[TableShape]) -> list[str]:
         """Write the statements that install it."""
@@ -233,7 +235,7 @@ def _check_journal(schema: str, captured: Answered, defects: Answered, faults: A
         names = ", ".join(name for (name,) in broken)
         raise SourceDrifted(
             f"the capture of {names} was removed, disabled or changed: changes may be missing; nothing was read",
-            hint="install the capture again, then sweep these tables by snapshot difference",
+            hint="banyan load installs it again; banyan sync run then reads every row of these tables",
             tables=names,
         )
     is_future, is_pruned = faults.fetchone() or (False, False)
@@ -245,13 +247,13 @@ def _check_journal(schema: str, captured: Answered, defects: Answered, faults: A
     if is_pruned:
         raise SourceDrifted(
             "the journal was pruned after this Position: changes are missing; nothing was read",
-            hint="sweep the tables by snapshot difference, then continue from a new Position",
+            hint="banyan switch reconcile --keep legacy, by two persons: every row is read again",
         )
     unlisted = truncated.fetchall()
     if unlisted:
         names = ", ".join(name for (name,) in unlisted)
         raise SourceDrifted(
             f"{names} was truncated in a transaction whose keys could not be listed; no change was read",
-            hint="sweep these tables by snapshot difference, then continue from a Position taken before the sweep",
+            hint="banyan switch reconcile --keep legacy, by two persons: every row is read again",
             tables=names,
         )

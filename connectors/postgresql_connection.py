@@ -26,7 +26,10 @@ from banyan.errors import (
     StoreFenced,
 )
 from connectors.dialects import RAW_SETTINGS, Bound
+from connectors.postgresql_encoding import parted, settle_encoding
+from wire.alphabet import Alphabet, NotSpelled
 from wire.copy import read_frame
+from wire.encoded import SESSION_ENCODING, EncodedConnection
 from wire.pools import ask_after_a_pause
 
 Connection = psycopg.Connection[Any]
@@ -46,7 +49,9 @@ class PostgreSQLConnections:
     """A small pool of connections of one role; every statement commits alone unless a transaction is opened."""
 
     def __init__(self, url: str, *, settings: Mapping[str, str] = RAW_SETTINGS) -> None:
-        self.url = _parsed(url)
+        self.url, self._encoding = parted(_parsed(url))
+        self.alphabet: Alphabet | None = None
+        """How the bytes of a database without encoding are read, as a connection found; None where it has one."""
         self._settings = settings
         engine = create_engine(
             "postgresql+psycopg://",
@@ -105,11 +110,14 @@ class PostgreSQLConnections:
             raise
         except psycopg.Error as error:
             raise explain(error, f"{doing} at {self.place}", table) from None
+        except NotSpelled as error:
+            raise _explain_spelling(error, f"{doing} at {self.place}", table) from None
 
-    def arguments(self) -> dict[str, Any]:
-        """Give the parameters of a connection of this role, its secret included."""
+    def arguments(self, *, spoken: str = "") -> dict[str, Any]:
+        """Give the parameters of a connection of this role, its secret included; `spoken` by itself as it was found."""
         arguments: dict[str, Any] = self.url.translate_connect_args(username="user", database="dbname")
-        arguments |= {"connect_timeout": _CONNECT_SECONDS, "application_name": "banyan", "client_encoding": "UTF8"}
+        arguments |= {"connect_timeout": _CONNECT_SECONDS, "application_name": "banyan"}
+        arguments["client_encoding"] = spoken or ("UTF8" if self.alphabet is None else SESSION_ENCODING)
         if self.url.host not in (None, *_LOOPBACK):
             arguments["sslmode"] = "verify-full"  # a plaintext legacy is declared in its URL
         arguments |= self.url.query
@@ -120,27 +128,25 @@ class PostgreSQLConnections:
 
     def _connect(self) -> Connection:
         try:
-            connection: Connection = psycopg.connect(**self.arguments())
+            # whatever the last one had: another server may answer now, with an encoding of its own
+            connection = EncodedConnection.connect(**self.arguments(spoken="UTF8"))
         except psycopg.OperationalError as error:
             raise _explain_start(error, self.place) from None
-        self._check_server(connection)
+        try:
+            self._check_server(connection)
+        except BanyanError:
+            connection.close()
+            raise
         return connection
 
-    def _check_server(self, connection: Connection) -> None:
+    def _check_server(self, connection: EncodedConnection) -> None:
         version = connection.info.server_version
-        encoding = connection.info.parameter_status("server_encoding")
         if version < _OLDEST_VERSION:
-            connection.close()
             raise ConfigurationError(
                 f"{self.place} is PostgreSQL {version // 10000}; this connector needs 14 or newer; nothing was read",
                 hint="hand over an extract as files, or read it through the odbc medium",
             )
-        if encoding == "SQL_ASCII":
-            connection.close()
-            raise SourceUnreadable(
-                f"{self.place} has no encoding (SQL_ASCII): its bytes cannot be read as text; nothing was read",
-                hint="extract with COPY in SQL_ASCII to files and declare their encoding",
-            )
+        self.alphabet = settle_encoding(connection, self._encoding, place=self.place)
 
 
 def copy_rows(
@@ -239,6 +245,18 @@ def _explain_start(error: psycopg.OperationalError, place: str) -> BanyanError:
         )
     return SourceUnavailable(
         f"{place} does not answer; nothing was read", hint="check the network, then run the same command", place=place
+    )
+
+
+def _explain_spelling(error: NotSpelled, doing: str, table: str) -> BanyanError:
+    on = f" in {table}" if table else ""
+    return SourceUnreadable(
+        f"{doing}: a text{on} {error}; nothing of it was passed on",
+        hint="declare an encoding of single bytes, which reads every byte and gives it back, and repair what was mixed "
+        "by a lens; or correct the row in the legacy system",
+        encoding=error.encoding,
+        table=table,
+        column=error.column,
     )
 
 

@@ -16,6 +16,7 @@ from connectors.dialects import RAW_SETTINGS, fence_statements, statement, state
 from connectors.dialects_probe import PROBED, probe_tables
 from connectors.postgresql_capture import administrator
 from connectors.postgresql_connection import Connection, PostgreSQLConnections
+from wire.encoded import respelled
 
 _TRIGGER_TYPE = 2 | 4 | 8 | 16 | 32  # before (2), insert, delete, update, truncate; no row bit: per statement
 _FUNCTIONS = ("check_fence", "effect", "admit_reverse", "wait_in_flight", "open_by_code")
@@ -92,7 +93,7 @@ class PostgreSQLFence:
             except psycopg.DatabaseError as error:
                 if error.sqlstate != PROBED:
                     raise
-                return tuple(filter(None, (error.diag.message_detail or "").split(",")))
+                return tuple(filter(None, respelled(connection, error.diag.message_detail or "").split(",")))
         raise AssertionError("a probe ends in an error, whatever it finds")
 
     def _probing(self) -> PostgreSQLConnections:

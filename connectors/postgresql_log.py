@@ -189,8 +189,8 @@ class LogCapture:
         self._let_go()
         published = read_published(connection, self.slot)
         keys = {name: _key_of(connection, *name) for name in published}
-        self._stream = LogStream(self._reader.arguments(), self.slot, place.reached)
-        self._key_reader = KeyReader(keys)
+        self._stream = LogStream(self._reader.arguments(), self.slot, place.reached, alphabet=self._reader.alphabet)
+        self._key_reader = KeyReader(keys, alphabet=self._reader.alphabet)
         self._key_reader.newest_transaction = int(here.snapshot.split(":")[1])
         return self._stream
 

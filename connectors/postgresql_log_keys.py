@@ -19,6 +19,7 @@ from connectors.postgresql_log_messages import (
     Truncated,
     Updated,
 )
+from wire.alphabet import Alphabet
 
 ROUTE_TABLE = ("banyan", "position")
 """The reverse applier writes its Position in each of its transactions, and nobody else may: such a one is a route's."""
@@ -29,8 +30,9 @@ _HALF = 1 << 31
 class KeyReader:
     """Turns one stream of messages into keys; knows the tables as the stream has told them."""
 
-    def __init__(self, keys: Mapping[tuple[str, str], tuple[str, ...]]) -> None:
+    def __init__(self, keys: Mapping[tuple[str, str], tuple[str, ...]], *, alphabet: Alphabet | None = None) -> None:
         self._keys = keys
+        self._read = bytes.decode if alphabet is None else alphabet.read
         self._relations: dict[int, Relation] = {}
         self._places: dict[int, tuple[int, ...]] = {}
         self._transaction = 0
@@ -87,7 +89,7 @@ class KeyReader:
                     hint="name a key the log tells, or set `capture: snapshot` in banyan.yaml",
                     table=table.name,
                 )
-            parts.append(cell.decode())
+            parts.append(self._read(cell))
         return LoggedKey(self._transaction, table.name, operation, KEY_SEPARATOR.join(parts))
 
     def _key_places(self, table: Relation) -> tuple[int, ...]:

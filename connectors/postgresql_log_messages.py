@@ -5,7 +5,7 @@ few it needs, and no value of another column is ever turned into text.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -97,9 +97,9 @@ class Aside:
 Message = Begin | Commit | OriginNamed | Relation | Inserted | Updated | Deleted | Truncated | Aside
 
 
-def decode(payload: bytes) -> Message:
-    """Decode one message; refuses what this version of the protocol does not know."""
-    reader = _Reader(payload)
+def decode(payload: bytes, read_name: Callable[[bytes], str] = bytes.decode) -> Message:
+    """Decode one message, names by `read_name`; refuses what this version of the protocol does not know."""
+    reader = _Reader(payload, read_name)
     try:
         return _decode(reader)
     except (struct.error, IndexError, ValueError):
@@ -161,10 +161,11 @@ def _relation(reader: "_Reader") -> Relation:
 class _Reader:
     """A place in the bytes of one message."""
 
-    __slots__ = ("_at", "_bytes")
+    __slots__ = ("_at", "_bytes", "_read_name")
 
-    def __init__(self, payload: bytes) -> None:
+    def __init__(self, payload: bytes, read_name: Callable[[bytes], str]) -> None:
         self._bytes = payload
+        self._read_name = read_name
         self._at = 0
 
     def letter(self) -> str:
@@ -181,7 +182,7 @@ class _Reader:
 
     def text(self) -> str:
         end = self._bytes.index(0, self._at)
-        found = self._bytes[self._at : end].decode()
+        found = self._read_name(self._bytes[self._at : end])
         self._at = end + 1
         return found
 

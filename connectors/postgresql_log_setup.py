@@ -185,6 +185,10 @@ def _publish(connection: Connection, shapes: Sequence[TableShape], slot: str, *,
     published = read_published(connection, slot)
     missing = [shape for shape in shapes if (shape.schema, shape.name) not in published]
     if missing:
+        for shape in missing:  # whoever has written there before would commit unpublished, after it was read again
+            connection.execute(
+                sql.SQL("lock table {} in share row exclusive mode").format(sql.Identifier(shape.schema, shape.name))
+            )
         form = "alter publication {} add table {}"
         connection.execute(_composed(missing, slot, form, lists_columns=lists_columns, with_route=False))
 

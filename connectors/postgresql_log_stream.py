@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 from banyan.clock import now
 from banyan.errors import BanyanError, ConfigurationError, SourceDrifted, SourceUnavailable
 from connectors.postgresql_log_messages import Begin, Commit, Message, decode
+from wire.alphabet import Alphabet
 
 _PATIENCE_SECONDS = 0.02
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -30,8 +31,11 @@ class StreamBusy(SourceUnavailable):
 class LogStream:
     """One slot, read from a place of the log on; not shared between threads."""
 
-    def __init__(self, arguments: Mapping[str, Any], slot: str, after: int) -> None:
+    def __init__(
+        self, arguments: Mapping[str, Any], slot: str, after: int, *, alphabet: Alphabet | None = None
+    ) -> None:
         self._slot = slot
+        self._read_name = bytes.decode if alphabet is None else alphabet.read
         self.reached = after
         self._confirmed = after
         self._server_reached = 0
@@ -110,7 +114,7 @@ class LogStream:
                 raise _explained(_code(result) if result is not None else "", self._slot)
             found = bytes(piece)
             if found[:1] == b"w":
-                return decode(found[_HEADER:])
+                return decode(found[_HEADER:], self._read_name)
             if found[:1] == b"k":
                 self._server_reached, _, is_asked = struct.unpack_from("!QqB", found, 1)
                 if is_asked:

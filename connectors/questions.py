@@ -21,6 +21,6 @@ def answer_postgresql(reader: PostgreSQLConnections, schema: str, question: str)
             "select set_config('search_path', %s, true), set_config('statement_timeout', %s, true)", (path, limit)
         )
         with connection.cursor(name="banyan_question") as cursor:
-            cursor.execute(question.encode())
+            cursor.execute(sql.SQL(question))  # type: ignore[arg-type]  # recorded, and only read
             while rows := cursor.fetchmany(ROWS_A_PIECE):
                 yield rows

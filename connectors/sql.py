@@ -15,9 +15,9 @@ import pyodbc
 from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable, SourceUnreadable
 from connectors.dialects_makes import MARIADB, POSTGRESQL, SQLITE
 from connectors.dialects_odbc import Make, OdbcColumn, OdbcQuery, OdbcShape
-from connectors.dialects_unverified import DB2, FIREBIRD, ORACLE, SQLSERVER
+from connectors.dialects_unverified import DB2, FIREBIRD, MYSQL, ORACLE, SQLSERVER
 
-MAKES: Final = (POSTGRESQL, MARIADB, SQLITE, SQLSERVER, ORACLE, DB2, FIREBIRD)
+MAKES: Final = (POSTGRESQL, MARIADB, SQLITE, MYSQL, SQLSERVER, ORACLE, DB2, FIREBIRD)
 _FETCHED_ROWS: Final = 10_000
 _RIGHTS: Final = ("28000", "42501")
 
@@ -100,7 +100,7 @@ def odbc_session(connection_string: str, doing: str) -> Iterator[OdbcSession]:
             hint="check driver, address and rights: odbcinst -q -d",
         ) from None
     try:
-        make = _make_of(connection)
+        make = find_make(str(connection.getinfo(pyodbc.SQL_DBMS_NAME)))
         for line in make.settings:
             connection.cursor().execute(line)
         if make is SQLITE:
@@ -120,8 +120,8 @@ def odbc_session(connection_string: str, doing: str) -> Iterator[OdbcSession]:
         connection.close()
 
 
-def _make_of(connection: Any) -> Make:  # noqa: ANN401
-    product = str(connection.getinfo(pyodbc.SQL_DBMS_NAME))
+def find_make(product: str) -> Make:
+    """Find the make of a database by the name its driver gives it; refuses one that nobody has written texts for."""
     for make in MAKES:
         if product.lower().startswith(tuple(name.lower() for name in make.products)):
             return make

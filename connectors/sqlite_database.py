@@ -102,6 +102,10 @@ class SqliteDatabase:
         """Cut a table into key ranges that together hold every key, present or future."""
         return self._rows.plan_ranges(table, rows_per_chunk)
 
+    def find_cut(self, table: str, keys: KeyRange, rows: int) -> str | None:
+        """Find the key that ends the first rows of a range; None when the range holds no more than those."""
+        return self._rows.find_cut(table, keys, rows)
+
     def shape(self, table: str) -> SqliteShape:
         """Give a table as the file describes it; a port opened later sees a changed table anew."""
         return self._table(table)[0]

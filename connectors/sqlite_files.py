@@ -80,6 +80,11 @@ class SqliteFiles:
         file, name = self.split(table)
         return file.plan_ranges(name, rows_per_chunk)
 
+    def find_cut(self, table: str, keys: KeyRange, rows: int) -> str | None:
+        """Find the key that ends the first rows of a range; None when the range holds no more than those."""
+        file, name = self.split(table)
+        return file.find_cut(name, keys, rows)
+
     def capabilities(self, table: str) -> Capabilities:
         """Tell what this table can do today, as the triggers in its file allow."""
         file, name = self.split(table)

@@ -53,10 +53,10 @@ class SqliteReader:
         opened, shape = self._table(table)
         return int(opened.ask(count_rows(shape).query)[0][0])
 
-    def find_step(self, table: str, low: str | None, rows: int) -> str | None:
-        """Give the key that is `rows` rows after `low`; None when there are fewer."""
+    def find_step(self, table: str, keys: KeyRange, rows: int) -> str | None:
+        """Give the key that is `rows` rows after the low end of a range; None when it holds fewer."""
         opened, shape = self._table(table)
-        asked = select_bare_step(shape, low, rows)
+        asked = select_bare_step(shape, keys, rows)
         found = opened.texts(asked.query, asked.values, shape.key)
         return KEY_SEPARATOR.join(str(part) for part in found.row(0)) if found.height else None
 

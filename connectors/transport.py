@@ -13,7 +13,7 @@ from banyan.config import SourceConfig
 from banyan.errors import ConfigurationError
 
 _HERE: Final = (None, "", "localhost", "127.0.0.1", "::1")
-_REFERENCES: Final = ("env:", "file:", "embedded:")
+_REFERENCES: Final = ("env:", "file:", "airflow:", "embedded:")
 _SERVER_WORDS: Final = ("server", "host", "hostname", "servername", "dbq", "dbname", "data source", "address")
 _PASSWORD_WORDS: Final = ("pwd", "password")
 _YES: Final = ("1", "yes", "true", "mandatory", "strict")
@@ -25,7 +25,7 @@ def refuse_exposed(config: SourceConfig, name: str, *, reference: str, url: str)
     if not is_reference and _holds_password(config.medium, url):
         raise ConfigurationError(
             f"the address of {name} holds a password in banyan.yaml; nothing was opened",
-            hint="give it by reference: url: env:NAME, or url: file:PATH",
+            hint="give it by reference: url: env:NAME, url: file:PATH, or url: airflow:CONN_ID",
         )
     if _is_here(config.medium, url) or _is_proved(config.medium, url):
         return

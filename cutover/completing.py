@@ -41,7 +41,8 @@ def complete(rig: Rig, closure: Closure, *, actor: Actor) -> Completion:
     if control.phase is Phase.RETIRED:
         return _tell(rig, closure, is_done=True)
     reader = RigReader(rig, closure)
-    obstacles = find_obstacles(reader.scene(), Moment.COMPLETE)
+    scene = reader.scene(Moment.COMPLETE)
+    obstacles = find_obstacles(scene, Moment.COMPLETE)
     if obstacles:
         raise _refusal(closure, obstacles)
     if control.phase is Phase.LIVE:
@@ -56,8 +57,9 @@ def complete(rig: Rig, closure: Closure, *, actor: Actor) -> Completion:
                 raise _refusal(closure, (_waiting(waiting, closure),))
             found = protocol.change(same.numbers, protocol.COMPLETE, epoch=same.row.epoch)
             assert not isinstance(found, Refusal)
-            facts = {"outbox_position": head(connection)}
-            writing = Writing(deadline=None, words=lambda _: {Word.SWITCHED_OFF: facts})
+            evidence_id = scene.evidence.evidence_id if scene.evidence else None
+            facts = {"outbox_position": head(connection), "evidence_id": evidence_id}
+            writing = Writing(deadline=None, evidence_id=evidence_id, words=lambda _: {Word.SWITCHED_OFF: facts})
             write_move(connection, same, found, actor=actor, writing=writing)
     return _retire(rig, closure, actor)
 

@@ -15,6 +15,7 @@ from banyan.departments import Actor
 from banyan.errors import UsageError
 from cutover.control import Control
 from cutover.journal import Word, note, read_account
+from validation.sign_off import is_same_person
 
 ROLES: Final = ("lead", "steward")
 VALID_FOR: Final = timedelta(hours=24)
@@ -46,7 +47,7 @@ def agree(connection: Connection, control: Control, question: Question, *, about
     ]
     note(connection, Word.DECIDED, row, actor=actor, facts={"what": question.value, "about": about})
     for decision in earlier:
-        if decision.actor != actor.name and decision.role != actor.role:
+        if not is_same_person(decision.actor, actor.name) and decision.role != actor.role:
             return decision.actor
     return None
 

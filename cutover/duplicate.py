@@ -9,6 +9,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
+from connectors.postgresql_encoding import parted, with_encoding
 from store.postgres import open_engine, transaction
 from sync.assembly import Rig
 from sync.workspace import LegacyUrls
@@ -55,11 +56,14 @@ def copied_side(rig: Rig, server: Cluster, *, folder: Path) -> Iterator[OldSide]
             yield OldSide(LegacyUrls(*map(beside, each)), {"schema_name": copy})
         return
 
-    def embedded(role: str) -> str:
-        return server.url(_LEGACY, role).render_as_string(hide_password=False)
+    admin, encoding = parted(make_url(urls.admin))
 
-    copy_database(urls.admin, server, _LEGACY)
-    with transaction(open_engine(server.url(_LEGACY), pool_size=0)) as connection:
+    def embedded(role: str) -> str:
+        return with_encoding(server.url(_LEGACY, role).render_as_string(hide_password=False), encoding)
+
+    copy_database(admin, server, _LEGACY)
+    plain = server.url(_LEGACY).update_query_dict({"client_encoding": "UTF8"})  # whatever the copy keeps
+    with transaction(open_engine(plain, pool_size=0)) as connection:
         for statement in _FORGET:  # the way back begins anew
             connection.execute(sa.text(statement))
     roles = ("banyan_reader", "banyan_reverse", "banyan_guard", "postgres", officer or "postgres")

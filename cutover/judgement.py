@@ -8,8 +8,8 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy.engine import Connection
 
@@ -19,6 +19,7 @@ from banyan.errors import UsageError
 from banyan.findings import LevelResult
 from banyan.records import Position
 from cutover.acceptance import check
+from cutover.behaving import behaviour_of
 from cutover.levels import Announce, Measured, Measuring, measure
 from cutover.listed import (
     conservation_of,
@@ -38,6 +39,7 @@ from sync.assembly import Rig, open_rig
 from sync.workspace import Workspace
 from validation.anchors import write_anchor
 from validation.conservation import RecordBalance
+from validation.declared_behaviour import BEHAVIOUR_FILE
 from validation.evidence import Bundle, write_bundle
 from validation.examples import find_examples
 from validation.facts import (
@@ -53,16 +55,20 @@ from validation.facts import (
     rules_digest,
 )
 from validation.gate import Judgement, judge
+from validation.own_suites import suites_of
 from validation.profiles import PROFILES
+from validation.provenance import bucket_facts, name_algorithms, read_versions
 from validation.reconciliation import Reconciliation
 from validation.round_trip import RoundTripResult
 from validation.rules_worker import RuleWorker
-from validation.statistics import total_by_index
+from validation.statistics import total_by_index, total_by_unit
 from validation.subject import Subject
-from validation.suites import Suite, load_suites
+from validation.suites import Suite
 from validation.text import Text
 from validation.tripwire import remember
 from validation.waivers import facts_with
+
+_TRANSITIONS: Final = {"rollback": Transition.ROLLBACK, "complete": Transition.COMPLETE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +106,14 @@ def subject_of(rig: Rig, name: str) -> Subject:
 
 
 def rules_of(rig: Rig, name: str) -> str:
-    """Digest the rulesets and suites a closure is judged by."""
-    return digest_rules(_rulesets(rig), _suites(_suites_of(subject_of(rig, name))))
+    """Digest the rulesets, suites and declarations of live work a closure is judged by."""
+    subject = subject_of(rig, name)
+    return digest_rules(_rulesets(rig), _suites(subject, _suites_of(rig, subject)))
 
 
-def _suites_of(subject: Subject) -> Sequence[Suite]:
-    return [suite for suite in load_suites() if suite.table in subject.canonical_tables]
+def _suites_of(rig: Rig, subject: Subject) -> Sequence[Suite]:
+    suites = suites_of(rig.workspace.project.folder, subject.department.code)
+    return [suite for suite in suites if suite.table in subject.canonical_tables]
 
 
 def judge_closure(
@@ -122,9 +130,9 @@ def judge_closure(
         raise UsageError(f"there is no profile {profile}; there are: {', '.join(PROFILES)}")
     found = rig.closure(name)
     subject = subject_of(rig, found.name)
-    suites = _suites_of(subject)
+    suites = _suites_of(rig, subject)
     legacy_position = rig.port.head()
-    rules = digest_rules(_rulesets(rig), _suites(suites))
+    rules = digest_rules(_rulesets(rig), _suites(subject, suites))
     is_replayed = "L5.replay" in PROFILES[profile].parts
     how = Measuring(
         suites,
@@ -140,7 +148,7 @@ def judge_closure(
         facts = _facts(rig, subject, connection, measured=measured, asked=(found.name, profile, legacy_position))
         previous = find_last_evidence(connection, found.name)
     shown = find_examples(subject, measured.reconciliation, facts.causes)
-    facts = replace(facts, suites=_suites(suites), examples=shown)
+    facts = replace(facts, suites=_suites(subject, suites), examples=shown)
     facts = facts_with(facts, check(rig, facts, at=now()))
     bundle = _write(rig, facts, previous)
     judgement = judge(facts.profile, facts, read_sign_offs(rig, bundle.evidence_id), now=now())
@@ -189,6 +197,7 @@ def _remember(
             rules_digest=rules,
             evidence_id=evidence_id,
             complete_evidence_id=complete,
+            judged_at=measured.began,
         ),
     )
 
@@ -197,8 +206,10 @@ def _rulesets(rig: Rig) -> tuple[RulesetDigest, ...]:
     return tuple(RulesetDigest(ruleset.rule_id, ruleset.digest) for ruleset in rig.book.rulesets.values())
 
 
-def _suites(suites: Sequence[Suite]) -> tuple[RulesetDigest, ...]:
-    return tuple(RulesetDigest(suite.name, suite.digest) for suite in suites)
+def _suites(subject: Subject, suites: Sequence[Suite]) -> tuple[RulesetDigest, ...]:
+    declared = behaviour_of(subject)
+    behaviour = () if declared is None else (RulesetDigest(BEHAVIOUR_FILE, declared.digest),)
+    return (*(RulesetDigest(suite.name, suite.digest) for suite in suites), *behaviour)
 
 
 def _facts(
@@ -210,7 +221,7 @@ def _facts(
         department=subject.department,
         closure=closure,
         system=rig.source.system_code,
-        transition=Transition.ROLLBACK if profile == "rollback" else Transition.SWITCH,
+        transition=_TRANSITIONS.get(profile, Transition.SWITCH),
         profile=PROFILES[profile],
         rulesets=_rulesets(rig),
         positions=Positions(legacy_position, head(connection)),
@@ -229,7 +240,8 @@ def _facts(
             CauseFact(f"C-{number:02d}", c.table, c.column or "", Text.same(c.cause), c.records)
             for number, c in enumerate(measured.reconciliation.causes, 1)
         ),
-        control_totals=tuple(
+        control_totals=measured.totals,
+        record_counts=tuple(
             Total(
                 Text.same(record.table),
                 legacy=record.claimed,
@@ -239,18 +251,28 @@ def _facts(
             for record in measured.balances.records
         )
         + expired_of(connection, subject),
-        statistics=total_by_index(measured.lines),
+        statistics=total_by_index(measured.lines) + total_by_unit(measured.lines),
         degraded=tuple(degraded_of(connection, subject)),
         findings=findings,
         is_synthetic=rig.workspace.source_config(rig.source).url.startswith("embedded:"),
         questions=questions_of(measured.answers),
+        versions=read_versions(),
+        algorithms=name_algorithms(measured.tripwire.fold.moment.algorithm),
+        chunks=measured.reconciliation.chunks,
+        buckets=bucket_facts(
+            {
+                place: (each.records, each.xor_digest, int(each.sum_digest))
+                for place, each in measured.tripwire.fold.digests.items()
+            },
+            subject.digest_key,
+        ),
     )
 
 
 def judge_department(workspace: Workspace, source: SourceRef, profile: str) -> str:
     """Judge every closure that the legacy system still owns and that has rules to keep; gives its evidence ids."""
     rig = open_rig(workspace, source)
-    ruled = {suite.table for suite in load_suites()}
+    ruled = {suite.table for suite in suites_of(workspace.project.folder, source.department_code)}
     evidence = [
         judge_closure(rig, found.name, profile=profile).bundle.evidence_id
         for found in rig.closures
@@ -267,11 +289,6 @@ def _without_place(record: RecordBalance) -> Text | None:
         f"{record.without_place} fiches listées\u202f: l’ancien système n’a pas de place pour elles",
         f"{record.without_place} listed records: the old system has no place for them",
     )
-
-
-def evidence_folder(rig: Rig, evidence_id: str) -> Path:
-    """Give the folder of an evidence bundle of the project."""
-    return rig.workspace.project.folder / "evidence" / evidence_id
 
 
 def _write(rig: Rig, facts: EvidenceFacts, previous: EvidenceEntry | None) -> Bundle:
@@ -295,8 +312,3 @@ def _predecessor(facts: EvidenceFacts, root: Path, previous: EvidenceEntry | Non
         again = write_bundle(facts, Path(place) / "bundle", previous_id=previous.previous_id)
     is_fresh = previous.expires_at is not None and previous.expires_at > now()
     return previous.previous_id if again.evidence_id == previous.evidence_id and is_fresh else previous.evidence_id
-
-
-def current_judgement(rig: Rig, facts: EvidenceFacts, evidence_id: str, *, at: datetime) -> Judgement:
-    """Give what the gate answers now to facts already measured, with the signatures given since."""
-    return judge(facts.profile, facts, read_sign_offs(rig, evidence_id), now=at)

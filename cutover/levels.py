@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from pathlib import Path
 
-from banyan.clock import monotonic, today
+from banyan.clock import monotonic, now
 from banyan.departments import Side
 from banyan.errors import UsageError
 from banyan.findings import FindingKind, LevelResult, LevelState
 from banyan.records import Position
-from cutover.listed import open_work_of, replay_of, statistics_of
-from cutover.samples import CASES, read_sample
+from cutover.behaving import open_work_of, statistics_of
+from cutover.listed import replay_of
+from cutover.samples import read_sample
+from cutover.totals import totals_of
 from store.buckets import JudgedUpTo, read_judged, read_moment
 from store.judgements import read_evidence_ids
 from store.ledger import LedgerReader
@@ -19,10 +22,12 @@ from sync.assembly import Rig
 from validation.anchors import find_broken_links, find_forgotten, read_anchors
 from validation.behaviour import combine
 from validation.conservation import Balances, judge_balances, read_balances
+from validation.declared_behaviour import CASES
 from validation.extraction import check_extraction
+from validation.facts import Total
+from validation.golden_level import with_golden
 from validation.incremental import Again, plan_again
 from validation.level_two import run_rules
-from validation.open_work import concerned
 from validation.rechecking import Patience
 from validation.reconcile import reconcile
 from validation.reconciliation import Reconciliation
@@ -30,7 +35,7 @@ from validation.replay import Answer, replay_level
 from validation.round_trip import RoundTripResult, check_round_trip
 from validation.rules_worker import RuleWorker
 from validation.sampling import SampleResult, sample_level
-from validation.statistics import FACTS_TABLE, StatisticLine
+from validation.statistics import StatisticLine
 from validation.subject import Progress, Subject
 from validation.suites import Suite
 from validation.tripwire import Tripwire, check_tripwire
@@ -51,9 +56,13 @@ class Measured:
     lines: tuple[StatisticLine, ...] = field(repr=False)
     watermark: Position | None
     judged_before: JudgedUpTo | None
+    began: datetime
+    """When the measuring began."""
     sample: SampleResult | None = field(default=None, repr=False)
     again: Again | None = field(default=None, repr=False)
     answers: tuple[Answer, ...] = field(default=(), repr=False)
+    totals: tuple[Total, ...] = field(default=(), repr=False)
+    """Control totals of the trade, counted on both sides."""
 
     @property
     def is_remembered(self) -> bool:
@@ -84,11 +93,11 @@ class Measuring:
 
 def measure(rig: Rig, subject: Subject, closure: str, how: Measuring) -> Measured:
     """Run the levels of a closure in order; changes no record."""
-    announce = how.announce
+    announce, began = how.announce, now()
     with transaction(subject.engine) as connection:
         judged = read_judged(connection, closure)
     watermark = rig.forward().watermark()
-    again = _again(subject, judged, watermark, how) if how.is_incremental else None
+    again = _again(subject, judged, watermark, how=how, on=began.date()) if how.is_incremental else None
     announce("L0 extraction")
     levels = [check_extraction(subject, rig.workspace.landing)]
     announce("L1 conservation")
@@ -110,10 +119,14 @@ def measure(rig: Rig, subject: Subject, closure: str, how: Measuring) -> Measure
         patience=patience_of(subject),
         kept_in=kept_in(rig, closure),
     )
+    announce("L4 golden records")
+    reconciliation = with_golden(reconciliation, subject)
     levels.append(reconciliation.level)
     announce("L5 behaviour")
     behaviour = _behaviour(rig, subject, closure, how=how, watermark=watermark)
     levels.append(behaviour.level)
+    announce("control totals")
+    totals = totals_of(subject, watermark)
     announce("L6 round trip")
     round_trip = check_round_trip(subject)
     levels.append(round_trip.level)
@@ -126,13 +139,17 @@ def measure(rig: Rig, subject: Subject, closure: str, how: Measuring) -> Measure
         behaviour.lines,
         watermark,
         judged_before=judged,
+        began=began,
         sample=behaviour.sample,
         again=again,
         answers=behaviour.answers,
+        totals=totals,
     )
 
 
-def _again(subject: Subject, judged: JudgedUpTo | None, watermark: Position | None, how: Measuring) -> Again:
+def _again(
+    subject: Subject, judged: JudgedUpTo | None, watermark: Position | None, *, how: Measuring, on: date
+) -> Again:
     with transaction(subject.engine) as connection:
         incarnation = read_moment(connection).incarnation
     known = (how.rules_digest, incarnation)
@@ -141,8 +158,10 @@ def _again(subject: Subject, judged: JudgedUpTo | None, watermark: Position | No
             "there is no complete judgement of this store under these rules to start from; nothing was judged",
             hint="run it once without --incremental",
         )
-    again = plan_again(subject, judged, until=watermark, on=today())
-    how.announce(f"again: {again.changed} keys changed, {again.written} written, {again.sliced} of the slice of today")
+    again = plan_again(subject, judged, until=watermark, on=on)
+    how.announce(
+        f"again: {again.changed} keys changed, {again.written} written, {again.sliced} of {len(again.slices)} slices"
+    )
     return again
 
 
@@ -171,17 +190,18 @@ def _behaviour(rig: Rig, subject: Subject, closure: str, *, how: Measuring, wate
     parts: list[LevelResult] = []
     not_concerned: list[str] = []
     lines: tuple[StatisticLine, ...] = ()
-    with transaction(subject.engine) as connection:
-        if FACTS_TABLE in subject.tables:
-            statistics, lines = statistics_of(connection, subject)
-            parts.append(statistics)
-        else:
-            not_concerned.append("statistics")
-        if concerned(subject.tables):
-            parts.append(open_work_of(connection, subject))
-        else:
-            not_concerned.append("open_work")
-    if CASES not in subject.tables:
+    counted = statistics_of(subject, watermark, patience_of(subject))
+    if counted is None:
+        not_concerned.append("statistics")
+    else:
+        statistics, lines = counted
+        parts.append(statistics)
+    live = open_work_of(subject, watermark, patience_of(subject))
+    if live is None:
+        not_concerned.append("open_work")
+    else:
+        parts.append(live)
+    if CASES not in subject.canonical_tables:
         not_concerned.append("sample")  # the paper is the file of a case
     sample = read_sample(rig.workspace.project.folder, closure)
     level = sample_level(sample, rules_digest=how.rules_digest)
@@ -204,7 +224,7 @@ def kept_in(rig: Rig, name: str) -> Path:
 
 
 def patience_of(subject: Subject) -> Patience:
-    """Give how L4 waits for the canonical side: by the watermark its applier commits."""
+    """Give how L4 and L5 wait for the canonical side: by the watermark its applier commits."""
 
     def applied() -> Position | None:
         with transaction(subject.engine) as connection:
@@ -213,16 +233,19 @@ def patience_of(subject: Subject) -> Patience:
     return Patience(applied)
 
 
-def tell_progress(announce: Announce) -> Callable[[Progress], None]:
-    """Tell each chunk of a long table as it is done, with the time that is left at this pace."""
-    began: dict[str, float] = {}
+def tell_progress(announce: Announce, *, clock: Callable[[], float] = monotonic) -> Callable[[Progress], None]:
+    """Tell each chunk of a long table as it is done, with the time that is left at the pace of this attempt.
+
+    The clock of a table starts with the first chunk told: what an attempt that died had done took none of this time.
+    """
+    began: dict[str, tuple[float, int]] = {}
 
     def tell(progress: Progress) -> None:
-        start = began.setdefault(progress.table, monotonic())
+        start, before = began.setdefault(progress.table, (clock(), progress.chunks_done))
         if progress.chunks < 2:
             return
-        done = progress.chunks_done - 1  # the clock of a table starts with its first chunk
-        left = (monotonic() - start) / done * (progress.chunks - progress.chunks_done) if done else None
+        done = progress.chunks_done - before
+        left = (clock() - start) / done * (progress.chunks - progress.chunks_done) if done else None
         eta = "" if left is None else f", about {left:.0f} s left"
         announce(f"L4 {progress.table} {progress.chunks_done} of {progress.chunks}{eta}")
 

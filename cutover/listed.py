@@ -7,7 +7,6 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from banyan.findings import LevelResult
 from banyan.records import PartCounts, Position
 from store.postgres import raw
 from store.records import find_crosswalk_by_key
@@ -22,65 +21,14 @@ from validation.facts import (
     TableConservation,
     Total,
 )
-from validation.open_work import compare_list, concerned, open_work_level, read_tables
 from validation.quarantine_words import say_degraded, say_quarantine
 from validation.questions import bound, load_questions
 from validation.replay import Answer, LeftOut, ask_canonical, replay
 from validation.retention_total import expired_total
-from validation.statistics import FACTS_TABLE, StatisticLine, count_canonical, read_facts, statistics_level
 from validation.subject import Moves, Subject
 from validation.text import Text
 
 _LONGEST_SECONDS = 300
-
-
-def open_work_of(connection: Connection, subject: Subject) -> LevelResult:
-    """Compare the lists of live work of both sides by name, in pandas, from raw rows and records."""
-    lists = concerned(subject.tables)
-    tables = sorted({table for each in lists for table in each.tables})
-    numbers = {subject.table_numbers[table]: table for table in tables}
-    filtered: dict[str, set[str]] = {}
-    rows = connection.execute(
-        sa.select(FILTERED_ROW.c.source_table_no, FILTERED_ROW.c.source_key).where(
-            FILTERED_ROW.c.department_code == subject.department.code, FILTERED_ROW.c.source_table_no.in_(numbers)
-        )
-    )
-    for number, key in rows:
-        filtered.setdefault(numbers[number], set()).add(key)
-    legacy = read_tables(subject.port, tables)
-    return open_work_level(
-        [compare_list(each, legacy, filtered, connection, subject.department.code) for each in lists]
-    )
-
-
-def statistics_of(connection: Connection, subject: Subject) -> tuple[LevelResult, tuple[StatisticLine, ...]]:
-    """Compare the statistics of both sides, in pandas, from the raw facts and the records."""
-    number = subject.table_numbers[FACTS_TABLE]
-    department = subject.department.code
-    left_out = set(
-        connection.scalars(
-            sa.select(FILTERED_ROW.c.source_key).where(
-                FILTERED_ROW.c.department_code == department, FILTERED_ROW.c.source_table_no == number
-            )
-        )
-    )
-    waiting = connection.execute(
-        sa.select(QUARANTINE.c.source_key, QUARANTINE.c.column_name).where(
-            QUARANTINE.c.department_code == department,
-            QUARANTINE.c.source_table_no == number,
-            QUARANTINE.c.state == "OPEN",
-        )
-    ).fetchall()
-    left_out |= {row.source_key for row in waiting if row.column_name is None}
-    fields = {(row.source_key, row.column_name) for row in waiting if row.column_name is not None}
-    canonical = count_canonical(connection, department, subject.department.time_zone)
-    return statistics_level(
-        read_facts(subject.port),
-        left_out,
-        canonical,
-        time_zone=subject.department.time_zone,
-        fields_left_out=fields,
-    )
 
 
 def replay_of(connection: Connection, subject: Subject, watermark: Position | None) -> tuple[Answer, ...] | None:

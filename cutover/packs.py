@@ -10,8 +10,8 @@ from cutover.declared import ROLLOUT_FILE, read_declarations
 from cutover.deeds import LIMITS
 from cutover.gauge import WayBackGauge, read_way_back
 from cutover.journal import Account, read_account
-from cutover.judgement import evidence_folder
 from cutover.pack_file import read_declared
+from cutover.proof import evidence_folder
 from cutover.rollout.document import read_rollout
 from cutover.rollout.nights import window_of
 from cutover.signatures import read_sign_offs, read_signers

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-import sqlalchemy as sa
-
 from banyan.clock import monotonic, now
 from banyan.departments import Closure, Side
 from banyan.errors import BanyanError
@@ -15,13 +13,16 @@ from cutover.gauge import REHEARSED_WITHIN, read_way_back
 from cutover.journal import Account, PastSwitch, read_account
 from cutover.preconditions.condition import Moment, Obstacle, Scene
 from cutover.preconditions.registered import find_obstacles
+from cutover.proof import read_proof
 from store.judgements import EvidenceEntry, find_last_evidence
 from store.postgres import transaction
 from store.slices import SliceRow, read_closure
 from sync.assembly import Rig
+from validation.profiles import COMPLETING, SWITCHING
 
-_IS_SIGNED = sa.text("select mig.is_signed(:evidence)")
 _ASKED: Final = 3
+_RESTS_ON: Final[dict[Moment, tuple[str, ...]]] = {Moment.SWITCH: SWITCHING, Moment.COMPLETE: COMPLETING}
+"""Which profiles of evidence a change of owner rests on; a rollback rests on none (docs/decisions/0032)."""
 _CLOSED_WINDOW: Final = (
     "a closed window: the whole file is moved aside, waited for until no program holds it, and its digest is compared "
     "twice; there is no lease: only opening moves it back"
@@ -90,19 +91,16 @@ class RigReader:
             return None
         return sum(change.table in self.closure.tables for change in changes)
 
-    def scene(self) -> Scene:
-        """Read the scene that preconditions look at."""
-        evidence = self.evidence()
-        with transaction(self.rig.workspace.engine("banyan_guard")) as connection:
-            signed = evidence is not None and bool(
-                connection.scalar(_IS_SIGNED, {"evidence": evidence.evidence_id}),
-            )
+    def scene(self, moment: Moment) -> Scene:
+        """Read the scene that preconditions look at, and verify the evidence that the moment rests on."""
+        evidence, profiles = self.evidence(), _RESTS_ON.get(moment)
+        proof = read_proof(self.rig, evidence, profiles) if evidence and profiles else None
         fence = self.rig.fence(self.closure.name)
         try:
             state = fence.read()
         finally:
             fence.disconnect()
-        return Scene(self.rig, self.closure, self.row(), state, evidence, signed)
+        return Scene(self.rig, self.closure, self.row(), state, evidence, proof)
 
     def remarks(self, to: Side) -> tuple[str, ...]:
         """Say what a person should know before a change of owner, and what stops nothing."""
@@ -127,4 +125,4 @@ class RigReader:
     def obstacles(self, to: Side) -> tuple[Obstacle, ...]:
         """Say what stands in the way of moving the closure to a side."""
         moment = Moment.SWITCH if to is Side.CANONICAL else Moment.ROLLBACK
-        return find_obstacles(self.scene(), moment)
+        return find_obstacles(self.scene(moment), moment)

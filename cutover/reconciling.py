@@ -4,7 +4,7 @@ Whoever is kept owns; the other side is written, or read, whole again before it 
 in between, the same command goes on, or the two decide anew about what they then see.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from banyan.departments import Actor, Closure, Phase, Side
@@ -38,6 +38,8 @@ class Reconciled:
     epoch: int
     rows: int = 0
     strangers: int = 0
+    read_again: tuple[str, ...] = ()
+    """The closures whose rows were read again: all that LEGACY owns, when the history of the system was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,8 @@ def _follow_legacy(rig: Rig, closure: Closure, actor: Actor) -> Reconciled:
     """Read every row of the old side forward again, commit, and open the old side."""
     engine = rig.workspace.engine("banyan_guard")
     control, state = _read(rig, closure), _read_fence(rig, closure)
-    rows = load_again(rig, closure)
-    facts: Facts = {"kept": Side.LEGACY.value, "rows": rows}
+    read = load_again(rig, closure)
+    facts: Facts = {"kept": Side.LEGACY.value, "rows": read.rows, "read_again": " ".join(read.closures)}
     epoch, nonce = control.row.epoch, state.nonce
 
     def decide(row: protocol.ControlRow) -> protocol.ControlRow | Refusal:
@@ -137,7 +139,7 @@ def _follow_legacy(rig: Rig, closure: Closure, actor: Actor) -> Reconciled:
             f"the old side of {closure.name} refused to open: {answer.reason}. It owns, and nobody can write",
             hint="banyan guard --once",
         )
-    return _report(rig, closure, Side.LEGACY, rows, 0)
+    return replace(_report(rig, closure, Side.LEGACY, read.rows, 0), read_again=read.closures)
 
 
 def _seal(rig: Rig, closure: Closure, control: Control, state: FenceState) -> FenceState:

@@ -25,7 +25,7 @@ from cutover.control import held
 from cutover.duplicate import OldSide, copied_side
 from cutover.execute import Order, StepReport
 from cutover.journal import Word, note
-from cutover.restored import load_again
+from cutover.restored import follow_from, read_again
 from cutover.switching import SwitchReport, roll_back, switch
 from store.canonical import CANONICAL
 from store.install import prepare_database
@@ -64,6 +64,8 @@ class RehearsalReport:
 class CopyWorkspace(Workspace):
     """A project whose both sides are copies, the store in an embedded server."""
 
+    is_copy = True
+
     def __init__(self, project: Project, server: Cluster, old_side: OldSide) -> None:
         super().__init__(project)
         self._server = server
@@ -92,7 +94,9 @@ def rehearse(rig: Rig, closure: Closure, *, actor: Actor, announce: Callable[[st
     announce("copying both sides")
     with _copied(rig) as copy:
         announce("reading the copy")
-        load_again(copy, closure)
+        start = copy.port.head()
+        read_again(copy, (closure,))
+        follow_from(copy, start)  # of the other closures nothing is carried, nor asked, in a copy that is thrown away
         took = monotonic() - began
         _sign(copy, closure)
         before = _digests(copy, closure)
@@ -173,7 +177,10 @@ def _guard_again(copy: Rig, server: Cluster) -> None:
 
 
 def _sign(copy: Rig, closure: Closure) -> None:
-    """Give the copy evidence of the present moment, signed by nobody: a rehearsal proves no equality."""
+    """Give the copy's store evidence of the present moment: a rehearsal proves no equality, and opens nothing else.
+
+    No bundle and no signature stand behind it, and none is asked for on a copy.
+    """
     evidence = hashlib.sha256(f"rehearsal {closure.name}".encode()).hexdigest()
     bound: dict[str, object] = {
         "id": evidence,
@@ -187,15 +194,15 @@ def _sign(copy: Rig, closure: Closure) -> None:
             sa.text(
                 "insert into mig.evidence (evidence_id, department_code, closure, profile, verdict, reasons,"
                 " legacy_position, rules_digest)"
-                " values (:id, :department, :closure, 'rehearsal', 'GO', '[]', :position, :rules)"
+                " values (:id, :department, :closure, 'switch', 'GO', '[]', :position, :rules)"
             ),
             bound,
         )
         for role in ("steward", "lead"):
             connection.execute(
                 sa.text(
-                    "insert into mig.sign_off (evidence_id, actor, role, authenticated_by, decision)"
-                    " values (:id, :actor, :role, 'rehearsal', 'ACCEPTED')"
+                    "insert into mig.sign_off (evidence_id, actor, role, authenticated_by, decision, signature)"
+                    " values (:id, :actor, :role, 'rehearsal', 'ACCEPTED', 'nobody signed this')"
                 ),
                 {"id": evidence, "actor": f"rehearsal {role}", "role": role},
             )

@@ -13,12 +13,13 @@ from sqlalchemy.engine import Connection
 
 from banyan.canonical.model import TABLES
 from banyan.clock import new_id
-from banyan.departments import Closure, Side
+from banyan.departments import Closure, Phase, Side
 from banyan.errors import LeaseLost, SourceDrifted
 from banyan.ports import FenceState
 from banyan.records import Position
 from mappings.model import Ruleset
 from store.canonical import CANONICAL
+from store.gaps import close_gaps, find_gaps
 from store.outbox import KEYS_SCHEMA, OutboxChanges, head
 from store.postgres import transaction
 from store.row_tables import CROSSWALK, FILTERED_ROW, QUARANTINE, RECORD_LINK
@@ -27,6 +28,7 @@ from store.tables import WATERMARK
 from sync.assembly import Rig
 from sync.reverse import ReverseGuard, ReverseLane
 from sync.setting import key_column
+from sync.sweeping import find_keys, read_keys
 
 RECORDS_AT_ONCE: Final = 20_000
 
@@ -38,6 +40,14 @@ class WrittenAgain:
     records: int
     removed: int
     strangers: int  # rows that no list of banyan names, written while it was open to people: landed, and taken out
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAgain:
+    """What was read forward again: how many keys, of which closures."""
+
+    rows: int
+    closures: tuple[str, ...]
 
 
 def is_history_known(rig: Rig) -> bool:
@@ -70,20 +80,49 @@ def write_again(rig: Rig, closure: Closure, state: FenceState) -> WrittenAgain:
     return WrittenAgain(records.height, removed, _set_strangers_aside(rig, closure, state))
 
 
-def load_again(rig: Rig, closure: Closure) -> int:
-    """Read every row of a closure forward again, gone ones too; gives how many keys. LEGACY must own it."""
-    lane, engine = rig.forward(), rig.forward_engine()
+def load_again(rig: Rig, closure: Closure) -> ReadAgain:
+    """Read every row of a closure forward again, gone ones too. LEGACY must own it.
+
+    One watermark stands for all closures of the system. Where its history is known it stays: what waits of the others
+    is still carried. Where it is not, nobody knows what changed in the others: theirs are read again in the same run,
+    all that LEGACY owns, and only then is the system followed from before that reading. A closure that is stopped is
+    left out: two persons decide about it, and then its rows are read, or written, whole.
+    """
+    if is_history_known(rig):
+        return read_again(rig, (closure,))
     start = rig.port.head()
-    keys = {table: sorted(_legacy_keys(rig, table) | _keys_of(rig, table, is_buried=False)) for table in closure.tables}
+    others = tuple(found for found in rig.closures if found.name != closure.name and _is_followed(rig, found))
+    done = read_again(rig, (closure, *others))
+    follow_from(rig, start)
+    return done
+
+
+def read_again(rig: Rig, closures: tuple[Closure, ...]) -> ReadAgain:
+    """Read every row of some closures forward again, gone ones too; the watermark stays where it is."""
+    lane, engine = rig.forward(), rig.forward_engine()
+    keys = {
+        table: sorted(read_keys(rig, table) | find_keys(rig, table, is_buried=False))
+        for closure in closures
+        for table in closure.tables
+    }
+    names = tuple(sorted(closure.name for closure in closures))
+    with transaction(rig.workspace.engine("banyan_forward")) as connection:
+        gaps = {name: at for name, at in find_gaps(connection, rig.source).items() if name in keys}
     read = engine.carry_keys(lane, lane.plan_keys(keys))
     wanted = sum(len(some) for some in keys.values())
     if wanted and read is None:
         raise LeaseLost(
-            f"{closure.name} was not read again: no first copy of {rig.source} is known",
-            hint=f"banyan load {closure.department_code}",
+            f"{', '.join(names)} was not read again: no first copy of {rig.source} is known",
+            hint=f"banyan load {rig.source.department_code}",
         )
-    _follow_from(rig, start)
-    return wanted
+    with transaction(rig.workspace.engine("banyan_forward")) as connection:
+        close_gaps(connection, rig.source, gaps)
+    return ReadAgain(wanted, names)
+
+
+def _is_followed(rig: Rig, closure: Closure) -> bool:
+    row = rig.slices(closure.name)[0]
+    return row.owner is Side.LEGACY and row.phase is not Phase.HALT
 
 
 def follow_anew(rig: Rig, start: Position) -> bool:
@@ -95,11 +134,11 @@ def follow_anew(rig: Rig, start: Position) -> bool:
     owners = {rig.slices(found.name)[0].owner for found in rig.closures}
     if Side.LEGACY in owners or is_history_known(rig):
         return False
-    _follow_from(rig, start)
+    follow_from(rig, start)
     return True
 
 
-def _follow_from(rig: Rig, start: Position) -> None:
+def follow_from(rig: Rig, start: Position) -> None:
     """Set the forward watermark: the old Position belongs to a history that is no more, capture was restored too."""
     source = rig.source
     with transaction(rig.workspace.engine("banyan_forward")) as connection:
@@ -116,7 +155,7 @@ def _follow_from(rig: Rig, start: Position) -> None:
 
 def known_keys(rig: Rig, closure: Closure) -> dict[str, list[str]]:
     """Give the keys of the rows that stand, by table."""
-    return {table: sorted(_keys_of(rig, table, is_buried=False)) for table in closure.tables}
+    return {table: sorted(find_keys(rig, table, is_buried=False)) for table in closure.tables}
 
 
 def _all_records(connection: Connection, rig: Rig, closure: Closure) -> pl.DataFrame:
@@ -163,7 +202,7 @@ def _remove_buried(rig: Rig, closure: Closure, state: FenceState) -> int:
     with rig.database.reverse_session(closure.name, state.token, nonce=state.nonce) as session:
         for table in reversed(closure.tables):
             ruleset = rig.book.rulesets[table]
-            buried = sorted(_keys_of(rig, table, is_buried=True) - _keys_of(rig, table, is_buried=False))
+            buried = sorted(find_keys(rig, table, is_buried=True) - find_keys(rig, table, is_buried=False))
             there = rig.port.read_keys(table, buried).rows if buried else None
             if there is None or there.is_empty():
                 continue
@@ -182,40 +221,13 @@ def _soft_delete(ruleset: Ruleset) -> dict[str, str] | None:
     return {deletes.column: deletes.value} if deletes is not None and deletes.op == "=" else None
 
 
-def _keys_of(rig: Rig, table: str, *, is_buried: bool) -> set[str]:
-    at = CROSSWALK.c.deleted_at
-    with transaction(rig.workspace.engine("banyan_reverse")) as connection:
-        return set(
-            connection.scalars(
-                sa.select(CROSSWALK.c.source_key).where(
-                    CROSSWALK.c.department_code == rig.source.department_code,
-                    CROSSWALK.c.source_table_no == rig.table_numbers[table],
-                    at.is_not(None) if is_buried else at.is_(None),
-                )
-            )
-        )
-
-
-def _legacy_keys(rig: Rig, table: str, *, is_standing: bool = False) -> set[str]:
-    """Read the keys of a legacy table; only those of rows not marked as removed when `is_standing`."""
-    ruleset = rig.book.rulesets[table]
-    removed = _soft_delete(ruleset) if is_standing else None
-    found: set[str] = set()
-    for keys in rig.port.plan_ranges(table, RECORDS_AT_ONCE):
-        rows = rig.port.read_range(table, keys).rows
-        for column, value in (removed or {}).items():
-            rows = rows.filter(pl.col(column).ne_missing(value))
-        found |= set(rows.select(key_column(ruleset)).to_series().to_list())
-    return found
-
-
 def _set_strangers_aside(rig: Rig, closure: Closure, state: FenceState) -> int:
     """Land the rows that no list of banyan names, then take them out: nobody could read them in the new system."""
     aside = 0
     with rig.database.reverse_session(closure.name, state.token, nonce=state.nonce) as session:
         for table in reversed(closure.tables):
             ruleset = rig.book.rulesets[table]
-            keys = sorted(_legacy_keys(rig, table, is_standing=True) - _listed_keys(rig, table))
+            keys = sorted(read_keys(rig, table, removed=_soft_delete(ruleset)) - _listed_keys(rig, table))
             if not keys:
                 continue
             rows = rig.port.read_keys(table, keys).rows
@@ -231,7 +243,7 @@ def _set_strangers_aside(rig: Rig, closure: Closure, state: FenceState) -> int:
 def _listed_keys(rig: Rig, table: str) -> set[str]:
     """Give the keys of every row that banyan has loaded, buried, kept out or put in quarantine."""
     number = rig.table_numbers[table]
-    known = _keys_of(rig, table, is_buried=False) | _keys_of(rig, table, is_buried=True)
+    known = find_keys(rig, table, is_buried=False) | find_keys(rig, table, is_buried=True)
     with transaction(rig.workspace.engine("banyan_judge")) as connection:
         for listed in (FILTERED_ROW.c, QUARANTINE.c):
             known |= set(

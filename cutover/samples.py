@@ -10,10 +10,13 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from banyan.errors import SourceUnreadable, UsageError
+from cutover.behaving import behaviour_of, files_of
+from mappings.several_files import table_in
 from store.postgres import transaction
 from store.row_tables import FILTERED_ROW
 from validation import canonical_json
-from validation.open_work import read_cases
+from validation.declared_behaviour import BEHAVIOUR_FILE, CASES, Behaviour, PaperCases, RawRows
+from validation.raw_rows import KEY, columns_of, follow, read_tables, years
 from validation.sampling import (
     Candidate,
     LotRequest,
@@ -25,8 +28,6 @@ from validation.sampling import (
     write_list,
 )
 from validation.subject import Subject
-
-CASES = "t_proc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Drawn:
 
 def draw_to_paper(subject: Subject, folder: Path, *, closure: str, lot: LotRequest, rules_digest: str) -> Drawn:
     """Draw cases by lot and write the list to fill in. A list already drawn is never replaced."""
-    if CASES not in subject.tables:
+    if CASES not in subject.canonical_tables:
         raise UsageError(f"{closure} holds no case to compare to the paper; nothing was drawn")
     described, listed = _paths(folder, closure)
     if described.exists() or listed.exists():
@@ -79,15 +80,38 @@ def _paths(folder: Path, closure: str) -> tuple[Path, Path]:
 
 
 def _candidates(subject: Subject) -> list[Candidate]:
+    behaviour = behaviour_of(subject)
+    if behaviour is None or behaviour.cases is None:
+        name = "" if subject.rules is None else subject.rules.name
+        raise UsageError(
+            f"nobody declared what a case is in {subject.source.system_code}; nothing was drawn",
+            hint=f"declare it under cases in rules/{name}/{BEHAVIOUR_FILE}",
+        )
+    return [
+        candidate
+        for file in files_of(subject, behaviour.cases.table)
+        for candidate in _candidates_in(subject, behaviour, behaviour.cases, file)
+    ]
+
+
+def _candidates_in(subject: Subject, behaviour: Behaviour, cases: PaperCases, file: str) -> list[Candidate]:
+    table = table_in(file, cases.table) if file else cases.table
     place = FILTERED_ROW.c
     wanted = sa.select(place.source_key).where(
-        place.department_code == subject.department.code, place.source_table_no == subject.table_numbers[CASES]
+        place.department_code == subject.department.code, place.source_table_no == subject.table_numbers[table]
     )
     with transaction(subject.engine) as connection:
         filtered = set(connection.scalars(wanted))
-    cases = read_cases(subject.port)
+    named = (cases.number, *cases.opened.columns, *filter(None, (cases.unit,)))
+    columns = columns_of(behaviour, RawRows(cases.table), named)
+    tables = read_tables(subject.port, behaviour, columns, file=file)
+    rows = tables[cases.table]
+    if cases.unit is None:
+        units = [file] * len(rows)
+    else:
+        units = list(follow(rows, tables, behaviour.way(cases.table, cases.unit), cases.unit.rpartition(".")[2]))
     return [
-        Candidate(CASES, str(key), str(number), str(unit), str(opened)[:4])
-        for key, number, unit, opened in cases.itertuples(index=False)
+        Candidate(table, str(key), str(number), str(unit), str(year))
+        for key, number, unit, year in zip(rows[KEY], rows[cases.number], units, years(rows, cases.opened), strict=True)
         if str(key) not in filtered
     ]

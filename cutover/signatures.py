@@ -11,6 +11,7 @@ from banyan.findings import VerdictKind
 from store.judgements import EvidenceEntry, SignatureEntry, find_last_evidence, read_signatures, write_signature
 from store.postgres import transaction
 from sync.assembly import Rig
+from validation.detached import Detached, write_detached
 from validation.sign_off import CheckedSignOffs, Decision, Signer, SignOff, check_sign_offs, read_key_file, sign
 from validation.sign_requests import SignedFile, SignRequest
 
@@ -34,7 +35,7 @@ def sign_evidence(rig: Rig, name: str, *, actor: Actor, key_file: Path, accept: 
         _refuse_no_go(evidence)
     decision = Decision.ACCEPT if accept else Decision.REFUSE
     signed = sign(read_key_file(key_file), evidence.evidence_id, actor=actor, decision=decision, signed_at=now())
-    return _write(rig, signed, actor)
+    return _write(rig, evidence.closure, signed, actor)
 
 
 def request_signature(rig: Rig, name: str, *, person: str, role: str) -> SignRequest:
@@ -70,7 +71,7 @@ def accept_signature(rig: Rig, signed: SignedFile) -> SignatureEntry:
             f"the decision of {sign_off.actor} was not accepted: {reason}; nothing was written",
             hint="the public key of a person stands in keys/NAME.pub of the project",
         )
-    return _write(rig, sign_off, Actor(sign_off.actor, sign_off.role, "key file"))
+    return _write(rig, evidence.closure, sign_off, Actor(sign_off.actor, sign_off.role, "key file"))
 
 
 def read_sign_offs(rig: Rig, evidence_id: str) -> CheckedSignOffs:
@@ -110,14 +111,29 @@ def _refuse_no_go(evidence: EvidenceEntry) -> None:
         )
 
 
-def _write(rig: Rig, signed: SignOff, actor: Actor) -> SignatureEntry:
+def _write(rig: Rig, closure: str, signed: SignOff, actor: Actor) -> SignatureEntry:
     entry = SignatureEntry(
         signed.evidence_id, actor, signed.decision is Decision.ACCEPT, signed.signature, _instant(signed.signed_at)
     )
     with transaction(rig.workspace.engine("banyan_steward")) as connection:
         if not write_signature(connection, entry):
             raise UsageError(f"{actor.name} has already signed the evidence {signed.evidence_id[:8]}…; it stands")
+    write_signature_files(rig, closure, signed.evidence_id)
     return entry
+
+
+def write_signature_files(rig: Rig, closure: str, evidence_id: str) -> tuple[Path, ...]:
+    """Write every accepted signature on an evidence beside its bundle, those that are missing there; gives the files.
+
+    A command that died after the store had taken a signature leaves its file to the next one.
+    """
+    keys = {signer.actor: signer.public_key for signer in read_signers(rig)}
+    signatures = [
+        Detached(closure, each, keys[each.actor])
+        for each in read_sign_offs(rig, evidence_id).accepted
+        if each.actor in keys
+    ]
+    return write_detached(rig.workspace.project.folder / "evidence" / evidence_id, evidence_id, signatures)
 
 
 def _instant(signed_at: datetime) -> datetime:

@@ -88,3 +88,5 @@ class Defect(DefectKind):
     AMOUNT_BLANK = DefectSpecification(46, "t_objet", "valeur", 100, "blanks in place of nothing")
     NULL_FOR_BLANK = DefectSpecification(47, "t_fait", "tentative", 150, "nothing where everyone else wrote a blank")
     NAME_IN_LOWER_CASE = DefectSpecification(48, "t_personne", "nom", 150, "keyed before the upper-case trigger")
+    HOSTILE_TEXT = DefectSpecification(50, "t_objet", "descr", 300, "formula, script and marks that act on a screen")
+    HOSTILE_NOTE = DefectSpecification(50, "t_proc", "observ", 100, "script, formula and marks that act on a screen")

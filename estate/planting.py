@@ -13,7 +13,12 @@ from estate.spoiling import DRAW, Spoiler, one_of
 from estate.vocabulary import repealed_codes
 
 _RETENTION_DAY = yyyymmdd(np.array([RETENTION_DAY]))[0]
+_RECENT_DAY = "20150000"
 _EP = " EP. "
+SCRIPT = "<script>alert(1)</script>"
+FORMULA = '=HYPERLINK("http://x.invalid","x")'
+_MARKS = "\x1b[2J\u202etxt"
+"""Clears a terminal, and turns what follows it around."""
 
 
 def _text(name: str) -> pl.Expr:
@@ -117,6 +122,8 @@ def _plant_cases(spoiler: Spoiler) -> None:
         {"dt_trans": (sent.cast(pl.Int64) + 600_000).cast(pl.String)},
         where=sent != "0",
     )
+    lives = (pl.col("top_supp") == "N") & (opened > _RECENT_DAY)
+    spoiler.plant(Defect.HOSTILE_NOTE, {"observ": pl.lit(SCRIPT + FORMULA + _MARKS)}, where=lives)
     spoiler.plant(Defect.TEST_CASE, {"num_proc": pl.lit("99999") + _text("num_proc").str.slice(5)})
     spoiler.plant(Defect.UNKNOWN_CODE_CADRE, {"cadre": one_of(["ZZ", "X", "99"])})
     reported = pl.col("_opened")
@@ -231,6 +238,7 @@ def _plant_belongings(spoiler: Spoiler) -> None:
     country = pl.when(_form(0, 3)).then(pl.lit("DEU")).when(_form(1, 3)).then(pl.lit("CHE")).otherwise(pl.lit("ESP"))
     spoiler.plant(Defect.PLATE_FOREIGN, {"immat": foreign, "pays": country})
     spoiler.plant(Defect.UNKNOWN_CODE_MARQUE, {"marque": one_of(["ZZZZZZ", "INCONN"])})
+    spoiler.plant(Defect.HOSTILE_TEXT, {"descr": pl.lit(FORMULA + SCRIPT + _MARKS)}, where=pl.col("top_supp") == "N")
     spoiler.plant(Defect.UNKNOWN_CODE_CAT_OBJ, {"cat_obj": one_of(["ZZZZZ", "9"])})
     value = _text("valeur")
     otherwise = (

@@ -68,15 +68,15 @@ class GoldenRun:
         return not self.diagnostics and all(one.holds for one in self.results)
 
 
-def run_golden(book: RuleBook, directory: Path, *, table: str = "") -> GoldenRun:
-    """Run the golden records of a directory of rules, or of one table, against the rules as they are."""
+def run_golden(book: RuleBook, directory: Path, *, tables: Collection[str] = ()) -> GoldenRun:
+    """Run the golden records of a directory of rules, or of these tables, against the rules as they are."""
     found = Diagnostics()
     results: list[GoldenResult] = []
     seen: set[str] = set()
     for path in sorted((directory / GOLDEN_FOLDER).glob("*.yaml")):
         file = read_yaml(path, found)
         document = None if file is None else parse_golden(file, found)
-        if file is None or document is None or (table and document.golden != table):
+        if file is None or document is None or (tables and document.golden not in tables):
             continue
         if document.golden not in book.rulesets:
             hint = suggest(document.golden, book.rulesets, what="tables")
@@ -88,16 +88,8 @@ def run_golden(book: RuleBook, directory: Path, *, table: str = "") -> GoldenRun
         for number, record in enumerate(document.records):
             bench = _Bench(compiled, context, record, file, ("records", number), found)
             results.append(bench.run())
-    without = tuple(sorted(set(book.rulesets) - seen)) if not table else ()
+    without = tuple(sorted(set(tables or book.rulesets) - seen))
     return GoldenRun(tuple(results), found.in_order(), without)
-
-
-def count_golden(directory: Path, tables: Collection[str]) -> dict[str, int]:
-    """Count the golden records of a directory of rules, by those of these tables that have some."""
-    found = Diagnostics()
-    files = [read_yaml(path, found) for path in sorted((directory / GOLDEN_FOLDER).glob("*.yaml"))]
-    documents = [parse_golden(file, found) for file in files if file is not None]
-    return {one.golden: len(one.records) for one in documents if one is not None and one.golden in tables}
 
 
 @dataclass(slots=True)

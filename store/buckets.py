@@ -8,6 +8,7 @@ seeded hash that one version of PostgreSQL computes, with the count beside them.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -77,6 +78,8 @@ class JudgedUpTo:
     rules_digest: str
     evidence_id: str
     complete_evidence_id: str
+    judged_at: datetime
+    """When this judgement began: the slices of its day, and of all days before, have been read."""
 
 
 def mark_buckets(connection: psycopg.Connection[Any], table: str, department_code: str, ids: pl.Series) -> None:
@@ -231,6 +234,7 @@ def read_judged(connection: Connection, closure: str) -> JudgedUpTo | None:
         row.rules_digest,
         row.evidence_id,
         row.complete_evidence_id,
+        row.judged_at,
     )
 
 
@@ -241,6 +245,6 @@ def write_judged(connection: Connection, judged: JudgedUpTo) -> None:
     connection.execute(
         row.on_conflict_do_update(
             index_elements=[JUDGED.c.closure],
-            set_={name: row.excluded[name] for name in values if name != "closure"} | {"judged_at": sa.func.now()},
+            set_={name: row.excluded[name] for name in values if name != "closure"},
         )
     )

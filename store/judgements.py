@@ -118,7 +118,7 @@ def read_signatures(connection: Connection, evidence_id: str) -> Sequence[Signat
             evidence_id=row.evidence_id,
             actor=Actor(row.actor, row.role, row.authenticated_by),
             accepted=row.decision == "ACCEPTED",
-            signature=(row.signature or b"").decode("ascii"),
+            signature=row.signature.decode("ascii", "replace"),
             signed_at=row.signed_at,
         )
         for row in rows

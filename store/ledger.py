@@ -21,6 +21,7 @@ from store.runs import (
     ChunkLease,
     ChunkPlan,
     Run,
+    RunProgress,
     RunRequest,
     RunState,
     chunk_values,
@@ -67,10 +68,10 @@ class LedgerReader:
         found = self._connection.scalar(say.FIND_WATERMARK, say.on_route(source, to_side))
         return Position(found) if found is not None else None
 
-    def read_progress(self, run_no: int) -> dict[str, tuple[int, int]]:
-        """Read, for each table of a run, how many chunks are done and how many there are."""
-        rows = self._connection.execute(say.READ_PROGRESS, {"run": run_no})
-        return {name: (finished, planned) for name, finished, planned in rows}
+    def read_progress(self, run_no: int) -> RunProgress:
+        """Count the chunks of a run, those that are done, and the rows that were read for them, whoever read them."""
+        done, planned, rows = self._connection.execute(say.READ_PROGRESS, {"run": run_no}).one()
+        return RunProgress(done, planned, rows)
 
     def read_totals(self, run_no: int) -> dict[str, ChunkCounts]:
         """Read the conservation totals of a run by table, added up from its finished chunks."""
@@ -112,6 +113,10 @@ class LedgerReader:
             .where(*say.route(RUN), CHUNK.c.table_name.in_(sorted(tables)), CHUNK.c.state == "DONE")
         )
         return bool(self._connection.scalar(sa.select(sa.exists(carried)), say.on_route(source, Side.CANONICAL)))
+
+    def count_done(self, run_no: int, tables: Collection[str]) -> int:
+        """Count the chunks of these tables that a run has carried."""
+        return int(self._connection.scalar(say.COUNT_DONE, {"run": run_no, "tables": sorted(tables)}) or 0)
 
     def read_figures(self, run_no: int) -> dict[str, dict[str, int]]:
         """Read the figures a run left, by table and name."""
@@ -233,8 +238,9 @@ class Ledger(LedgerReader):
         self.close_run(run_of(row), RunState.CANCELLED, reason=reason)
 
     def write_chunks(self, run: Run, plans: Iterable[ChunkPlan]) -> int:
-        """Add chunks to a run, behind those it has; gives how many."""
-        self._lock_run(run)
+        """Add chunks to a run, behind those it has; gives how many; those that are carried go on."""
+        if self._connection.execute(say.LOCK_CHUNKS, say.held_by(run)).first() is None:
+            raise _lost_run(run)
         last = self._connection.scalar(say.LAST_CHUNK, {"run": run.run_no})
         return self.write_first_chunks(run, plans, after=last or 0)
 

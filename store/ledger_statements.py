@@ -59,16 +59,20 @@ _HELD_RUN: Final = (
 
 FIND_OPEN_RUN: Final = sa.select(RUN).where(*route(RUN), RUN.c.state == _OPEN)
 FIND_WATERMARK: Final = sa.select(WATERMARK.c.position).where(*route(WATERMARK))
-READ_PROGRESS: Final = (
-    sa.select(CHUNK.c.table_name, sa.func.count().filter(CHUNK.c.state == "DONE"), sa.func.count())
-    .where(_OF_RUN)
-    .group_by(CHUNK.c.table_name)
-    .order_by(CHUNK.c.table_name)
-)
+READ_PROGRESS: Final = sa.select(
+    sa.func.count().filter(CHUNK.c.state == "DONE"),
+    sa.func.count(),
+    sa.func.coalesce(sa.func.sum(CHUNK.c.counts["rows"]["read"].as_integer()), 0),
+).where(_OF_RUN)
 READ_CHUNKS: Final = (
     sa.select(CHUNK.c.table_name, CHUNK.c.state, CHUNK.c.counts)
     .where(_OF_RUN)
     .order_by(CHUNK.c.table_name, CHUNK.c.chunk_no)
+)
+COUNT_DONE: Final = (
+    sa.select(sa.func.count())
+    .select_from(CHUNK)
+    .where(_OF_RUN, CHUNK.c.state == "DONE", CHUNK.c.table_name.in_(sa.bindparam("tables", expanding=True)))
 )
 LAST_CHUNK: Final = sa.select(sa.func.max(CHUNK.c.chunk_no)).where(_OF_RUN)
 ADD_CHUNKS: Final = sa.insert(CHUNK)
@@ -93,6 +97,7 @@ OPEN_RUN: Final = (
 )
 RENEW_RUN: Final = sa.update(RUN).where(*_HELD_RUN).values(lease_until=_LEASE_UNTIL).returning(RUN)
 LOCK_RUN: Final = sa.select(RUN.c.run_no).where(*_HELD_RUN).with_for_update()
+LOCK_CHUNKS: Final = sa.select(RUN.c.run_no).where(*_HELD_RUN).with_for_update(key_share=True)  # beside HOLD_CHUNK's
 CLOSE_RUN: Final = (
     sa.update(RUN).where(_THE_RUN).values(state=sa.bindparam("its_state"), reason=sa.bindparam("told"), closed_at=_NOW)
 )

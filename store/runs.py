@@ -70,6 +70,15 @@ class ChunkPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class RunProgress:
+    """How far a run is: chunks done, chunks planned, and the rows read for those that are done."""
+
+    done: int = 0
+    planned: int = 0
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkLease:
     """A chunk held by one worker; (owner, attempt) is its fencing token."""
 

@@ -228,10 +228,11 @@ SIGN_OFF = table(
     text("authenticated_by"),
     text("decision"),
     text("reservations", nullable=True),
-    sa.Column("signature", sa.LargeBinary(), nullable=True),
+    sa.Column("signature", sa.LargeBinary(), nullable=False),
     instant("signed_at", default="clock_timestamp()"),
     sa.PrimaryKeyConstraint("sign_off_no"),
     sa.UniqueConstraint("evidence_id", "actor"),
+    sa.CheckConstraint("octet_length(signature) > 0", name="signature"),
     one_of("decision", ("ACCEPTED", "REFUSED")),
 )
 WAIVER = table(
@@ -269,9 +270,7 @@ WAIVER_APPROVAL = table(
     instant("approved_at"),
     sa.PrimaryKeyConstraint("waiver_no"),
     sa.ForeignKeyConstraint(["waiver_no", "author"], ["mig.waiver.waiver_no", "mig.waiver.actor"]),
-    sa.CheckConstraint(
-        "lower(btrim(normalize(actor, NFKC))) <> lower(btrim(normalize(author, NFKC)))", name="two_persons"
-    ),
+    sa.CheckConstraint("mig.person(actor) <> mig.person(author)", name="two_persons"),
 )
 
 CHAIN = table(

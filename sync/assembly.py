@@ -26,6 +26,7 @@ from sync.captures import capture_of, mariadb_capture_of
 from sync.decided import lay_over
 from sync.engine import SyncEngine, Watcher, watch_nothing
 from sync.forward import ForwardLane
+from sync.gaps import forget_unfollowable, note_unfollowed
 from sync.lane import Checkpoint, pass_by
 from sync.one_way import open_both_ways, open_one_way
 from sync.real_files import find_after_load, open_files
@@ -341,7 +342,9 @@ def _arm(rig: Rig) -> None:
 def _install_guards(rig: Rig, port: DatabasePort) -> None:
     """Install capture and fences in a legacy database, and remember the nonce of each fence."""
     urls = rig.workspace.legacy_urls(rig.source)
+    loose = note_unfollowed(rig)
     port.install_capture(urls.admin, tuple(rig.book.rulesets))
+    forget_unfollowable(rig, loose)
     for found in rig.closures:
         nonce = rig.guarded.install_fence(urls.admin, found.name, found.tables)
         rig.guarded.keep_code_key(urls.admin, found.name, code_key(rig.workspace.digest_key, found.name))

@@ -1,19 +1,24 @@
 """Which way changes of a legacy database are found, as the project says for each source."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, assert_never
 
 from banyan.config import SourceConfig
-from banyan.departments import SourceRef
-from banyan.errors import ConfigurationError
+from banyan.departments import Side, SourceRef
+from banyan.errors import ConfigurationError, SourceDrifted
 from banyan.ports import Incremental, LegacyPort
 from connectors.capture import OpenCapture
 from connectors.postgresql_capture import JournalCapture
 from connectors.postgresql_log import open_log
 from connectors.row_version import open_row_version
 from connectors.snapshot_diff import open_snapshot_diff
+from mappings.closure import find_domains
 from store.key_log import StoreKeyLog
+from store.known_keys import read_known_keys
+from store.postgres import asking
 from store.row_marks import StoreRowMarks
+from store.slices import read_slices
 from sync.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -48,7 +53,7 @@ def capture_of(workspace: Workspace, source: SourceRef) -> OpenCapture:
 def mariadb_capture_of(workspace: Workspace, source: SourceRef) -> "OpenMariaDBCapture":
     """Give the way of capture of a legacy MariaDB; its driver is an extra of the installation."""
     from connectors.mariadb_journal import MariaDBJournal
-    from connectors.mariadb_log import MariaDBLog
+    from connectors.mariadb_log import open_mariadb_log
     from connectors.mariadb_snapshot import open_mariadb_snapshot
 
     config = workspace.source_config(source)
@@ -56,7 +61,7 @@ def mariadb_capture_of(workspace: Workspace, source: SourceRef) -> "OpenMariaDBC
         case "journal":
             return MariaDBJournal
         case "log":
-            return MariaDBLog
+            return open_mariadb_log(KeysOfTheStore(workspace, source))
         case "snapshot":
             marks = StoreRowMarks(lambda: workspace.engine("banyan_forward"), source)
             return open_mariadb_snapshot(tuple(workspace.book(source).rulesets), marks, key=workspace.digest_key)
@@ -68,6 +73,39 @@ def mariadb_capture_of(workspace: Workspace, source: SourceRef) -> "OpenMariaDBC
             )
         case _:
             assert_never(config.capture)
+
+
+@dataclass(frozen=True, slots=True)
+class KeysOfTheStore:
+    """The keys that the canonical store knows of one legacy system, for the sweep of a table."""
+
+    workspace: Workspace = field(repr=False)
+    source: SourceRef
+
+    def find(self, table: str, key: tuple[str, ...]) -> list[str]:
+        """List those of a table; refuses one whose key is not that of its rule, or whose rows people own elsewhere."""
+        ruleset = self.workspace.book(self.source).rulesets.get(table)
+        if ruleset is None:  # only looked up: no record of ours stands for its rows
+            return []
+        if ruleset.key != key:
+            raise SourceDrifted(
+                f"{table} has the key {', '.join(key)} now, and {ruleset.rule_id} knows its rows by "
+                f"{', '.join(ruleset.key)}; no change was read",
+                hint="give the rule the key of the table: banyan map lint",
+                table=table,
+            )
+        domains, code = find_domains(ruleset), self.source.department_code
+        with asking(self.workspace.engine("banyan_forward")) as connection:
+            owned = [one for one in read_slices(connection) if one.department_code == code]
+            switched = [one for one in owned if one.domain_code in domains and one.owner is Side.CANONICAL]
+            if switched:
+                raise SourceDrifted(
+                    f"{table} was truncated, altered or written by a statement on the old side, and its rows belong "
+                    f"to the new one since {switched[0].closure} was switched; no change was read",
+                    hint=f"banyan switch reconcile {switched[0].closure} --keep canonical, by two persons",
+                    table=table,
+                )
+            return read_known_keys(connection, self.source, table)
 
 
 def find_unfollowed(port: LegacyPort, config: SourceConfig, tables: Sequence[str]) -> list[str]:

@@ -8,7 +8,9 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from banyan.clock import monotonic
@@ -17,7 +19,8 @@ from banyan.errors import LeaseLost, UsageError
 from banyan.records import ChunkCounts, KeyRange, Position
 from store.ledger import Ledger, LedgerReader
 from store.postgres import asking, transaction
-from store.runs import ChunkLease, ChunkPlan, Run, RunKind, RunRequest, RunState
+from store.runs import ChunkLease, ChunkPlan, Run, RunKind, RunProgress, RunRequest, RunState
+from store.tables import CHUNK
 from store.takeover import release_run
 from sync.lane import Checkpoint, Lane, Step, pass_by
 from sync.throttle import Throttle
@@ -37,6 +40,8 @@ class Progress:
     seconds: float
     waiting: str = ""
     """Why nothing is read at this moment; empty while the run goes on."""
+    chunks_before: int = 0
+    """How many chunks were done when this process began to carry."""
 
     @property
     def rows_per_second(self) -> float:
@@ -45,8 +50,9 @@ class Progress:
 
     @property
     def seconds_left(self) -> float:
-        """Forecast what is left, from the pace so far."""
-        return self.seconds / self.chunks_done * (self.chunks - self.chunks_done) if self.chunks_done else 0.0
+        """Forecast what is left, from the pace since this process began; chunks done before say nothing of it."""
+        carried = self.chunks_done - self.chunks_before
+        return self.seconds / carried * (self.chunks - self.chunks_done) if carried > 0 else 0.0
 
 
 Watcher = Callable[[Progress], None]
@@ -91,6 +97,16 @@ def is_dead(owner: str) -> bool:
     return _started(int(pid)) != started
 
 
+def free_chunks_of_the_dead(connection: Connection, run_no: int, *, also: str = "") -> None:
+    """End the leases of workers of this machine that are dead, and of one more that is known to carry nothing."""
+    leased = (CHUNK.c.run_no == run_no, CHUNK.c.state == "LEASED")
+    owners = connection.scalars(sa.select(CHUNK.c.owner).where(*leased).distinct())
+    dead = [owner for owner in owners if owner == also or is_dead(owner)]
+    if dead:
+        ended = sa.func.clock_timestamp() - sa.text("interval '1 second'")
+        connection.execute(sa.update(CHUNK).where(*leased, CHUNK.c.owner.in_(dead)).values(lease_until=ended))
+
+
 class Stopwatch:
     """Takes the time between a chunk's lease and the moment its rows were read: what it cost the legacy server."""
 
@@ -106,6 +122,16 @@ class Stopwatch:
         elif step is Step.READ:
             self.reading_seconds = monotonic() - self._began
         self._checkpoint(step)
+
+
+class Beside(Protocol):
+    """Processes that carry chunks of a run beside the one that opened it."""
+
+    def carry(self, run: Run) -> None:
+        """Begin to carry the chunks of a run that nobody holds."""
+
+    def wait(self) -> None:
+        """Wait until none of them carries a chunk any more."""
 
 
 class SyncEngine:
@@ -128,11 +154,26 @@ class SyncEngine:
         self._first: ChunkLease | None = None
         self.owner = owner or this_owner()  # a name that several processes share keeps a run among them
 
-    def load(self, lane: Lane, plans: Callable[[], Sequence[ChunkPlan]], *, rules_digest: str) -> RunResult:
+    def load(
+        self,
+        lane: Lane,
+        plans: Callable[[], Sequence[ChunkPlan]],
+        *,
+        rules_digest: str,
+        beside: Beside | None = None,
+    ) -> RunResult:
         """Make the first copy, or resume it; capture must be installed before, its Position is taken first."""
         start = self._find_first_start(lane) or lane.head()
         run = self._open(lane, RunKind.LOAD, start, start, plans, rules_digest)
+        if beside is None:
+            self.carry_all(lane, run)
+            return self._finish(lane, run)
+        beside.carry(run)
         self.carry_all(lane, run)
+        beside.wait()
+        with transaction(self._engine) as connection:
+            free_chunks_of_the_dead(connection, run.run_no)
+        self.carry_all(lane, run)  # what one of them left behind
         return self._finish(lane, run)
 
     def advance(self, lane: Lane, kind: RunKind = RunKind.CHANGES) -> RunResult | None:
@@ -188,18 +229,22 @@ class SyncEngine:
 
     def carry_all(self, lane: Lane, run: Run) -> None:
         """Carry every chunk of a run that nobody else holds."""
-        began, rows = monotonic(), 0
-        while (counts := self.carry_next(lane, run)) is not None:
-            rows += counts.rows.read
-            if self._watcher is watch_nothing and monotonic() - self._renewed_at < _RENEW_SECONDS:
+        began, is_watched = monotonic(), self._watcher is not watch_nothing
+        with asking(self._engine) as connection:
+            before = LedgerReader(connection).read_progress(run.run_no) if is_watched else RunProgress()
+        while self.carry_next(lane, run) is not None:
+            if not is_watched and monotonic() - self._renewed_at < _RENEW_SECONDS:
                 continue  # nobody looks, and the lease is young: a small chunk costs less than telling of it
             with transaction(self._engine) as connection:
                 ledger = Ledger(connection)
                 ledger.renew_run(run)
-                progress = ledger.read_progress(run.run_no)
+                now = ledger.read_progress(run.run_no)
             self._renewed_at = monotonic()
-            done, planned = (sum(column) for column in zip(*progress.values(), strict=True))
-            self._watcher(Progress(run.run_no, str(lane.route), done, planned, rows, monotonic() - began))
+            rows, seconds = now.rows - before.rows, monotonic() - began
+            told = Progress(
+                run.run_no, str(lane.route), now.done, now.planned, rows, seconds, chunks_before=before.done
+            )
+            self._watcher(told)
 
     def carry_next(self, lane: Lane, run: Run) -> ChunkCounts | None:
         """Lease and carry the next chunk of a run; None when there is none to take."""
@@ -243,8 +288,7 @@ class SyncEngine:
                     hint="banyan sync status",
                     run_no=run.run_no,
                 )
-        done, planned = (sum(column) for column in zip(*progress.values(), strict=True))
-        self._watcher(Progress(run.run_no, str(lane.route), done, planned, 0, 0.0, reason))
+        self._watcher(Progress(run.run_no, str(lane.route), progress.done, progress.planned, 0, 0.0, reason))
 
     def _find_first_start(self, lane: Lane) -> Position | None:
         """Find where a first copy began that was cancelled: its rows stand, and what was deleted since must be seen."""
@@ -296,7 +340,7 @@ class SyncEngine:
             else:
                 self._release_dead(connection, lane)
                 run = ledger.take_over(request)
-                if not ledger.read_progress(run.run_no):
+                if not ledger.read_progress(run.run_no).planned:
                     ledger.write_chunks(run, plans())
         self._first = first
         return run
@@ -306,6 +350,7 @@ class SyncEngine:
         run = LedgerReader(connection).find_open_run(lane.route.source, lane.route.to)
         if run is not None and (is_dead(run.owner) or run.owner == self.owner):
             release_run(connection, run)
+            free_chunks_of_the_dead(connection, run.run_no)  # those who worked beside it
 
     def _finish(self, lane: Lane, run: Run) -> RunResult:
         until = run.until_position

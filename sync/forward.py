@@ -1,6 +1,6 @@
 """Legacy to canonical: reads rows by key range or by changed keys, and writes their fate in one transaction."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 from sqlalchemy.engine import Connection
@@ -13,22 +13,24 @@ from banyan.records import ChangedKey, ChunkCounts, KeyRange, Origin, PartCounts
 from mappings.closure import find_domains, load_order
 from mappings.engine import Mapped, apply_forward
 from mappings.model import Ruleset
+from store.gaps import find_gaps
 from store.landing import LandingZone
 from store.ledger import Ledger, LedgerReader
 from store.outcomes import find_adopted, find_filtered, write_filtered, write_quarantine
 from store.postgres import asking, raw, transaction
 from store.records import delete_rows, hold_shared, write_crosswalk, write_parts
 from store.row_tables import Departure
-from store.runs import ChunkLease, ChunkPlan
+from store.runs import ChunkLease, ChunkPlan, RunKind
 from store.slices import read_slices
 from sync.cascade import plan_children, with_parents
 from sync.drift_policy import tolerates_additions, tolerates_removals
 from sync.epochs import bury_owners, find_reuse, reuse_nothing
 from sync.lane import Checkpoint, Step, pass_by
 from sync.looked_up import find_lookers
+from sync.parents import await_children, count_parents_carried, hold_parents, is_followed
 from sync.retention import plan_readmitted
 from sync.route import Route
-from sync.setting import Psycopg, Setting, key_column, keys_of, look_up
+from sync.setting import Psycopg, Setting, filtered_parents, key_column, keys_of, look_up
 
 ROWS_PER_CHUNK = 50_000
 NO_FATE = "the column is new and no rule knows it"
@@ -84,7 +86,11 @@ class ForwardLane:
         ]
 
     def plan_changes(self, since: Position, until: Position) -> list[ChunkPlan]:
-        """Plan the keys people changed; what a route wrote is not carried back (no echo)."""
+        """Plan the keys people changed; what a route wrote is not carried back (no echo).
+
+        Refused while a table waits to be read again because its capture was away: its changes are in no list.
+        """
+        self._refuse_gaps()
         changed = self._setting.port.changes(since, until)
         by_table: dict[str, list[str]] = {}
         for change in changed:
@@ -93,6 +99,19 @@ class ForwardLane:
         for table, keys in self._find_lookers(changed).items():
             by_table.setdefault(table, []).extend(keys)
         return self.plan_keys(by_table)
+
+    def _refuse_gaps(self) -> None:
+        source = self._setting.source
+        with asking(self._setting.engine) as connection:
+            gaps = find_gaps(connection, source)
+        if gaps:
+            names = ", ".join(gaps)
+            raise SourceDrifted(
+                f"the capture of {names} was away for a while: what changed meanwhile must be read first; nothing was "
+                "read",
+                hint=f"banyan load {source.department_code}",
+                tables=names,
+            )
 
     def _find_lookers(self, changed: list[ChangedKey]) -> dict[str, list[str]]:
         """Find the rows that look up what changed, whoever changed it; not those whose records belong to people."""
@@ -137,7 +156,9 @@ class ForwardLane:
         )
         checkpoint(Step.LANDED)
         with asking(self._setting.engine) as connection:
-            is_first = isinstance(lease.keys, KeyRange) and not LedgerReader(connection).was_carried_before(lease)
+            reader = LedgerReader(connection)
+            is_first = isinstance(lease.keys, KeyRange) and not reader.was_carried_before(lease)
+            known = count_parents_carried(reader, ruleset, lease)
             context = look_up(raw(connection), self._setting, ruleset, found.rows, is_first=is_first)
             reused = reuse_nothing(context)
             if not is_first:
@@ -146,14 +167,19 @@ class ForwardLane:
         checkpoint(Step.MAPPED)
         with transaction(self._setting.engine) as connection:
             ledger = Ledger(connection)
+            hold_parents(raw(connection), self._setting, ruleset)  # who waits here holds nothing yet
             ledger.hold_chunk(lease)
+            if known != count_parents_carried(ledger, ruleset, lease):  # another worker carried parents meanwhile
+                filtered = filtered_parents(raw(connection), self._setting, ruleset, found.rows)
+                reused = replace(reused, context=replace(reused.context, filtered=filtered))
+                mapped = apply_forward(self._setting.compiled(lease.table), found.rows, reused.context)
             place = self._setting.place(lease.table, lease.run_no)
             removed, children = bury_owners(raw(connection), self._setting, place, ruleset, reused)
             counts = self._write(raw(connection), lease, found, mapped, is_first=is_first) + ChunkCounts(
                 parts=PartCounts(removed=removed)
             )
             children += self._children(connection, lease, found, mapped, is_first=is_first)
-            if not isinstance(lease.keys, KeyRange):  # people changed these rows since the terms were judged
+            if not isinstance(lease.keys, KeyRange) and self._follows_people(ledger, lease):
                 changed = pl.Series("key", list(lease.keys), dtype=pl.String)
                 children += plan_readmitted(raw(connection), self._setting, lease.table, rows=found.rows, keys=changed)
             if children:
@@ -162,6 +188,10 @@ class ForwardLane:
             checkpoint(Step.WRITTEN)
         checkpoint(Step.COMMITTED)
         return counts
+
+    def _follows_people(self, ledger: LedgerReader, lease: ChunkLease) -> bool:
+        """Tell whether people changed these rows since the terms were judged: a first copy reads again by itself."""
+        return self._setting.retention is not None and ledger.read_run(lease.run_no).kind is not RunKind.LOAD
 
     def _read(self, ruleset: Ruleset, keys: KeyRange | tuple[str, ...]) -> _Rows:
         port = self._setting.port
@@ -239,6 +269,8 @@ class ForwardLane:
         now = mapped.filtered["source_key"]
         if before.is_empty() and now.is_empty():
             return []
+        if is_followed(self._setting, lease.table):
+            await_children(connection, self._setting, lease.table)
         write_filtered(
             connection, place, seen, with_parents(self._setting.book.rulesets[lease.table], found.rows, mapped)
         )

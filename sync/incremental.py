@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import assert_never
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from banyan.clock import now
 from banyan.departments import Actor, Phase, Side, SourceRef
@@ -24,8 +23,9 @@ from store.slices import SliceRow, read_slices
 from store.tables import CHUNK
 from sync.assembly import closures_of, open_rig
 from sync.drift import refuse_drift
-from sync.engine import RunResult, SyncEngine, is_dead, this_owner
+from sync.engine import RunResult, SyncEngine, free_chunks_of_the_dead, this_owner
 from sync.forward import ForwardLane
+from sync.pruning import prune_capture
 from sync.throttle import Throttle
 from sync.workspace import Workspace
 
@@ -108,7 +108,7 @@ def carry_chunk(workspace: Workspace, source: SourceRef, *, run_no: int, run_key
         return None
     with transaction(workspace.engine("banyan_forward")) as connection:
         Ledger(connection).renew_run(_held(run, run_key), lease_seconds=_LEASE_SECONDS)
-        _free_chunks_of_the_dead(connection, run_no, this_owner())
+        free_chunks_of_the_dead(connection, run_no, also=this_owner())  # it carries one at a time: it gave up on it
     with _lane(workspace, source) as lane:
         setting = lane.setting
         throttle = Throttle(setting.engine, source, setting.department, setting.port)
@@ -134,7 +134,13 @@ def finish_incremental(
         pass  # chunks that grew while the planned ones were carried: children of a parent that was filtered
     _refuse_waiting(workspace, run)
     with _lane(workspace, source) as lane:
-        return _close(_engine(workspace, run_key), lane, run, actor)
+        done = _close(_engine(workspace, run_key), lane, run, actor)
+    rig = open_rig(workspace, source)
+    try:
+        prune_capture(rig)
+    finally:
+        rig.close()
+    return done
 
 
 def sync_once(workspace: Workspace, source: SourceRef, *, run_key: str, actor: Actor) -> RunResult | None:
@@ -238,16 +244,6 @@ def _refuse_busy(throttle: Throttle, source: SourceRef) -> None:
             f"{source} may not be read now: {obstacle}; nothing was read",
             hint=f"banyan sync throttle {source.department_code}",
         )
-
-
-def _free_chunks_of_the_dead(connection: Connection, run_no: int, worker: str) -> None:
-    """End the leases of workers that are dead, and of this one: it carries one chunk at a time, so it gave up on it."""
-    leased = (CHUNK.c.run_no == run_no, CHUNK.c.state == "LEASED")
-    owners = connection.scalars(sa.select(CHUNK.c.owner).where(*leased).distinct())
-    dead = [owner for owner in owners if owner == worker or is_dead(owner)]
-    if dead:
-        ended = sa.func.clock_timestamp() - sa.text("interval '1 second'")
-        connection.execute(sa.update(CHUNK).where(*leased, CHUNK.c.owner.in_(dead)).values(lease_until=ended))
 
 
 def _result_of(workspace: Workspace, run: Run) -> RunResult:

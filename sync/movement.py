@@ -26,8 +26,11 @@ from sync.assembly import Rig, open_port
 from sync.drift import refuse_drift
 from sync.engine import RunResult, SyncEngine, Watcher, watch_nothing
 from sync.lane import Checkpoint, pass_by
+from sync.pruning import prune_capture
 from sync.real_files import apply_after_load, find_after_load, load_files
 from sync.retention import JudgedSource, judge_source, remember_terms
+from sync.sweeping import sweep_gaps
+from sync.workers import beside
 from sync.workspace import Workspace
 
 _BEFORE = (Phase.REGISTERED, Phase.ASSESSED, Phase.MAPPED, Phase.LOADING)
@@ -67,14 +70,23 @@ def actor_of(workspace: Workspace) -> Actor:
 
 
 def first_copy(
-    rig: Rig, actor: Actor, *, watcher: Watcher = watch_nothing, checkpoint: Checkpoint = pass_by
+    rig: Rig,
+    actor: Actor,
+    *,
+    watcher: Watcher = watch_nothing,
+    checkpoint: Checkpoint = pass_by,
+    workers: int = 1,
 ) -> Carried:
-    """Make or resume the first copy of a legacy system; its slices end in SYNCING. A second time it only tells."""
+    """Make or resume the first copy of a legacy system; its slices end in SYNCING. A second time it only tells.
+
+    Databases are read by so many processes; files and what is only looked at are read by one.
+    """
     _refuse_moved(rig)
     refuse_drift(rig)
     lane = rig.forward()
     told = _find_first_copy(rig)
     if told is not None:
+        _sweep(rig, actor)
         told = replace(told, after_load=_follow(rig))
         _advance_phases(rig, Phase.SYNCING, actor)  # a copy that ended just before its slices were moved
         return told
@@ -83,6 +95,9 @@ def first_copy(
     engine = rig.forward_engine(watcher=watcher, checkpoint=checkpoint, throttle=rig.throttle())
     if rig.is_write_once:
         result = load_files(engine, lane)
+    elif workers > 1 and isinstance(rig.port, DatabasePort):
+        with beside(rig, workers - 1) as others:
+            result = engine.load(lane, lane.plan_load, rules_digest=rig.book.digest, beside=others)
     else:
         result = engine.load(lane, lane.plan_load, rules_digest=rig.book.digest)
     changed = _follow(rig)
@@ -93,6 +108,7 @@ def first_copy(
         index_references(raw(connection), rig.source.department_code)
         analyze_records(raw(connection))
     _log(rig, actor, "banyan_forward", ("collection", f"first copy of {rig.source}", result.run_no))
+    _sweep(rig, actor)
     _advance_phases(rig, Phase.SYNCING, actor)
     return Carried(str(lane.route), result.run_no, RunKind.LOAD, result.totals, after_load=changed)
 
@@ -146,15 +162,23 @@ def carry_changes(rig: Rig, actor: Actor, *, watcher: Watcher = watch_nothing) -
             hint=f"banyan load {rig.source.department_code}",
         )
     if len(owned) < len(rig.closures):
+        done += _sweep(rig, actor)
         engine = rig.forward_engine(watcher=watcher, throttle=rig.throttle())
         result = engine.advance(lane)
         done += _told(rig, actor, str(lane.route), RunKind.CHANGES, result)
+        if result is not None:
+            prune_capture(rig)
     for found in owned:
         if _is_going_back(rig, found):
             back = rig.reverse(found.name)
             reverse = SyncEngine(rig.workspace.engine("banyan_reverse"), watcher=watcher)
             done += _told(rig, actor, str(back.route), RunKind.REVERSE, reverse.advance(back, RunKind.REVERSE))
     return done
+
+
+def _sweep(rig: Rig, actor: Actor) -> list[Carried]:
+    """Read again the tables whose capture was away, if any."""
+    return _told(rig, actor, str(rig.forward().route), RunKind.CHANGES, sweep_gaps(rig))
 
 
 def _is_going_back(rig: Rig, found: Closure) -> bool:

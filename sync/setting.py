@@ -130,13 +130,13 @@ def look_up(
         context,
         adopted=adopted,
         epochs=None if epochs is None or epochs.is_empty() else epochs,
-        filtered=_filtered_parents(connection, setting, ruleset, rows),
+        filtered=filtered_parents(connection, setting, ruleset, rows),
         terms=terms,
         looked_up=read_looked_up(setting.port, setting.book, ruleset),
     )
 
 
-def _filtered_parents(
+def filtered_parents(
     connection: Psycopg, setting: Setting, ruleset: Ruleset, rows: pl.DataFrame
 ) -> dict[str, pl.Series]:
     """Find which parents of a batch a named rule keeps out; several columns may lead to one parent table."""

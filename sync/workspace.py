@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from banyan.config import Project, SourceConfig, read_secret
 from banyan.departments import SourceRef
 from banyan.errors import ConfigurationError, StoreUnavailable
+from connectors.postgresql_encoding import with_encoding
 from connectors.transport import refuse_exposed
 from mappings.model import RuleBook
 from mappings.ruleset import load_rulebook
@@ -38,6 +39,9 @@ class LegacyUrls:
 
 class Workspace:
     """One project, opened for the roles that a command asks for."""
+
+    is_copy: bool = False
+    """Whether both sides are copies that nobody works with: what is rehearsed there rests on no evidence."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -124,6 +128,8 @@ class Workspace:
             if config.medium == "sqlite":  # one file for everybody: it knows no accounts
                 return str(self.project.folder / url.removeprefix(_EMBEDDED))
             refuse_exposed(config, str(source), reference=reference or config.url, url=url)
+            if config.medium == "postgresql":
+                return with_encoding(url, config.declared_encoding)
             return url
 
         return LegacyUrls(

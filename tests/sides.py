@@ -1,8 +1,7 @@
 """Both sides of one closure of a project, whatever store the old side is: what every world of a test can do."""
 
-import itertools
-
 import sqlalchemy as sa
+from signing import make_signed_evidence
 from sqlalchemy.pool import NullPool
 
 from banyan.departments import Closure, Phase, Side
@@ -15,7 +14,6 @@ from sync.assembly import Rig
 from validation.reconcile import reconcile
 from validation.reconciliation import Reconciliation
 
-_numbers = itertools.count(1)
 _BEFORE_THE_FLIP = (Phase.FENCING, Phase.DRAINING, Phase.VERIFYING, Phase.SEALING)
 
 
@@ -79,23 +77,10 @@ class Sides:
             carried += 1
         return carried
 
-    def sign(self, *roles: str, verdict: str = "GO") -> str:
+    def sign(self, *roles: str, verdict: str = "GO", profile: str = "switch") -> str:
         """Make evidence of the present moment, signed by these roles (a steward and a lead unless said otherwise)."""
-        evidence = f"{next(_numbers):064x}"
-        self.ask_store(
-            "insert into mig.evidence (evidence_id, department_code, closure, profile, verdict, reasons,"
-            " legacy_position, rules_digest)"
-            " values (:id, :department, :closure, 'standard', :verdict, '[]', :position, :rules)",
-            id=evidence, department=self.closure.department_code, closure=self.name, verdict=verdict,
-            position=self.rig.port.head(), rules=self.rig.book.digest,
-        )  # fmt: skip
-        for role in roles or ("steward", "lead"):
-            self.ask_store(
-                "insert into mig.sign_off (evidence_id, actor, role, authenticated_by, decision)"
-                " values (:id, :actor, :role, 'card', 'ACCEPTED')",
-                id=evidence, actor=f"the {role}", role=role,
-            )  # fmt: skip
-        return evidence
+        wanted = roles or ("steward", "lead")
+        return make_signed_evidence(self.rig, self.name, roles=wanted, profile=profile, verdict=verdict)
 
     def come_to_rest(self, order: Order) -> None:
         """Bring the closure back under LEGACY, wherever a test left it, carry what waits and sign."""

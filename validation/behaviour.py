@@ -24,6 +24,8 @@ def combine(parts: Sequence[LevelResult], *, not_concerned: Collection[str] = ()
     answered = [str(part.figures["part"]) for part in parts if part.state is LevelState.PASS]
     figures["parts"] = "+".join(sorted({*answered, *not_concerned}))
     figures["blocking"] = len(findings)
+    moving = [part.figures.get("moving", 0) for part in parts]
+    figures["moving"] = sum(each for each in moving if type(each) is int)
     sentences = [part.sentence.removesuffix(".") for part in parts]
     if not_concerned:
         sentences.append(f"this closure has no table of: {', '.join(sorted(not_concerned))}")

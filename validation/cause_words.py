@@ -33,6 +33,7 @@ _FRENCH = {
     DEGRADED: "expliqué par une écriture de retour incomplète",
 }
 _QUERY = "query "
+_GOLDEN = "golden record does not hold"
 _LISTS = {
     "open cases": "procédures en cours",
     "missing persons": "personnes disparues",
@@ -48,6 +49,8 @@ def say_cause(cause: str) -> Text:
     head, colon, tail = cause.partition(": ")
     if colon and head.startswith(_QUERY) and tail in _FRENCH:
         return Text(f"recherche {head.removeprefix(_QUERY)}\u202f: {_FRENCH[tail]}", cause)
+    if colon and head == _GOLDEN:
+        return Text(f"fiche étalon non tenue\u202f: {tail}", cause)
     if colon and head in _LISTS and tail in _FRENCH:
         return Text(f"{_LISTS[head]}\u202f: {_FRENCH[tail]}", cause)
     return Text(_FRENCH.get(cause, cause), cause)

@@ -29,9 +29,16 @@ def find_broken_conservation(facts: EvidenceFacts) -> Iterator[Reason]:
 
 
 def find_unexplained_totals(facts: EvidenceFacts) -> Iterator[Reason]:
-    """Give a reason for each control total or statistic that differs without an explanation."""
-    for total in (*facts.control_totals, *facts.statistics):
-        if total.difference and total.explanation is None:
+    """Give a reason for each total that proves nothing, or that differs without an explanation."""
+    for total in (*facts.control_totals, *facts.record_counts, *facts.statistics):
+        if total.problem is not None:
+            yield _reason(
+                ReasonKind.TOTAL,
+                "",
+                f"Total «\u202f{total.label.fr}\u202f»\u202f: {total.problem.fr}.",
+                f"Total “{total.label.en}”: {total.problem.en}.",
+            )
+        elif total.difference and total.explanation is None:
             yield _reason(
                 ReasonKind.TOTAL,
                 "",

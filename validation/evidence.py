@@ -20,10 +20,9 @@ from pathlib import Path
 
 from banyan.errors import UsageError
 from validation import canonical_json
-from validation.evidence_files import FILES, FORMAT, RUN, conclusion, render_files, render_list
+from validation.evidence_files import BUCKETS, FILES, FORMAT, RUN, conclusion, render_files, render_list
 from validation.facts import EvidenceFacts
 from validation.gate import examine
-from validation.profiles import PROFILES
 from validation.reasons import Reason
 
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -75,11 +74,6 @@ class Verification:
     def is_sound(self) -> bool:
         """Tell whether nothing was changed, added or taken away."""
         return not self.problems
-
-    @property
-    def is_current_profile(self) -> bool:
-        """Tell whether the evidence answers a profile as it is asked today."""
-        return self.facts is not None and PROFILES.get(self.facts.profile.name) == self.facts.profile
 
 
 def write_bundle(facts: EvidenceFacts, folder: Path, *, previous_id: str | None) -> Bundle:
@@ -204,18 +198,28 @@ def _rebuild(content: dict[str, bytes]) -> tuple[EvidenceFacts, str | None, obje
         if manifest["format"] != FORMAT:
             return Problem(ProblemKind.UNREADABLE, "manifest.json", f"is not in the format {FORMAT}")
         kept = {**manifest["facts"], "measured_at": _measured_at(content), "findings": _findings(content)}
+        if BUCKETS in content:
+            kept["buckets"] = _buckets(content)
         previous = manifest["previous_id"]
         if previous is not None and not _ID.fullmatch(previous):
             return Problem(ProblemKind.CHAIN, "manifest.json", "names no evidence before it in a form that exists")
         return canonical_json.from_plain(EvidenceFacts, kept), previous, manifest["conclusion"]
     except (KeyError, TypeError, ValueError, ArithmeticError, csv.Error):
-        return Problem(ProblemKind.UNREADABLE, "manifest.json", "or findings.csv cannot be read as evidence")
+        return Problem(ProblemKind.UNREADABLE, "manifest.json", "or a sheet beside it cannot be read as evidence")
 
 
 def _findings(content: dict[str, bytes]) -> list[dict[str, str]]:
     names = ("level", "kind", "severity", "table", "pseudonym", "column", "cause")
     lines = csv.reader(io.StringIO(content["findings.csv"].decode("utf-8")), strict=True)
     return [dict(zip(names, line, strict=True)) for line in lines][1:]
+
+
+def _buckets(content: dict[str, bytes]) -> list[dict[str, str | int]]:
+    lines = list(csv.reader(io.StringIO(content[BUCKETS].decode("utf-8")), strict=True))[1:]
+    return [
+        {"table": table, "bucket": int(bucket), "records": int(records), "digest": digest}
+        for table, bucket, records, digest in lines
+    ]
 
 
 def _measured_at(content: dict[str, bytes]) -> str:

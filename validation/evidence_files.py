@@ -18,8 +18,11 @@ from validation.visible import csv_cell
 FORMAT = "banyan-evidence/1"
 FILES = "FILES.sha256"
 RUN = "run.json"
-_BESIDE = ("measured_at", "run", "findings")
-"""Facts that the manifest leaves out: times and run go to run.json, findings to findings.csv."""
+BUCKETS = "buckets.csv"
+_BESIDE = ("measured_at", "run", "findings", "buckets")
+"""Facts that the manifest leaves out: times and run go to run.json, findings and buckets to files of their own."""
+_LATER = ("questions", "versions", "algorithms", "chunks")
+"""Facts that evidence did not always have; where there are none the manifest is silent, as that of earlier evidence."""
 
 
 def render_files(facts: EvidenceFacts, previous_id: str | None) -> dict[str, bytes]:
@@ -34,7 +37,8 @@ def render_files(facts: EvidenceFacts, previous_id: str | None) -> dict[str, byt
         "totals.csv": _totals(facts),
         "waivers.csv": _waivers(facts),
     }
-    return sheets | {"questions.csv": _questions(facts)} if facts.questions else sheets
+    later = {"questions.csv": _questions(facts)} if facts.questions else {}
+    return sheets | later | ({BUCKETS: _buckets(facts)} if facts.buckets else {})
 
 
 def render_list(files: dict[str, bytes]) -> bytes:
@@ -49,8 +53,9 @@ def conclusion(reasons: Sequence[Reason]) -> dict[str, object]:
 
 def _manifest(facts: EvidenceFacts, previous_id: str | None) -> bytes:
     kept = {each.name: getattr(facts, each.name) for each in fields(facts) if each.name not in _BESIDE}
-    if not facts.questions:
-        del kept["questions"]  # the bytes of evidence that was taken before questions were replayed
+    for name in _LATER:
+        if not kept[name]:
+            del kept[name]
     return canonical_json.encode(
         {
             "format": FORMAT,
@@ -112,13 +117,14 @@ def _lists(facts: EvidenceFacts) -> bytes:
 def _totals(facts: EvidenceFacts) -> bytes:
     lines: list[Sequence[object]] = [("kind", "label_fr", "label_en", "legacy", "canonical", "explanation_en")]
     lines += [_total("control", each) for each in facts.control_totals]
+    lines += [_total("records", each) for each in facts.record_counts]
     lines += [_total("statistic", each) for each in facts.statistics]
     return _csv(lines)
 
 
 def _total(kind: str, each: Total) -> Sequence[object]:
-    explanation = each.explanation.en if each.explanation else ""
-    return kind, each.label.fr, each.label.en, each.legacy, each.canonical, explanation
+    said = each.problem or each.explanation
+    return kind, each.label.fr, each.label.en, each.legacy, each.canonical, said.en if said else ""
 
 
 def _questions(facts: EvidenceFacts) -> bytes:
@@ -128,6 +134,12 @@ def _questions(facts: EvidenceFacts) -> bytes:
     for q in facts.questions:
         counts = (q.legacy, q.explained, q.canonical, q.moving, q.different)
         lines.append((q.name, q.digest, *counts, q.is_answered, q.is_absolute))
+    return _csv(lines)
+
+
+def _buckets(facts: EvidenceFacts) -> bytes:
+    lines: list[Sequence[object]] = [("table", "bucket", "records", "digest")]
+    lines += sorted((each.table, each.bucket, each.records, each.digest) for each in facts.buckets)
     return _csv(lines)
 
 

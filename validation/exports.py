@@ -65,7 +65,7 @@ def sheets_of(facts: EvidenceFacts, language: Language, *, history: History = NO
             },
         },
         "lists": _lists(facts, language),
-        "totals": _totals([*facts.control_totals, *facts.statistics], language),
+        "totals": _totals([*facts.control_totals, *facts.record_counts, *facts.statistics], language),
         "columns": {
             "table": [each.table for each in facts.columns],
             "column": [each.column for each in facts.columns],
@@ -172,7 +172,7 @@ def _totals(totals: list[Total], language: Language) -> Sheet:
         "legacy": [each.legacy for each in totals],
         "canonical": [each.canonical for each in totals],
         "difference": [each.difference for each in totals],
-        "explanation": [each.explanation.say(language) if each.explanation else "" for each in totals],
+        "explanation": [said.say(language) if (said := each.problem or each.explanation) else "" for each in totals],
     }
 
 

@@ -14,6 +14,7 @@ from banyan.records import PartCounts, RowCounts
 from validation import canonical_json
 from validation.masking import Masked, pseudonym
 from validation.profiles import Profile
+from validation.provenance import BucketFact, ChunkPlan, Version
 from validation.text import NO_TEXT, Text
 
 _PSEUDONYM = re.compile(r"[0-9a-f]{16,64}")
@@ -24,6 +25,7 @@ class Transition(StrEnum):
 
     SWITCH = "switch to CANONICAL"
     ROLLBACK = "rollback to LEGACY"
+    COMPLETE = "end of the way back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,10 @@ class Total:
     legacy: int | Decimal
     canonical: int | Decimal
     explanation: Text | None = None
+    problem: Text | None = None
+    """Why the two figures prove nothing, or disagree although they look alike; it closes the gate."""
+    digest: str = ""
+    """Of what was declared to be counted; none where nobody declares it."""
 
     @property
     def difference(self) -> int | Decimal:
@@ -260,6 +266,13 @@ class EvidenceFacts:
     run: str = ""
     is_synthetic: bool = False
     questions: tuple[QuestionFact, ...] = ()
+    record_counts: tuple[Total, ...] = ()
+    """Records that the store claims to have loaded against those it holds: its own account, never the old system's."""
+    versions: tuple[Version, ...] = ()
+    algorithms: tuple[Version, ...] = ()
+    chunks: tuple[ChunkPlan, ...] = ()
+    """How L4 cut each legacy table; empty when it judged keys and not tables."""
+    buckets: tuple[BucketFact, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if self.measured_at.tzinfo is None:

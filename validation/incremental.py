@@ -1,12 +1,13 @@
 """What is judged again when only some of it changed: changed keys, records written since, and a slice that rotates.
 
 The cost follows the change, not the table. The slice finds what no capture saw: each part of every table is read again
-from the old system once in a month of nights.
+from the old system once in a month. The day of the last sound judgement is remembered: the slices of nights that were
+missed since, or whose judgement was not sound, are read by the next one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date
 
 import polars as pl
 
@@ -29,15 +30,17 @@ class Again:
     written: int
     sliced: int
     buckets: tuple[int, ...]
-    slice_number: int
+    slices: tuple[int, ...]
 
 
-def plan_again(subject: Subject, judged: JudgedUpTo, *, until: Position, on: date) -> Again:
-    """List what changed in the old system or was written in the store since a judgement, and the slice of the day."""
-    number = on.toordinal() % SLICES
+def plan_again(
+    subject: Subject, judged: JudgedUpTo, *, until: Position, on: date, rows_per_range: int = _ROWS_PER_RANGE
+) -> Again:
+    """List what changed in the old system or was written in the store since a judgement, and the slices due."""
+    slices = due_slices(judged.judged_at.astimezone(UTC).date(), on)
     changed = _changed(subject, judged.legacy_position, until)
     written = _written(subject, judged.snapshot)
-    sliced = _slice(subject, number)
+    sliced = _slice(subject, slices, rows_per_range)
     every: dict[str, set[str]] = {}
     for found in (changed, written, sliced):
         for table, keys in found.items():
@@ -47,9 +50,16 @@ def plan_again(subject: Subject, judged: JudgedUpTo, *, until: Position, on: dat
         changed=_count(changed),
         written=_count(written),
         sliced=_count(sliced),
-        buckets=tuple(bucket for bucket in range(BUCKETS) if bucket % SLICES == number),
-        slice_number=number,
+        buckets=tuple(bucket for bucket in range(BUCKETS) if bucket % SLICES in slices),
+        slices=slices,
     )
+
+
+def due_slices(last: date, on: date) -> tuple[int, ...]:
+    """Give the slices of all days after the last sound judgement; the slice of the day itself at least, all at most."""
+    day = on.toordinal()
+    first = max(min(last.toordinal() + 1, day), day - SLICES + 1)
+    return tuple(sorted(each % SLICES for each in range(first, day + 1)))
 
 
 def find_touched(subject: Subject, *, since: Position, snapshot: str, until: Position) -> dict[str, set[str]]:
@@ -89,12 +99,14 @@ def _written(subject: Subject, snapshot: str) -> dict[str, set[str]]:
     return found
 
 
-def _slice(subject: Subject, number: int) -> dict[str, set[str]]:
+def _slice(subject: Subject, slices: Collection[int], rows_per_range: int) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for table in subject.tables:
-        ranges = subject.port.plan_ranges(table, _ROWS_PER_RANGE)
+        ranges = subject.port.plan_ranges(table, rows_per_range)
+        turns = max(1, min(SLICES, len(ranges)))  # a short table comes round sooner
+        wanted = {number % turns for number in slices}
         for place, keys in enumerate(ranges):
-            if place % SLICES == number % max(1, min(SLICES, len(ranges))):
+            if place % SLICES in wanted:
                 rows = kept_columns(subject.compiled(table), subject.port.read_range(table, keys).rows)
                 own = key_of(subject.book.rulesets[table], rows)
                 found.setdefault(table, set()).update(own.drop_nulls().to_list())

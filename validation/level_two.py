@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL
 
 from banyan.errors import UsageError
 from banyan.findings import Finding, FindingKind, LevelResult, LevelState, Severity
+from validation.own_suites import say_weights
 from validation.rules_worker import KEY_BOUND, RuleAnswer, RuleWorker, SuiteAnswer
 from validation.suites import Rule, Suite
 from validation.text import Text
@@ -157,7 +158,10 @@ def _level(suites: Sequence[Suite], rules: Sequence[RuleResult], refusals: Seque
         figures[f"{severity.value.lower()}_rules"] = broken[severity]
         figures[f"{severity.value.lower()}_rows"] = sum(rule.failing for rule in failed if rule.severity is severity)
     figures["blocking"] = figures["block_rows"]
-    return LevelResult("L2", state, _sentence(figures, refusals), figures, tuple(_findings(failed)))
+    if weights := say_weights(suites):
+        figures["weighed"] = sum(len(suite.weighed) for suite in suites)
+    said = "; ".join(filter(None, (_sentence(figures, refusals), weights)))
+    return LevelResult("L2", state, said, figures, tuple(_findings(failed)))
 
 
 def _sentence(figures: dict[str, int | str | bool], refusals: Sequence[str]) -> str:

@@ -120,7 +120,11 @@ def _statistics(facts: EvidenceFacts) -> Measure:
     figures = _figures(facts)
     different = _number(figures, "statistics_different")
     said = (
-        _say("{0} index et mois", "{0} indexes and months", _number(figures, "statistics_lines")),
+        _say(
+            "{0} lignes par index, mois et unité",
+            "{0} lines by index, month and unit",
+            _number(figures, "statistics_lines"),
+        ),
         _say("inexpliqués\u202f: {0}", "unexplained: {0}", different),
     )
     return Measure(_judged(facts, "statistics", FindingKind.STATISTIC_DIFFERS), said, different)

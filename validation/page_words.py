@@ -12,8 +12,9 @@ PAGE: dict[str, Text] = {
     "other": Text("Read in English", "Lire en français"),
     "page_name": Text("Rapport de validation", "Validation report"),
     "evidence": Text("Preuve", "Evidence"),
-    "to_canonical": Text("Passage au nouveau système", "Switch to the new system"),
-    "to_legacy": Text("Retour à l’ancien système", "Rollback to the legacy system"),
+    "going_switch": Text("Passage au nouveau système", "Switch to the new system"),
+    "going_rollback": Text("Retour à l’ancien système", "Rollback to the legacy system"),
+    "going_complete": Text("Renoncement au retour", "Giving up the rollback"),
     "profile": Text("profil «\u202f{0}\u202f»", "profile “{0}”"),
     "verdict": Text("Verdict", "Verdict"),
     "awaiting": Text("En attente", "Awaiting"),
@@ -49,9 +50,18 @@ PAGE: dict[str, Text] = {
         "une nouvelle bascule\u202f: elle demandera une nouvelle preuve.",
         "a new switch: that will ask for new evidence.",
     ),
+    "permits_complete": Text(
+        "de renoncer au retour arrière de {0} (G5).",
+        "giving up the rollback of {0} (G5).",
+    ),
+    "forbids_complete": Text(
+        "de retirer l’ancien système (G6).",
+        "retiring the legacy system (G6).",
+    ),
     "permits_sign": Text("de signer la preuve.", "signing the evidence."),
     "forbids_sign_switch": Text("encore la bascule (G4).", "the switch (G4) yet."),
     "forbids_sign_rollback": Text("encore le retour arrière.", "the rollback yet."),
+    "forbids_sign_complete": Text("encore de renoncer au retour arrière (G5).", "giving up the rollback (G5) yet."),
     "permits_nothing": Text("de corriger et de refaire la preuve.", "repairing and taking new evidence."),
     "forbids_nothing_switch": Text(
         "la bascule (G4)\u202f; la signature s’ouvrira quand le verdict changera.",
@@ -60,6 +70,10 @@ PAGE: dict[str, Text] = {
     "forbids_nothing_rollback": Text(
         "le retour arrière\u202f; la signature s’ouvrira quand le verdict changera.",
         "the rollback; signing opens when the verdict changes.",
+    ),
+    "forbids_nothing_complete": Text(
+        "de renoncer au retour arrière (G5)\u202f; la signature s’ouvrira quand le verdict changera.",
+        "giving up the rollback (G5); signing opens when the verdict changes.",
     ),
     "valid_until": Text("Valable jusqu’au {0}", "Valid until {0}"),
     "valid_ended": Text("A cessé de valoir le {0}", "Ended on {0}"),
@@ -173,10 +187,27 @@ PAGE: dict[str, Text] = {
     "cause": Text("Cause", "Cause"),
     "h_totals": Text("Totaux de contrôle", "Control totals"),
     "p_totals": Text(
-        "Choisis par le métier. Un écart porte son explication, ou ferme le jalon.",
-        "Chosen by the trade. A difference carries its explanation, or closes the gate.",
+        "Déclarés par le métier à côté des règles. L’ancien système est relu et compté sans passer par les règles, le"
+        " nouveau additionne ses fiches\u202f; chiffres exacts. Les lignes écartées, en quarantaine ou en mouvement"
+        " sont laissées de côté des deux côtés avant de comparer. Un écart porte son explication, ou ferme le jalon.",
+        "Declared by the trade beside the rules. The legacy system is read anew and counted without the rules, the new"
+        " one adds up its records; exact figures. Rows filtered, in quarantine or moving are left out of both sides"
+        " before they are compared. A difference carries its explanation, or closes the gate.",
     ),
-    "no_totals": Text("Aucun total de contrôle n’a été donné.", "No control total was given."),
+    "no_totals": Text(
+        "Aucun total de contrôle n’est déclaré pour cette clôture\u202f: rien de tel n’est prouvé ici.",
+        "No control total is declared for this closure: nothing of the kind is proved here.",
+    ),
+    "h_record_counts": Text("Fiches annoncées, fiches présentes", "Records claimed, records held"),
+    "p_record_counts": Text(
+        "La base nouvelle compte seule\u202f: ce que le chargement dit avoir écrit, et ce qu’elle contient."
+        " L’ancien système n’est pas relu ici.",
+        "The new store counts alone: what the load says it wrote, and what it holds."
+        " The legacy system is not read here.",
+    ),
+    "claimed": Text("Annoncées", "Claimed"),
+    "held": Text("Présentes", "Held"),
+    "total_problem": Text("Non prouvé", "Not proved"),
     "h_statistics": Text("Parité des statistiques", "Statistics parity"),
     "total": Text("Total", "Total"),
     "old": Text("Ancien", "Legacy"),

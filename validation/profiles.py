@@ -92,8 +92,31 @@ def _whole_level(level: str) -> Text:
 _MOVING = Text("clés encore en mouvement", "keys that still move")
 _STILL = (Threshold("L4", "moving", 0, _MOVING), Threshold("L6", "moving", 0, _MOVING))
 _SETTLED = (Threshold("L5", "replay_moving", 0, Text("réponses encore en mouvement", "answers that still move")),)
+_DECIDED = (Threshold("L5", "moving", 0, Text("noms et faits encore en mouvement", "names and facts that still move")),)
 _WHOLE = (Threshold("L4", "incomplete", 0, Text("passage incomplet", "incomplete pass")),)
 _UNKNOWN = (Threshold("L0", "decode_errors", 0, Text("erreurs de lecture", "decoding errors")),)
+_SAMPLED = (
+    Threshold(
+        "L5",
+        "sample_bound_per_million",
+        10_000,
+        Text(
+            "fiches sur un million pourraient différer du papier",
+            "records in a million may differ from the paper",
+        ),
+    ),
+    Threshold(
+        "L5",
+        "sample_no_file_per_hundred",
+        5,
+        Text("fiches sur cent de l’échantillon sans dossier", "records in a hundred of the sample without a file"),
+    ),
+)
+
+SWITCHING: tuple[str, ...] = ("switch", "full")
+"""Profiles whose evidence a switch may rest on; the store asks the same before it fences (`mig.check_slice`)."""
+COMPLETING: tuple[str, ...] = ("complete",)
+"""Profiles whose evidence the end of the way back may rest on; the store asks the same."""
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
@@ -119,7 +142,7 @@ PROFILES: dict[str, Profile] = {
             Text("bascule", "switch"),
             asked=tuple(LEVELS),
             parts=("L5.open_work", "L5.statistics"),
-            thresholds=(*_UNKNOWN, *_STILL, *_WHOLE),
+            thresholds=(*_UNKNOWN, *_STILL, *_DECIDED, *_WHOLE),
         ),
         Profile(
             "rollback",
@@ -128,11 +151,17 @@ PROFILES: dict[str, Profile] = {
             thresholds=(*_STILL, *_WHOLE),
         ),
         Profile(
+            "complete",
+            Text("fin du retour", "end of the way back"),
+            asked=("L1", "L2", "L3", "L4"),
+            thresholds=(_STILL[0], *_WHOLE),
+        ),
+        Profile(
             "full",
             Text("complet", "full"),
             asked=tuple(LEVELS),
             parts=tuple(f"{level}.{part}" for level, parts in PARTS.items() for part in parts),
-            thresholds=(*_UNKNOWN, *_STILL, *_WHOLE, *_SETTLED),
+            thresholds=(*_UNKNOWN, *_STILL, *_DECIDED, *_WHOLE, *_SETTLED, *_SAMPLED),
         ),
     )
 }

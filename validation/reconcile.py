@@ -5,13 +5,15 @@ so that a rule that is wrong the same way twice is not found here; statistics pa
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from banyan.records import Position
 from validation.judging import Judge
+from validation.provenance import ChunkPlan, plan_of
 from validation.rechecking import Patience
 from validation.reconciliation import Reconciliation, conclude
-from validation.resumption import open_pass
+from validation.resumption import Pass, open_pass
 from validation.subject import ROWS_PER_CHUNK, Moves, Progress, Subject, Watcher, watch_nothing
 from validation.sweeping import Sweep
 
@@ -41,7 +43,21 @@ def reconcile(
             _judge_keys(judge, keys_by_table, watcher)
         if patience is not None:
             judge.recheck(patience)
-    return conclude(subject, judge.tally, is_full=is_full)
+        chunks = _chunks(subject, going) if is_full else ()
+    return replace(conclude(subject, judge.tally, is_full=is_full), chunks=chunks)
+
+
+def _chunks(subject: Subject, going: Pass) -> tuple[ChunkPlan, ...]:
+    return tuple(
+        plan_of(
+            table,
+            going.planned(table),
+            is_keyed=bool(subject.port.key_columns(table)),
+            rows_per_chunk=subject.rows_per_chunk,
+            key=subject.digest_key,
+        )
+        for table in subject.tables
+    )
 
 
 def _judge_keys(judge: Judge, keys_by_table: Mapping[str, Sequence[str]], watcher: Watcher) -> None:

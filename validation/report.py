@@ -24,6 +24,8 @@ from validation.trend import NO_HISTORY, History, column_lines, draw_path, waive
 
 _MOST_LINES = 15
 """Lines of a table that a page shows; the sheets of the evidence hold all of them."""
+_YEARS = 6
+"""Years of a control total that a page shows besides those that nothing explains."""
 _PAGE_NAME = re.compile(r"[A-Za-z0-9._-]+\.html")
 
 
@@ -79,6 +81,7 @@ def _sayings(facts: EvidenceFacts, judgement: Judgement, story: Story, speech: S
 
 def _prepared(facts: EvidenceFacts, speech: Speech) -> dict[str, object]:
     lists = view.lists_of(facts)
+    shown = view.shown_totals(facts.control_totals, _YEARS)
     first_example: dict[str, int] = {}
     for number, example in enumerate(facts.examples, start=1):
         first_example.setdefault(example.cause, number)
@@ -88,6 +91,8 @@ def _prepared(facts: EvidenceFacts, speech: Speech) -> dict[str, object]:
         "shown_lists": lists[:_MOST_LINES],
         "left_lists": speech.count(len(lists) - _MOST_LINES, "line") if len(lists) > _MOST_LINES else "",
         "different_values": sum(column.different for column in facts.columns),
+        "shown_totals": shown,
+        "left_totals": speech.count(len(facts.control_totals) - len(shown), "total"),
         "unequal_statistics": [total for total in facts.statistics if total.difference],
         "equal_statistics": sum(1 for total in facts.statistics if not total.difference),
         "open_work": view.open_work_lines(facts),

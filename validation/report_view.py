@@ -1,12 +1,13 @@
 """What the report page shows, prepared from facts: lists with their names, columns that differ, steps, sign cards."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from banyan.departments import Phase
 from banyan.findings import FindingKind, LevelState, VerdictKind
 from validation.cause_words import list_title
-from validation.facts import EvidenceFacts, RoundTripFigures, Transition
+from validation.facts import EvidenceFacts, RoundTripFigures, Total
 from validation.gate import Judgement
 from validation.page_words import PAGE
 from validation.reasons import ReasonKind
@@ -83,7 +84,7 @@ class Figure:
 
 def look_of(judgement: Judgement, facts: EvidenceFacts) -> VerdictLook:
     """Say how a verdict looks; a doubt, an old age and a GO that rests on waivers are said as such."""
-    purpose = "switch" if facts.transition is Transition.SWITCH else "rollback"
+    purpose = facts.transition.name.lower()
     if judgement.kind is VerdictKind.GO and facts.waivers:
         return VerdictLook("waived", "waived", PAGE["go_waived"], f"permits_{purpose}", f"forbids_{purpose}")
     if judgement.kind is VerdictKind.GO:
@@ -162,6 +163,17 @@ def open_work_lines(facts: EvidenceFacts) -> tuple[OpenWorkLine, ...]:
             differ = sum(line.cause.startswith(said) for line in named)
             found.append(OpenWorkLine(title, legacy, filtered, canonical, differ))
     return tuple(found)
+
+
+def shown_totals(totals: Sequence[Total], years: int) -> list[Total]:
+    """Give the totals that a page shows: each declared one, its newest years, and all that nothing explains."""
+    found: list[Total] = []
+    for _, lines in groupby(totals, key=lambda total: total.digest or total.label.en):
+        for number, total in enumerate(lines):
+            is_open = total.problem is not None or (total.difference and total.explanation is None)
+            if number <= years or is_open:
+                found.append(total)
+    return found
 
 
 def paper_sentence(facts: EvidenceFacts) -> Text | None:

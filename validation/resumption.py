@@ -68,6 +68,10 @@ class Pass:
             self._plans[work] = list(make())
         return self._plans[work]
 
+    def planned(self, table: str) -> Sequence[KeyRange]:
+        """Give the ranges that a legacy table was read in; none before it was."""
+        return tuple(self._plans.get(table, ()))
+
     def done(self, work: str) -> int:
         """Tell how many steps of a work are done."""
         return self._done.get(work, 0)

@@ -1,4 +1,4 @@
-"""Rows past their term that are loaded all the same: a control total of the evidence, so that the gate sees it too."""
+"""Rows past their term that are loaded all the same: a count of the evidence, so that the gate sees it too."""
 
 from validation.facts import EvidenceFacts, Total
 from validation.text import Text
@@ -7,10 +7,11 @@ _LABEL = Text("Lignes échues à la dernière revue, pourtant chargées", "Rows 
 
 
 def expired_total(loaded: int) -> Total:
-    """Give the control total of rows that must not be there: none is the only good figure."""
+    """Give the count of rows that must not be there: none is the only good figure."""
     return Total(_LABEL, legacy=0, canonical=loaded)
 
 
 def find_expired(facts: EvidenceFacts) -> int | None:
     """Find how many rows past their term are loaded; None when no evidence of terms was taken."""
-    return next((int(total.canonical) for total in facts.control_totals if total.label == _LABEL), None)
+    counts = (*facts.record_counts, *facts.control_totals)  # where evidence taken earlier holds it
+    return next((int(total.canonical) for total in counts if total.label == _LABEL), None)

@@ -222,6 +222,7 @@ def sample_level(result: SampleResult | None, *, rules_digest: str) -> LevelResu
         "read": result.read,
         "different": len(result.different),
         "no_file": result.no_file,
+        "no_file_per_hundred": -(-100 * result.no_file // len(result.sample.drawn)),
         "unread": result.unread,
         "bound_per_million": bound,
         "seed": result.sample.seed,

@@ -1,15 +1,17 @@
-"""Statistics parity: index of the état 4001 by month, counted twice, in pandas, sharing no mapping code.
+"""Statistics parity: index of the état 4001 by month and unit, counted twice, in pandas, sharing no mapping code.
 
-The legacy side is counted from the raw text of the rows; the canonical side from the records. Both figures must be
-equal once the rows that a named rule filtered, or that wait in quarantine, are taken out line by line. The états are
-monthly and by index since 1972 (domain study B.2); a statistic that breaks at a migration is cause 11 of failed ones.
+The legacy side is counted from the raw text of the rows, by what the legacy system declares (`declared_behaviour`); the
+canonical side from the records. Both figures must be equal once the rows that a named rule filtered, or that wait in
+quarantine, are taken out line by line. The états are monthly, by unit and by index since 1972 (domain study B.2); a
+statistic that breaks at a migration is cause 11 of failed ones.
 
 A fact whose day or hour the new system does not hold (a field in quarantine, an hour that a change of clock skipped)
-keeps its index and leaves its month: it is explained out of the one and into `unknown`, never silently.
+keeps its index and leaves its month: it is explained out of the one and into `unknown`, never silently. A fact whose
+unit, or the way to it, waits in quarantine leaves its unit in the same way.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -17,26 +19,30 @@ import sqlalchemy as sa
 
 from banyan.findings import Finding, FindingKind, LevelResult, LevelState, Severity
 from banyan.ports import LegacyPort
+from mappings.several_files import table_in
+from validation.declared_behaviour import BEHAVIOUR_FILE, Behaviour, StatisticFacts
 from validation.facts import Total
+from validation.open_work import Keys
+from validation.raw_rows import KEY, NOWHERE, Tables, columns_of, follow, instants, leads_to, read_tables, select
 from validation.text import Text
 
 UNKNOWN_MONTH = "unknown"
 NO_INDEX = "none"
-FACTS_TABLE = "t_fait"
-FACTS_COLUMNS = ("id_fait", "index_4001", "dt_fait", "h_fait", "top_supp")
-_ROWS_PER_READ = 50_000
+NO_UNIT = NOWHERE
 _NAMED = 3
+_LINE = ["index", "month", "unit"]
 
-FieldLeftOut = tuple[str, str]
-"""A legacy key and a column whose value waits in quarantine while the row is loaded."""
+LeftOut = Mapping[str, Mapping[str, Collection[str | None]]]
+"""By legacy table and key: columns that wait in quarantine while the row is loaded; None for a row that is not."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatisticLine:
-    """One index in one month, on both sides, with what named lists explain; negative when they add to a month."""
+    """One index in one month of one unit, on both sides, with what lists explain; negative when they add."""
 
     index: str
     month: str
+    unit: str
     legacy: int
     explained: int
     canonical: int
@@ -48,124 +54,204 @@ class StatisticLine:
 
     @property
     def place(self) -> str:
-        """Name the line as people do: index and month."""
-        return f"index {self.index}, {self.month}"
+        """Name the line as people do: index, month and unit."""
+        return f"index {self.index}, {self.month}, unit {self.unit}"
 
 
-def read_facts(port: LegacyPort) -> pd.DataFrame:
+@dataclass(frozen=True, slots=True)
+class RawFacts:
+    """The facts of a legacy system, as raw text: one line each, with where each of them leads."""
+
+    rows: pd.DataFrame = field(repr=False)
+    """Columns file, key, index, moment (local, no zone) and unit."""
+    led: Callable[[Keys], pd.Series] = field(repr=False)
+    """Which of the lines are of some keys, by table, or lead to one of them."""
+    lost: Callable[[LeftOut], pd.DataFrame] = field(repr=False)
+    """For each line, what lists leave out of it: columns gone, undated, unindexed, nowhere."""
+
+
+def read_facts(
+    port: LegacyPort, behaviour: Behaviour, counted: StatisticFacts, *, in_files: Sequence[str] = ("",)
+) -> RawFacts:
     """Read the facts of a legacy system as raw text, by key ranges; only the columns a statistic needs."""
-    frames = [
-        port.read_range(FACTS_TABLE, keys).rows.select(FACTS_COLUMNS).to_pandas()
-        for keys in port.plan_ranges(FACTS_TABLE, _ROWS_PER_READ)
-    ]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(FACTS_COLUMNS))
+    named = [*(counted.day.columns if counted.day else ()), *filter(None, (counted.index, counted.unit))]
+    wanted = columns_of(behaviour, counted.rows, named)
+    return facts_of({file: read_tables(port, behaviour, wanted, file=file) for file in in_files}, behaviour, counted)
 
 
-def _text(raw: pd.Series) -> pd.Series:
-    return raw.astype("str").where(raw.notna(), "").str.strip()
+def facts_of(read: Mapping[str, Tables], behaviour: Behaviour, counted: StatisticFacts) -> RawFacts:
+    """Give the facts of tables that were read, file by file."""
+    own = counted.rows.table
+    way = behaviour.way(own, counted.unit) if counted.unit else ()
+    chosen = {file: select(tables, counted.rows) for file, tables in read.items()}
+
+    def lines(file: str) -> pd.DataFrame:
+        rows = chosen[file]
+        unit = NO_UNIT
+        if counted.unit:
+            unit = follow(rows, read[file], way, counted.unit.rpartition(".")[2]).replace("", NO_UNIT)
+        return pd.DataFrame(
+            {
+                "file": file,
+                "key": rows[KEY],
+                "index": _index(rows[counted.index]) if counted.index else NO_INDEX,
+                "moment": instants(rows, counted.day) if counted.day else pd.Series(pd.NaT, rows.index),
+                "unit": unit,
+            }
+        )
+
+    def led(keys: Keys) -> pd.Series:
+        found = []
+        for file, rows in chosen.items():
+            here = {name: keys.get(table_in(file, name) if file else name, ()) for name in behaviour.tables}
+            found.append(rows[KEY].isin(list(here[own])) | leads_to(rows, read[file], way, here))
+        return pd.concat(found, ignore_index=True)
+
+    def lost(left_out: LeftOut) -> pd.DataFrame:
+        found = []
+        for file, rows in chosen.items():
+            held = {name: left_out.get(table_in(file, name) if file else name, {}) for name in behaviour.tables}
+            days = counted.day.columns if counted.day else ()
+            found.append(
+                pd.DataFrame(
+                    {
+                        "gone": rows[KEY].isin(_holding(held[own], (None,))),
+                        "undated": rows[KEY].isin(_holding(held[own], days)),
+                        "unindexed": rows[KEY].isin(_holding(held[own], (counted.index,) if counted.index else ())),
+                        "nowhere": _off_the_way(rows, read[file], way, held, counted),
+                    }
+                )
+            )
+        return pd.concat(found, ignore_index=True)
+
+    return RawFacts(pd.concat([lines(file) for file in chosen], ignore_index=True), led, lost)
 
 
-def _days(raw: pd.Series) -> pd.Series:
-    digits = _text(raw)
-    # 0, 99999999, 19560000 and 19800231 are not days: they count, under a month nobody knows
-    return pd.to_datetime(digits.where(digits.str.fullmatch(r"\d{8}")), format="%Y%m%d", errors="coerce")
+def _holding(held: Mapping[str, Collection[str | None]], columns: Collection[str | None]) -> list[str]:
+    return [key for key, waiting in held.items() if set(columns) & set(waiting)]
 
 
-def _months(instants: pd.Series) -> pd.Series:
-    return instants.dt.strftime("%Y-%m").fillna(UNKNOWN_MONTH)
+def _off_the_way(
+    rows: pd.DataFrame,
+    tables: Tables,
+    way: tuple[tuple[str, str], ...],
+    held: Mapping[str, Mapping[str, Collection[str | None]]],
+    counted: StatisticFacts,
+) -> pd.Series:
+    """Tell which facts lose their unit to a list: a row or a column on the way to it waits or was filtered."""
+    if not counted.unit:
+        return pd.Series(data=False, index=rows.index, dtype=bool)
+    leaving = [*(column for column, _ in way), counted.unit.rpartition(".")[2]]
+    own = rows[KEY].isin(_holding(held[counted.rows.table], (leaving[0],)))
+    for place, (_, to) in enumerate(way):
+        keys = {to: _holding(held[to], (None, leaving[place + 1]))}
+        own |= leads_to(rows, tables, way[: place + 1], keys)
+    return own
+
+
+def _months(instants_: pd.Series) -> pd.Series:
+    return instants_.dt.strftime("%Y-%m").fillna(UNKNOWN_MONTH)
 
 
 def _index(raw: pd.Series) -> pd.Series:
-    return _text(raw).str.replace(r"^0+(?=\d)", "", regex=True).replace("", NO_INDEX)
+    text = raw.astype("str").where(raw.notna(), "").str.strip()
+    return text.str.replace(r"^0+(?=\d)", "", regex=True).replace("", NO_INDEX)
 
 
-def _skipped(days: pd.Series, hours: pd.Series, time_zone: str) -> pd.Series:
+def _skipped(moments: pd.Series, time_zone: str) -> pd.Series:
     """Tell which local hours no clock ever showed."""
-    clock = _text(hours)
-    clock = clock.where(clock.str.fullmatch(r"([01]\d|2[0-3])[0-5]\d"), "0000")
-    local = days + pd.to_timedelta(clock.str[:2].astype(int) * 60 + clock.str[2:].astype(int), unit="min")
-    told_twice_is_summer = np.ones(len(local), dtype=np.bool_)
-    existing = local.dt.tz_localize(time_zone, nonexistent="NaT", ambiguous=told_twice_is_summer)
-    return local.notna() & existing.isna()
+    told_twice_is_summer = np.ones(len(moments), dtype=np.bool_)
+    existing = moments.dt.tz_localize(time_zone, nonexistent="NaT", ambiguous=told_twice_is_summer)
+    return moments.notna() & existing.isna()
 
 
 def count_legacy(
-    facts: pd.DataFrame,
-    left_out: Collection[str],
-    *,
-    time_zone: str,
-    fields_left_out: Collection[FieldLeftOut] = (),
+    facts: RawFacts, left_out: LeftOut, *, time_zone: str, without: pd.Series | None = None
 ) -> pd.DataFrame:
-    """Count raw rows of t_fait by index and month; `left_out` are the keys a list explains, soft deletes do not count.
+    """Count the facts of a legacy system by index, month and unit; `left_out` are the lists that explain.
 
-    Gives columns legacy and explained, by index and month.
+    `without` are lines that are not counted at all. Gives columns legacy and explained.
     """
-    kept = facts[_text(facts["top_supp"]) != "O"]
-    keys, days = _text(kept["id_fait"]), _days(kept["dt_fait"])
-    undated = {key for key, column in fields_left_out if column in ("dt_fait", "h_fait")}
-    unindexed = {key for key, column in fields_left_out if column == "index_4001"}
-    index, month = _index(kept["index_4001"]), _months(days)
-    gone = keys.isin(set(left_out))
-    to_month = month.mask(keys.isin(undated) | _skipped(days, kept["h_fait"], time_zone), UNKNOWN_MONTH)
-    to_index = index.mask(keys.isin(unindexed), NO_INDEX)
-    leaves = gone | (to_month != month) | (to_index != index)
-    arrives = leaves & ~gone
+    lost = facts.lost(left_out)
+    rows = facts.rows
+    moments = pd.to_datetime(rows["moment"])
+    lost = lost.assign(undated=lost["undated"] | _skipped(moments, time_zone))
+    rows = rows.assign(month=_months(moments))
+    if without is not None:
+        rows, lost = rows[~without], lost[~without]
+    arrived = rows.assign(
+        index=rows["index"].mask(lost["unindexed"], NO_INDEX),
+        month=rows["month"].mask(lost["undated"], UNKNOWN_MONTH),
+        unit=rows["unit"].mask(lost["nowhere"], NO_UNIT),
+    )
+    leaves = lost["gone"] | (arrived[_LINE] != rows[_LINE]).any(axis=1)
     counts = pd.DataFrame(
         {
-            "legacy": _count(index, month),
-            "leaving": _count(index[leaves], month[leaves]),
-            "arriving": _count(to_index[arrives], to_month[arrives]),
+            "legacy": _count(rows),
+            "leaving": _count(rows[leaves]),
+            "arriving": _count(arrived[leaves & ~lost["gone"]]),
         }
     )
     counts = counts.fillna(0).astype(int)
     return counts.assign(explained=counts["leaving"] - counts["arriving"])[["legacy", "explained"]]
 
 
-def _count(index: pd.Series, month: pd.Series) -> pd.Series:
-    return pd.DataFrame({"index": index, "month": month}).groupby(["index", "month"]).size()
+def _count(rows: pd.DataFrame) -> pd.Series:
+    return rows.groupby(_LINE).size()
 
 
-def count_canonical(connection: sa.Connection, department_code: str, time_zone: str) -> pd.DataFrame:
-    """Count canonical offences of a department by index and month of the incident in the department's zone."""
+def read_canonical_facts(connection: sa.Connection, department_code: str, time_zone: str) -> pd.DataFrame:
+    """Read the offences of a department: id, index, month of the incident in its zone, code of the unit."""
     records = pd.read_sql(
         sa.text(
-            "select cast(o.statistical_index_code as text) as index_code, i.occurred_from"
-            " from justice.offense o left join justice.incident i"
-            " on i.id = o.incident_id and i.department_code = o.department_code"
+            "select cast(o.id as text) as id, cast(o.statistical_index_code as text) as index_code, i.occurred_from,"
+            " coalesce(nullif(btrim(u.unit_code), ''), :nowhere) as unit"
+            " from justice.offense o"
+            " left join justice.incident i on i.id = o.incident_id and i.department_code = o.department_code"
+            " left join justice.case_file c on c.id = o.case_file_id and c.department_code = o.department_code"
+            " left join justice.enforcement_unit u on u.id = c.unit_id and u.department_code = c.department_code"
             " where o.department_code = :department"
         ),
         connection,
-        params={"department": department_code},
+        params={"department": department_code, "nowhere": NO_UNIT},
     )
-    instants = pd.to_datetime(records["occurred_from"], utc=True, errors="coerce")
-    counted = _count(_index(records["index_code"]), _months(instants.dt.tz_convert(time_zone)))
-    return counted.to_frame("canonical").astype(int)
+    moments = pd.to_datetime(records["occurred_from"], utc=True, errors="coerce")
+    return pd.DataFrame(
+        {
+            "id": records["id"],
+            "index": _index(records["index_code"]),
+            "month": _months(moments.dt.tz_convert(time_zone)),
+            "unit": records["unit"].astype("str"),
+        }
+    )
+
+
+def count_canonical(records: pd.DataFrame, *, with_unit: bool, without: Collection[str] = ()) -> pd.DataFrame:
+    """Count canonical offences by index, month and unit; without a unit where the old system declares none."""
+    kept = records[~records["id"].isin(list(without))]
+    return _count(kept if with_unit else kept.assign(unit=NO_UNIT)).to_frame("canonical").astype(int)
 
 
 def compare_statistics(legacy: pd.DataFrame, canonical: pd.DataFrame) -> list[StatisticLine]:
-    """Put both counts beside each other, every index and month of either side, in order."""
+    """Put both counts beside each other, every index, month and unit of either side, in order."""
     both = legacy.join(canonical, how="outer").fillna(0).astype(int).sort_index()
     return [
-        StatisticLine(str(index), str(month), int(row.legacy), int(row.explained), int(row.canonical))
-        for (index, month), row in both.iterrows()
+        StatisticLine(str(index), str(month), str(unit), int(row.legacy), int(row.explained), int(row.canonical))
+        for (index, month, unit), row in both.iterrows()
     ]
 
 
-def statistics_level(
-    legacy_facts: pd.DataFrame,
-    left_out: Collection[str],
-    canonical: pd.DataFrame,
-    *,
-    time_zone: str,
-    fields_left_out: Collection[FieldLeftOut] = (),
-) -> tuple[LevelResult, tuple[StatisticLine, ...]]:
-    """Judge the statistics part of L5: raw facts as `read_facts` gives them, canonical as `count_canonical` does.
+def undeclared_statistics(rules: str) -> LevelResult:
+    """Give the ERROR of statistics that nobody declared: nothing was counted."""
+    said = f"statistics: not declared: what is counted; declare it in {rules or 'the rules'}/{BEHAVIOUR_FILE}"
+    return LevelResult("L5", LevelState.ERROR, said, {"part": "statistics", "undeclared": 1})
 
-    `left_out` are the legacy keys filtered or in quarantine as rows; `fields_left_out` those loaded without a field.
+
+def statistics_level(lines: Collection[StatisticLine], *, moving: int = 0) -> LevelResult:
+    """Judge the statistics part of L5; `moving` facts are on their way and were left out on both sides.
+
     Nothing counted on the legacy side is an ERROR: it proves nothing.
     """
-    legacy = count_legacy(legacy_facts, left_out, time_zone=time_zone, fields_left_out=fields_left_out)
-    lines = tuple(compare_statistics(legacy, canonical))
     different = [line for line in lines if line.difference]
     counted = sum(line.legacy for line in lines)
     if not counted:
@@ -181,6 +267,7 @@ def statistics_level(
         "legacy": counted,
         "explained": sum(line.explained for line in lines),
         "canonical": sum(line.canonical for line in lines),
+        "moving": moving,
     }
     findings = tuple(
         Finding(
@@ -192,8 +279,7 @@ def statistics_level(
         )
         for line in different
     )
-    sentence = f"statistics of {len(lines)} indexes and months: {said}"
-    return LevelResult("L5", state, sentence, figures, findings), lines
+    return LevelResult("L5", state, f"statistics of {len(lines)} indexes, months and units: {said}", figures, findings)
 
 
 def _name(different: list[StatisticLine]) -> str:
@@ -204,20 +290,33 @@ def _name(different: list[StatisticLine]) -> str:
 
 def total_by_index(lines: Collection[StatisticLine]) -> tuple[Total, ...]:
     """Give one total an index for the evidence; months that cancel each other out are seen by the level, not here."""
-    totals = []
-    for index in sorted({line.index for line in lines}, key=lambda text: (len(text), text)):
-        own = [line for line in lines if line.index == index]
-        explained = sum(line.explained for line in own)
-        is_exact = all(line.difference == 0 for line in own)
-        totals.append(
-            Total(
-                _index_label(index),
-                legacy=sum(line.legacy for line in own),
-                canonical=sum(line.canonical for line in own),
-                explanation=_explanation(explained) if explained and is_exact else None,
-            )
-        )
-    return tuple(totals)
+    indexes = sorted({line.index for line in lines}, key=lambda text: (len(text), text))
+    return tuple(_total(_index_label(index), [line for line in lines if line.index == index]) for index in indexes)
+
+
+def total_by_unit(lines: Collection[StatisticLine]) -> tuple[Total, ...]:
+    """Give one total a unit for the evidence; nothing where no unit is known."""
+    units = sorted({line.unit for line in lines})
+    if units == [NO_UNIT]:
+        return ()
+    return tuple(_total(_unit_label(unit), [line for line in lines if line.unit == unit]) for unit in units)
+
+
+def _total(label: Text, own: Collection[StatisticLine]) -> Total:
+    explained = sum(line.explained for line in own)
+    is_exact = all(line.difference == 0 for line in own)
+    return Total(
+        label,
+        legacy=sum(line.legacy for line in own),
+        canonical=sum(line.canonical for line in own),
+        explanation=_explanation(explained) if explained and is_exact else None,
+    )
+
+
+def _unit_label(unit: str) -> Text:
+    if unit == NO_UNIT:
+        return Text("Faits sans unité connue", "Facts without a known unit")
+    return Text(f"Faits de l’unité {unit}", f"Facts of unit {unit}")
 
 
 def _index_label(index: str) -> Text:

@@ -52,6 +52,8 @@ _PLACES = ("{batch}", "{department}", "{time_zone}")
 _OTHERS = " and ".join(_PLACES[1:])
 _PARAMETER = re.compile(r"(?<![:\w]):\w")
 
+NO_DATE, DATES = "a value looks like a date and is none", "put dates between quotes"
+
 Argument = str | int | bool | float | tuple[str, ...]
 Words = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
@@ -69,6 +71,17 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Weighed:
+    """A rule to which a project gives another weight: from what to what, who answers for it, and why."""
+
+    rule_id: str
+    before: Severity
+    after: Severity
+    owner: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Suite:
     """The rules of one canonical table; fewer rows than its floor prove nothing."""
 
@@ -77,18 +90,23 @@ class Suite:
     row_floor: int
     rules: tuple[Rule, ...]
     digest: str = field(default="", compare=False)
+    weighed: tuple[Weighed, ...] = ()
 
 
-class _Document(BaseModel):
+class Document(BaseModel):
+    """A part of a suite file: a key that is not known is refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Expectation(_Document):
+class _Expectation(Document):
     type: Words
     kwargs: dict[str, str | int | bool | float | tuple[str, ...]]
 
 
-class _Rule(_Document):
+class RuleDocument(Document):
+    """One rule as a suite file writes it."""
+
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*\.[a-z0-9_]+$")]
     fr: Words
     en: Words
@@ -97,14 +115,14 @@ class _Rule(_Document):
     expectation: _Expectation
 
 
-class _Suite(_Document):
+class _Suite(Document):
     suite: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     table: Words
     row_floor: Annotated[int, Field(ge=0)]
-    rules: Annotated[tuple[_Rule, ...], Field(min_length=1)]
+    rules: Annotated[tuple[RuleDocument, ...], Field(min_length=1)]
 
 
-_KEYS: dict[str, type[_Document]] = {"rules": _Rule, "expectation": _Expectation}
+_KEYS: dict[str, type[Document]] = {"rules": RuleDocument, "expectation": _Expectation}
 
 
 def load_suites(directory: Path = SHIPPED) -> tuple[Suite, ...]:
@@ -146,10 +164,10 @@ def _read_suite(file: YamlFile, found: Diagnostics) -> Suite | None:
         # the places come from the nodes, where every scalar is text; the values and their types from YAML itself
         document = _Suite.model_validate(yaml.safe_load(file.text))
     except ValidationError as error:
-        _refuse_shape(file, error, found)
+        refuse_shape(file, error, found)
         return None
     except ValueError:
-        found.refuse(file.start, "a value looks like a date and is none", "put dates between quotes")
+        found.refuse(file.start, NO_DATE, DATES)
         return None
     if document.table not in TABLES:
         found.refuse(
@@ -159,17 +177,18 @@ def _read_suite(file: YamlFile, found: Diagnostics) -> Suite | None:
         )
         return None
     for number, rule in enumerate(document.rules):
-        _check_rule(file, ("rules", number), (rule, document.table), found)
+        check_rule(file, ("rules", number), (rule, document.table), found)
     return Suite(
         name=document.suite,
         table=document.table,
         row_floor=document.row_floor,
-        rules=tuple(_rule(each) for each in document.rules),
+        rules=tuple(read_rule(each) for each in document.rules),
         digest=sha256(file.text.encode()).hexdigest(),
     )
 
 
-def _rule(document: _Rule) -> Rule:
+def read_rule(document: RuleDocument) -> Rule:
+    """Make a rule of what a file says of it."""
     return Rule(
         rule_id=document.id,
         sentence=Text(document.fr, document.en),
@@ -180,7 +199,8 @@ def _rule(document: _Rule) -> Rule:
     )
 
 
-def _check_rule(file: YamlFile, steps: Steps, said: tuple[_Rule, str], found: Diagnostics) -> None:
+def check_rule(file: YamlFile, steps: Steps, said: tuple[RuleDocument, str], found: Diagnostics) -> None:
+    """Refuse a rule that says nothing sensible of its table, each wrong thing at its place."""
     rule, table = said
     place = (*steps, "expectation", "kwargs")
     said_type, arguments = rule.expectation.type, rule.expectation.kwargs
@@ -235,7 +255,10 @@ def find_query_problems(query: str) -> Iterator[tuple[str, str]]:
         )
 
 
-def _refuse_shape(file: YamlFile, error: ValidationError, found: Diagnostics) -> None:
+def refuse_shape(
+    file: YamlFile, error: ValidationError, found: Diagnostics, *, form: type[Document] | None = None
+) -> None:
+    """Refuse what has not the form of a suite file, or of another form, each wrong thing at its place."""
     errors = error.errors(include_url=False, include_input=False)
     for one in errors:
         if one["type"] == "too_short" and len(errors) > 1:
@@ -247,7 +270,7 @@ def _refuse_shape(file: YamlFile, error: ValidationError, found: Diagnostics) ->
         match one["type"]:
             case "extra_forbidden":
                 name = next((step for step in reversed(steps[:-1]) if step in _KEYS), "")
-                known = _KEYS.get(str(name), _Suite).model_fields
+                known = _KEYS.get(str(name), form or _Suite).model_fields
                 found.refuse(file.key_mark(steps), f"unknown key {steps[-1]}",
                              suggest(str(steps[-1]), known, what="keys"))  # fmt: skip
             case "missing":

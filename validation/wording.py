@@ -139,8 +139,18 @@ _MEASURED_MORE: dict[str, tuple[tuple[str, ...], Text]] = {
         Text("décisions d’effacement connues et non appliquées dans l’ancien système\u202f: {dispositions_not_applied}",
              "decisions that erase, known and not applied in the old system: {dispositions_not_applied}"),
     ),
+    "L4": (
+        ("golden_records", "golden_held"),
+        Text("fiches étalons\u202f: {golden_records} éprouvées, {golden_held} tenues",
+             "golden records: {golden_records} run, {golden_held} hold"),
+    ),
 }  # fmt: skip
 """What a level says besides, where it was asked."""
+_WEIGHED: tuple[tuple[str, ...], Text] = (
+    ("weighed",),
+    Text("règles auxquelles le projet donne un autre poids, nommées dans levels.json\u202f: {weighed}",
+         "rules to which the project gives another weight, named in levels.json: {weighed}"),
+)  # fmt: skip
 _NOTHING: tuple[tuple[str, ...], Text] = ((), Text("", ""))
 
 _MEASURED_PARTS: dict[str, tuple[tuple[str, ...], Text]] = {
@@ -151,8 +161,9 @@ _MEASURED_PARTS: dict[str, tuple[tuple[str, ...], Text]] = {
     ),
     "statistics": (
         ("statistics_lines", "statistics_different"),
-        Text("statistiques\u202f: {statistics_lines} index et mois, différents\u202f: {statistics_different}",
-             "statistics: {statistics_lines} indexes and months, different: {statistics_different}"),
+        Text("statistiques\u202f: {statistics_lines} lignes par index, mois et unité, différentes\u202f:"
+             " {statistics_different}",
+             "statistics: {statistics_lines} lines by index, month and unit, different: {statistics_different}"),
     ),
     "replay": (
         ("replay_questions", "replay_rows", "replay_different"),
@@ -182,7 +193,8 @@ def measured(level: LevelResult, language: Language) -> str:
         return _NOT_CONCERNED.say(language)
     said = _from_figures(level, _MEASURED.get(level.level, _NOTHING), language) or level.sentence
     more = _from_figures(level, _MEASURED_MORE.get(level.level, _NOTHING), language)
-    return ("\u202f; " if language is Language.FR else "; ").join([said, more] if more else [said])
+    weighed = _from_figures(level, _WEIGHED, language)
+    return ("\u202f; " if language is Language.FR else "; ").join(filter(None, [said, more, weighed]))
 
 
 def _from_figures(level: LevelResult, told: tuple[tuple[str, ...], Text], language: Language) -> str:

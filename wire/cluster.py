@@ -25,6 +25,8 @@ from sqlalchemy.engine import URL
 from banyan.errors import CapacityExhausted, ConfigurationError, StoreUnavailable
 
 SUPERUSER = "postgres"
+_CREATE = "create database {} template template0"
+_CREATE_FOR_BYTES = _CREATE + " encoding 'SQL_ASCII' locale_provider libc lc_collate 'C' lc_ctype 'C'"
 _START_SECONDS = 60
 _RETRY_SECONDS = 15  # orphan children hold postmaster.pid for some seconds after a kill -9 (measured: 2.4 s)
 
@@ -97,12 +99,13 @@ class Cluster:
         with socket.socket() as probe:  # a killed server that nobody has reaped still counts for pg_ctl
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
-    def create_database(self, name: str) -> None:
-        """Create a database when it is missing."""
+    def create_database(self, name: str, *, has_encoding: bool = True) -> None:
+        """Create a database when it is missing; one without encoding keeps whatever bytes it is given."""
         address = self.url("postgres").set(drivername="postgresql").render_as_string(hide_password=False)
         with psycopg.connect(address, autocommit=True) as connection:
             if connection.execute("select 1 from pg_database where datname = %s", (name,)).fetchone() is None:
-                connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
+                form = sql.SQL(_CREATE if has_encoding else _CREATE_FOR_BYTES)
+                connection.execute(form.format(sql.Identifier(name)))
 
     def start(self) -> "Cluster":
         """Create the cluster when it is new and start it when it is stopped; recovers after a kill -9."""

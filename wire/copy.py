@@ -18,6 +18,8 @@ from psycopg import pq, sql
 
 from banyan.canonical.columns import Kind
 from banyan.errors import SourceUnavailable
+from wire.alphabet import Alphabet, NotSpelled, alphabet_named
+from wire.encoded import alphabet_of, spelled
 from wire.kinds import POLARS_TYPES
 
 _NULL = "\\N"
@@ -58,7 +60,7 @@ def copy_out(
     try:
         with connection.cursor() as cursor, cursor.copy(statement, parameters or None) as copy:
             for block in _blocks(copy, connection.pgconn):
-                frame = _parsed(block, names)
+                frame = _lettered(block, names, alphabet_of(connection))
                 yield frame.select([_typed(name, kinds[name]) for name in names])
     except psycopg.OperationalError as error:
         raise SourceUnavailable("the connection ended while rows were read; what was read is not used") from error
@@ -112,14 +114,16 @@ def read_at_once(
 
     What a column says is the text its type writes, to the byte, as in COPY; no value goes through a driver's types.
     """
+    alphabet = alphabet_of(connection)
+    text = bytes.decode if alphabet is None else alphabet.read
     with psycopg.ClientCursor(connection) as cursor:
-        cursor.execute(query.as_bytes(connection), parameters or None)
+        cursor.execute(spelled(connection, query), parameters or None)
         found = cursor.pgresult
         assert found is not None  # a statement that ran has a result
         columns = [
             [None if (cell := found.get_value(row, at)) is None else hear(cell) for row in range(found.ntuples)]
             for at, kind in enumerate(kinds.values())
-            for hear in [_HEARD.get(kind, bytes.decode)]
+            for hear in [_HEARD.get(kind, text)]
         ]
     heard = {name: POLARS_TYPES[kind] if kind in _HEARD else pl.String() for name, kind in kinds.items()}
     frame = pl.DataFrame(columns, schema=heard, orient="col")
@@ -154,7 +158,24 @@ def _blocks(copy: psycopg.Copy, connection: pq.abc.PGconn) -> Iterator[bytearray
         yield block
 
 
-def _parsed(block: bytearray, names: list[str]) -> pl.DataFrame:
+def _lettered(block: bytearray, names: list[str], alphabet: Alphabet | None) -> pl.DataFrame:
+    """Parse a block of rows whose letters only an alphabet tells; one that is refused says which cell it is."""
+    if alphabet is None:
+        return _parsed(block, names)
+    try:
+        return _parsed(alphabet.rewritten(block), names)
+    except NotSpelled as refused:
+        known = alphabet_named("latin-1")  # reads every byte: the rows can be told apart, and the cell be found
+        for column in _parsed(known.rewritten(block), names):
+            for row, text in enumerate(column, start=1):
+                try:
+                    alphabet.read(known.write(text or ""))
+                except NotSpelled as found:
+                    raise NotSpelled(alphabet.name, found.at, row=row, column=column.name) from None
+        raise refused from None
+
+
+def _parsed(block: bytes | bytearray, names: list[str]) -> pl.DataFrame:
     try:
         table = _parse(block, names, at_once=_PARSED_BYTES)
     except pa.ArrowInvalid:  # a row of more bytes than are parsed at once
@@ -162,7 +183,7 @@ def _parsed(block: bytearray, names: list[str]) -> pl.DataFrame:
     return pl.DataFrame(pl.from_arrow(table))
 
 
-def _parse(block: bytearray, names: list[str], *, at_once: int) -> pa.Table:
+def _parse(block: bytes | bytearray, names: list[str], *, at_once: int) -> pa.Table:
     return pc.read_csv(
         pa.BufferReader(block),
         read_options=pc.ReadOptions(column_names=names, block_size=at_once, use_threads=False),
@@ -223,6 +244,9 @@ def copy_in(connection: psycopg.Connection[Any], table: sql.Composable, frame: p
     """
     if frame.is_empty():
         return 0
+    alphabet = alphabet_of(connection)
+    if alphabet is not None:
+        frame = alphabet.written(frame)
     batches = _encodable(frame.to_arrow(compat_level=pl.CompatLevel.newest())).to_batches()
     encoder = pgpq.ArrowToPostgresBinaryEncoder(batches[0].schema)
     columns = sql.SQL(", ").join(sql.Identifier(name) for name in frame.columns)

@@ -9,14 +9,19 @@ from sqlalchemy.engine import URL, make_url
 
 from banyan.errors import SourceUnavailable
 from wire.cluster import SUPERUSER, Cluster, wheel_installation
+from wire.encoded import NO_ENCODING
 
 
 def copy_database(source: str | URL, cluster: Cluster, name: str) -> None:
-    """Copy a database, its rights and the accounts they name, into a new database of an embedded server."""
+    """Copy a database, its rights and the accounts they name, into a new database of an embedded server.
+
+    One without encoding is copied byte for byte into another one without.
+    """
     origin = make_url(source)
-    cluster.create_database(name)
     target = cluster.url(name)
-    with psycopg.connect(_plain(origin)) as connection:
+    with psycopg.connect(_plain(origin), client_encoding="UTF8") as connection:
+        has_encoding = connection.info.parameter_status("server_encoding") != NO_ENCODING
+        cluster.create_database(name, has_encoding=has_encoding)
         roles = connection.execute(
             "select rolname, rolcanlogin, rolinherit from pg_catalog.pg_roles"
             " where rolname !~ '^pg_' and not rolsuper order by rolname"
@@ -28,21 +33,21 @@ def copy_database(source: str | URL, cluster: Cluster, name: str) -> None:
                 connection.execute(sql.SQL("create role {} {}").format(sql.Identifier(role), words))
             if may_log_in:
                 connection.pgconn.change_password(role.encode(), cluster.password(role).encode())
-    _pipe(origin, target)
+    _pipe(origin, target, spoken="UTF8" if has_encoding else NO_ENCODING)
 
 
-def _pipe(origin: URL, target: URL) -> None:
+def _pipe(origin: URL, target: URL, *, spoken: str) -> None:
     tools = wheel_installation() / "bin"
     dump = subprocess.Popen(
         [str(tools / "pg_dump"), "--no-publications", "--no-subscriptions", "--no-security-labels"],
-        env=_environment(origin),
+        env=_environment(origin, spoken),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         stdin=subprocess.DEVNULL,
     )
     restored = subprocess.run(
         [str(tools / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1"],
-        env=_environment(target),
+        env=_environment(target, spoken),
         stdin=dump.stdout,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -58,7 +63,7 @@ def _pipe(origin: URL, target: URL) -> None:
         )
 
 
-def _environment(url: URL) -> Mapping[str, str]:
+def _environment(url: URL, spoken: str) -> Mapping[str, str]:
     known = {
         "PATH": "/usr/bin:/bin",
         "LC_ALL": "C.UTF-8",
@@ -67,7 +72,7 @@ def _environment(url: URL) -> Mapping[str, str]:
         "PGUSER": url.username or SUPERUSER,
         "PGPASSWORD": str(url.password or ""),
         "PGDATABASE": url.database or "",
-        "PGCLIENTENCODING": "UTF8",
+        "PGCLIENTENCODING": spoken,
     }
     mode = url.query.get("sslmode")
     return known | ({"PGSSLMODE": str(mode)} if mode else {})

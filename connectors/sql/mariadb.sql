@@ -21,6 +21,17 @@ order by index_name <> 'PRIMARY', index_name, seq_in_index
 select coalesce(table_rows, 0) from information_schema.tables
 where table_schema = %(schema)s and table_name = %(table)s
 
+-- name: server_load
+select greatest(0,
+         (select cast(variable_value as signed) from information_schema.global_status
+          where variable_name = 'THREADS_RUNNING')
+         - (select count(*) from information_schema.processlist
+            where user like 'banyan\_%' and command not in ('Sleep', 'Daemon'))),
+       (select cast(variable_value as signed) from information_schema.global_status
+        where variable_name = 'INNODB_ROW_LOCK_CURRENT_WAITS')
+       + (select count(*) from information_schema.processlist
+          where user not like 'banyan\_%' and state like 'Waiting for %lock')
+
 -- name: foreign_keys
 call {home}.foreign_keys()
 

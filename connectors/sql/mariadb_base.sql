@@ -20,6 +20,10 @@ grant select on mysql.db to banyan_owner@localhost
 -- name: owner_rights_2
 grant select on mysql.tables_priv to banyan_owner@localhost
 
+-- name: owner_rights_3
+grant select (user, host, insert_priv, update_priv, delete_priv, drop_priv, alter_priv, trigger_priv, super_priv)
+  on mysql.user to banyan_owner@localhost
+
 -- name: incarnation
 create table if not exists {home}.incarnation (
   one tinyint primary key default 1 check (one = 1),
@@ -123,6 +127,14 @@ begin
   from mysql.tables_priv p
   where p.db = {schema_text} and (find_in_set('Drop', p.table_priv) or find_in_set('Alter', p.table_priv)
     or find_in_set('Trigger', p.table_priv)) and p.user not like 'banyan\_%'
+  union all
+  -- rights on every database; who administers the server from the machine itself can do anything anyway
+  select concat(u.user, '@', u.host), '', concat(concat_ws(', ', if(u.drop_priv = 'Y', 'DROP', null),
+         if(u.alter_priv = 'Y', 'ALTER', null), if(u.trigger_priv = 'Y', 'TRIGGER', null)), ' everywhere')
+  from mysql.user u
+  where 'Y' in (u.drop_priv, u.alter_priv, u.trigger_priv) and u.user not like 'banyan\_%'
+    and not (u.super_priv = 'Y' and u.host in ('localhost', '127.0.0.1', '::1', lower(@@hostname)))
+    and u.user <> 'mariadb.sys'
   union all
   select '', t.table_name, t.engine from information_schema.tables t
   where t.table_schema = {schema_text} and t.table_type = 'BASE TABLE' and t.engine <> 'InnoDB';

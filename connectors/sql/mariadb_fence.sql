@@ -215,7 +215,12 @@ begin
   select t.user, t.table_name, t.user in (select p.user from information_schema.processlist p) from mysql.tables_priv t
   where t.db = {schema_text} and t.user not like 'banyan\_%'
     and (find_in_set('Insert', t.table_priv) or find_in_set('Update', t.table_priv)
-         or find_in_set('Delete', t.table_priv));
+         or find_in_set('Delete', t.table_priv))
+  union
+  select u.user, '', u.user in (select p.user from information_schema.processlist p) from mysql.user u
+  where 'Y' in (u.insert_priv, u.update_priv, u.delete_priv) and u.user not like 'banyan\_%'
+    and not (u.super_priv = 'Y' and u.host in ('localhost', '127.0.0.1', '::1', lower(@@hostname)))
+    and u.user <> 'mariadb.sys';
 end
 
 -- name: inspect_routines

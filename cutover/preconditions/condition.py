@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from banyan.departments import Closure
 from banyan.ports import FenceState
+from cutover.proof import Proof
 from store.judgements import EvidenceEntry
 from store.slices import SliceRow
 from sync.assembly import Rig
@@ -40,7 +41,7 @@ class Scene:
     row: SliceRow
     fence: FenceState
     evidence: EvidenceEntry | None
-    is_signed: bool
+    proof: Proof | None  # the same verified, when the moment rests on evidence
 
 
 Check = Callable[[Scene], Obstacle | None]

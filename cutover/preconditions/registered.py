@@ -28,8 +28,11 @@ PRECONDITIONS: Final = (
     Precondition(phase.can_go_back, _ROLLBACK, "Is it live in the new system?"),
     Precondition(phase.can_complete, _COMPLETE, "Is it live in the new system?"),
     Precondition(armed.is_armed, _BOTH | _COMPLETE, "Was the new system compared with the old since it started?"),
-    Precondition(signed.is_signed, _SWITCH, "Did a steward and a lead sign evidence that is still fresh?"),
-    Precondition(signed.is_about_these_rules, _SWITCH, "Is the evidence about the rules of today?"),
+    Precondition(signed.is_signed, _SWITCH, "Did a steward and a lead sign evidence for a switch, whole and fresh?"),
+    Precondition(
+        signed.is_signed_for_the_end, _COMPLETE, "Did a steward and a lead sign evidence for the end, whole and fresh?"
+    ),
+    Precondition(signed.is_about_these_rules, _SWITCH | _COMPLETE, "Is the evidence about the rules of today?"),
     Precondition(followed.every_change_is_found, _SWITCH, "Is every change of every table found?"),
     Precondition(positions.can_name_changes, _SWITCH, "Can every row that changed since the evidence be named?"),
     Precondition(copied.follows_closely, _SWITCH, "Does the copy follow closely enough for a short stop?"),

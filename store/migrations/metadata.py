@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 
 from store.canonical import CANONICAL
 from store.decisions import DECISION
+from store.gaps import CAPTURE_GAP
 from store.key_log import LOG_KEY
 from store.pace import PACE
 from store.row_tables import Xid8
@@ -14,7 +15,9 @@ from store.source_columns import SOURCE_COLUMN
 from store.watch import GUARD_BEAT
 
 METADATA = CANONICAL["case_file"].metadata
-assert all(table.metadata is METADATA for table in (DECISION, GUARD_BEAT, SOURCE_COLUMN))  # declared beside functions
+assert all(
+    table.metadata is METADATA for table in (CAPTURE_GAP, DECISION, GUARD_BEAT, SOURCE_COLUMN)
+)  # declared beside functions
 assert LOG_KEY.metadata is PACE.metadata is METADATA
 SCHEMAS = ("code", "justice", "mig")
 VERSION_TABLE = "revision"

@@ -92,6 +92,31 @@ def test_each_rung_is_granted_and_undone_by_its_own_text(bare, plans):
     assert any("DROP" in line for (line,) in bare.run("show grants for marel_app@'%'"))
 
 
+def test_rights_on_every_database_are_taken_by_the_fence_and_given_back_by_its_undo(bare, plans):
+    through_client(bare, plans(Rung.R2).grant)
+    bare.run(
+        "create user vendeur@'%'", "grant all on *.* to vendeur@'%'", "create role dba", "grant drop on *.* to dba"
+    )
+    try:
+        plan = plans(Rung.R4)
+        through_client(bare, plan.grant)
+        bare.run("insert into objets (id_objet) values (1)", account="vendeur")
+        with pytest.raises(pymysql.MySQLError, match="DROP command denied"):
+            bare.run("truncate table objets", account="vendeur")
+        taken = [line for line in plan.grant if line.startswith("revoke") and "*.*" in line]
+        through_client(bare, [line for line in plan.undo if "*.*" in line])
+        bare.run("truncate table objets", account="vendeur")
+        through_client(bare, plan.undo)
+    finally:
+        bare.run("drop user vendeur@'%'", "drop role dba")
+        through_client(bare, plans(Rung.R2).undo)
+
+    assert taken == [
+        "revoke drop, alter, trigger on *.* from 'dba'",
+        "revoke drop, alter, trigger on *.* from 'vendeur'@'%'",
+    ]
+
+
 def test_a_plan_runs_nothing_and_says_what_cannot_be(bare, plans):
     told = {rung: plans(rung) for rung in Rung}
 

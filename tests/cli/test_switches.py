@@ -6,6 +6,7 @@ import re
 
 import pytest
 import sqlalchemy as sa
+from signing import make_signed_evidence
 
 from cli.estate_projects import create_estate_project
 from cli.main import run
@@ -64,19 +65,8 @@ def signed(folder):
 
     place = workspace(folder)
     rig = open_rig(place, SourceRef("38", "ORION"))
-    on_server(
-        folder, "target", "banyan",
-        "insert into mig.evidence (evidence_id, department_code, closure, profile, verdict, reasons, legacy_position,"
-        " rules_digest) values ('e1', '38', :closure, 'standard', 'GO', '[]', :position, :rules)",
-        closure=NAME, position=rig.port.head(), rules=rig.book.digest,
-    )  # fmt: skip
-    for role in ("steward", "lead"):
-        on_server(
-            folder, "target", "banyan",
-            "insert into mig.sign_off (evidence_id, actor, role, authenticated_by, decision)"
-            " values ('e1', :role, :role, 'card', 'ACCEPTED')",
-            role=role,
-        )  # fmt: skip
+    make_signed_evidence(rig, NAME)
+    rig.close()
     place.close()
 
 
@@ -111,6 +101,10 @@ def test_a_closure_goes_and_comes_back_by_the_commands_of_a_night(banyan, folder
 
     code, said, _ = banyan("switch", "abort", "38.cases")
     assert code == 3
+
+    code, _, complained = banyan("break", "lost-row", "38.cases")
+    assert code == 2
+    assert f"the new system owns {NAME}" in complained
 
     code, said, _ = banyan("switch", "rollback", "38.cases", "--json")
     told = json.loads(said)

@@ -19,8 +19,8 @@ from connectors.dialects_odbc import (
     select_range,
     select_step,
 )
-from connectors.dialects_unverified import DB2, FIREBIRD, ORACLE, SQLSERVER
-from connectors.sql import MAKES
+from connectors.dialects_unverified import DB2, FIREBIRD, MYSQL, ORACLE, SQLSERVER
+from connectors.sql import MAKES, find_make
 
 GOLDEN = Path(__file__).parent / "golden_dialects"
 TYPES = {
@@ -30,6 +30,8 @@ TYPES = {
     DB2: ("integer", "varchar", "decimal", "double", "date", "time", "timestamp", "char for bit data", "clob"),
     FIREBIRD: ("integer", "varchar", "numeric", "double precision", "date", "timestamp", "blob sub_type text",
                "boolean"),
+    MYSQL: ("int unsigned", "varchar", "char", "decimal", "float", "double", "bit", "date", "datetime", "timestamp",
+            "time", "year", "longtext", "longblob", "json"),
 }  # fmt: skip
 
 
@@ -46,7 +48,7 @@ def written(make: Make) -> str:
     shape = shape_of(make)
     statements = (
         select_range(shape, KeyRange("5\x1fa", "90\x1fz")),
-        select_step(shape, "5\x1fa", 1000),
+        select_step(shape, KeyRange("5\x1fa", None), 1000),
         select_keys(shape, ["5\x1fa", "6\x1fb"]),
         count_rows(shape),
     )
@@ -70,3 +72,9 @@ def test_a_type_without_an_exact_text_is_refused_and_never_guessed(make):
     with pytest.raises(ConfigurationError, match="its type sql_variant has no text"):
         select_range(shape, KeyRange(None, None))
     assert not shape.is_ordered
+
+
+def test_a_mysql_is_no_verified_mariadb():
+    assert (find_make("MySQL").note, find_make("MariaDB").note) == ("MySQL: not verified against a server", "")
+    with pytest.raises(ConfigurationError, match="speaks of Informix"):
+        find_make("Informix")

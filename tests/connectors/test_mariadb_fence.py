@@ -355,6 +355,23 @@ def test_rights_that_no_trigger_stops_are_listed(marel, fence):
     marel.run(f"revoke drop, alter on {marel.schema}.* from marel_app@'%'")
 
 
+def test_rights_on_every_database_are_listed_and_their_accounts_seen_as_writers(marel, fence):
+    marel.run("create user vendeur@'%'", "grant all on *.* to vendeur@'%'", "create user lecteur@'%'",
+              "grant select, process on *.* to lecteur@'%'")  # fmt: skip
+    try:
+        problems = [defect.problem for defect in fence.check_installed(["dossier"])]
+        with marel.connect("vendeur"), marel.connect("lecteur"):
+            found = find_mariadb_writers(marel.url("banyan_guard"), ["dossier"], schema=marel.schema)
+    finally:
+        marel.run("drop user vendeur@'%', lecteur@'%'")
+
+    assert problems == [
+        "vendeur@% holds DROP, ALTER, TRIGGER everywhere: no trigger fires for TRUNCATE, DROP and ALTER"
+    ]
+    assert [(writer.account, writer.table) for writer in found] == [("vendeur", "dossier")]
+    assert fence.check_installed(["dossier"]) == []
+
+
 @pytest.mark.parametrize(
     ("sabotage", "problem"),
     [

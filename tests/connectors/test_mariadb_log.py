@@ -5,6 +5,8 @@ import random
 import shutil
 import threading
 import time
+from collections import Counter
+from functools import partial
 
 import pymysql
 import pytest
@@ -14,12 +16,13 @@ from banyan.errors import BanyanError, ConfigurationError, SourceDrifted, Source
 from banyan.records import KEY_SEPARATOR, KeyRange, Operation
 from connectors.mariadb import open_mariadb
 from connectors.mariadb_connection import ask
+from connectors.mariadb_log import open_mariadb_log
 from wire.cluster import ClusterPlace, Durability, cluster_home
 from wire.mariadb import MariaDBServer, find_mariadb
 
 pytestmark = pytest.mark.mariadb
 
-DEADLOCK = 1213
+TAKEN_BACK = (1213, 1205)  # a deadlock; a lock that was not given in time
 FOLLOWED = ("dossier", "ligne", "personne", "vieux")
 
 
@@ -69,6 +72,7 @@ def work(marel, number, is_over, tally):
     chance = random.Random(number)
     low = 1000 * (number + 1)
     with marel.connect("marel_app", autocommit=False) as connection:
+        ask(connection, "set lock_wait_timeout = 1, innodb_lock_wait_timeout = 1")
         while not is_over():
             done = 0
             for _ in range(chance.choice((1, 1, 1, 12))):
@@ -88,7 +92,7 @@ def work(marel, number, is_over, tally):
                     with connection.cursor() as cursor:
                         done += cursor.execute(statement)
                 except pymysql.err.OperationalError as error:  # two people met: the server took one of them back
-                    assert error.args[0] == DEADLOCK
+                    assert error.args[0] in TAKEN_BACK
                     done = None
                     break
             if done is None or chance.random() < 0.15:
@@ -99,12 +103,49 @@ def work(marel, number, is_over, tally):
             time.sleep(0.01)
 
 
-def proof(marel, seconds, changes):
+class Kept:
+    """What a store that holds these rows knows of their keys."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def find(self, table, key):
+        return list(self.target.get(table, ()))
+
+
+def alter_and_empty(done, marel, is_over):
+    """What an administrator does in the middle: adds columns anywhere, rewrites tables, empties them, fills them."""
+    turn = 0
+    with marel.connect() as connection:
+        ask(connection, "set lock_wait_timeout = 1, innodb_lock_wait_timeout = 1")
+        while not is_over():
+            turn += 1
+            for statement in (
+                "set session binlog_format = 'ROW'",
+                "alter table dossier add column if not exists autre int default 7 first",
+                f"alter table ligne modify column texte varchar({20 + turn}) after rang",
+                "truncate table vieux",
+                f"insert ignore into vieux values ({turn}, 'again')",
+                "alter table dossier drop column if exists autre",
+                "set statement foreign_key_checks = 0 for truncate table personne",
+                "set session binlog_format = 'STATEMENT'",
+                f"update dossier set note = 'statement {turn}' where id % 7 = 0",
+            ):
+                try:
+                    ask(connection, statement)
+                    done[" ".join(statement.split()[:3])] += 1
+                except pymysql.err.OperationalError as error:  # somebody was in the way for too long
+                    assert error.args[0] in TAKEN_BACK
+            time.sleep(0.2)
+
+
+def proof(marel, seconds, changes, beside=None):
     """Copy, follow under load, drain; gives target, truth, the number of changes and how often each key was applied.
 
     People write for so long, and until they have made so many changes: a slow machine takes its time.
     """
-    with marel.port("log", FOLLOWED) as port:
+    target = {}
+    with marel.port("log" if beside is None else open_mariadb_log(Kept(target)), FOLLOWED) as port:
         port.install_capture(marel.url(), ("dossier", "ligne", "personne"))
         position = port.head()
         tally = [0] * 4
@@ -114,9 +155,12 @@ def proof(marel, seconds, changes):
             return time.monotonic() > most or (time.monotonic() > least and sum(tally) > changes)
 
         writers = [threading.Thread(target=work, args=(marel, number, is_over, tally)) for number in range(4)]
+        if beside is not None:
+            writers.append(threading.Thread(target=beside, args=(marel, is_over)))
         for writer in writers:
             writer.start()
-        target, applied = target_of(port), []
+        target |= target_of(port)
+        applied = []
         while any(writer.is_alive() for writer in writers):
             head = port.head()
             apply(port, target, port.changes(position, head), applied)
@@ -133,6 +177,88 @@ def test_a_copy_that_follows_a_busy_database_ends_equal_to_it_row_by_row(marel):
     assert target == truth
     assert changed > 300
     assert len(applied) > 100
+
+
+def test_tables_altered_emptied_and_written_by_statements_in_the_middle_end_equal_row_by_row(marel):
+    done = Counter()
+    target, truth, changed, _ = proof(marel, 4, changes=200, beside=partial(alter_and_empty, done))
+
+    assert {table: rows.keys() for table, rows in target.items()} == {t: rows.keys() for t, rows in truth.items()}
+    assert target == truth
+    assert changed > 200
+    assert min(done[what] for what in ("truncate table vieux", "alter table ligne", "update dossier set")) > 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "truncate table dossier",
+        "/* by night */ truncate dossier",
+        "alter table dossier add column neuf int first",
+        "alter table dossier modify column montant decimal(14,2) after id, add column neuf int",
+        "alter table dossier engine = innodb",
+        "rename table dossier to autre, autre to dossier",
+        "create or replace table dossier (id int unsigned auto_increment primary key, numero char(12))",
+        "set statement binlog_format = 'STATEMENT' for delete from dossier where id > 2",
+    ],
+)
+def test_what_the_log_does_not_name_by_row_is_every_key_that_stands_there_or_is_known(marel, statement):
+    marel.run("insert into dossier (id) values (1), (2), (3)", "insert into vieux values (5, 'v')")
+    with marel.port(open_mariadb_log(Kept({"dossier": {"1": {}, "2": {}, "3": {}, "9": {}}})), FOLLOWED) as port:
+        since = port.head()
+    marel.run("update dossier set note = 'x' where id = 1", "insert into dossier (id) values (4)", statement)
+    marel.run("insert into dossier (id) values (6)", "update vieux set texte = 'w'")
+    with marel.port(open_mariadb_log(Kept({"dossier": {"1": {}, "2": {}, "3": {}, "9": {}}})), FOLLOWED) as port:
+        told = {(change.table, change.key): change.operation for change in port.changes(since)}
+        there = set(port.read_range("dossier", KeyRange(None, None)).rows["id"].to_list())
+        quiet = port.changes(port.head())
+
+    assert told.pop(("vieux", "5")) is Operation.UPDATE
+    assert {key for _, key in told} == there | {"1", "2", "3", "9"}
+    assert {key for (_, key), operation in told.items() if operation is not Operation.DELETE} == there
+    assert "6" in there
+    assert quiet == []
+
+
+def test_what_changes_no_row_of_a_table_does_not_make_it_be_read_again(marel):
+    with marel.port(open_mariadb_log(Kept({})), FOLLOWED) as port:
+        marel.run("insert into dossier (id) values (1), (2)")
+        since = port.head()
+        marel.run(
+            "create index par_numero on dossier (numero)",
+            "alter table dossier add index par_saisi (saisi)",
+            "alter table vrac add column autre int",
+            "truncate table vrac",
+            "analyze table dossier",
+            "insert into dossier (id) values (3)",
+        )
+
+        assert [change.key for change in port.changes(since)] == ["3"]
+
+
+def test_a_transaction_prepared_before_the_position_sweeps_every_table_when_it_commits(marel):
+    marel.run("insert into dossier (id) values (1)", "insert into vieux values (7, 'v')")
+    with marel.port(open_mariadb_log(Kept({"ligne": {"9\x1fA\x1f1": {}}})), FOLLOWED) as port:
+        with marel.connect() as connection:
+            for line in ("xa start 'b'", "insert into dossier (id) values (5)", "xa end 'b'", "xa prepare 'b'"):
+                ask(connection, line)
+        since = port.head()
+        marel.run("xa commit 'b'")
+
+        keys = {(change.table, change.key) for change in port.changes(since)}
+
+    assert keys == {("dossier", "1"), ("dossier", "5"), ("vieux", "7"), ("ligne", "9\x1fA\x1f1")}
+
+
+def test_rows_that_a_cascade_took_unwritten_are_found_by_a_sweep_of_their_table(marel):
+    marel.run("insert into chef values (1, 'a')", "insert into personne values (10, 'x', 1), (11, 'y', null)")
+    with marel.port(open_mariadb_log(Kept({"personne": {"10": {}, "11": {}}})), FOLLOWED) as port:
+        since = port.head()
+        marel.run("delete from chef", account="marel_app")
+
+        told = {(change.table, change.key): change.operation for change in port.changes(since)}
+
+    assert told == {("personne", "10"): Operation.DELETE, ("personne", "11"): Operation.UPDATE}
 
 
 @pytest.mark.torture

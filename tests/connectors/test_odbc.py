@@ -102,9 +102,14 @@ def test_ranges_hold_every_row_once_and_keys_give_exactly_their_rows(tmp_path):
     with through_odbc(path) as port:
         ranges = port.plan_ranges("t_ligne", 9)
         read = pl.concat([port.read_range("t_ligne", keys).rows for keys in ranges])
+        cuts = [port.find_cut("t_ligne", keys, 4) for keys in ranges[1:-1]]
+        halves = [KeyRange(keys.low, cut) for keys, cut in zip(ranges[1:-1], cuts, strict=True)]
+        sizes = {port.read_range("t_ligne", keys).rows.height for keys in halves}
+        whole = [port.find_cut("t_ligne", keys, rows) for keys in ranges[1:-1] for rows in (9, 10)]
         few = port.read_keys("t_ligne", ["c3\x1f3", "c3\x1f03", "c9\x1f1"]).rows
 
     assert len(ranges) > 10
+    assert (sizes, set(whole)) == ({4}, {None})
     assert sorted(map(str, read.rows())) == sorted(
         str(tuple(None if cell is None else str(cell) for cell in row)) for row in rows
     )

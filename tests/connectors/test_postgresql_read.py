@@ -10,6 +10,7 @@ from connectors.open import open_fence, open_source
 from connectors.postgresql import open_postgresql
 from connectors.postgresql_connection import _explain_start, explain
 from wire.cluster import Cluster, ClusterPlace, cluster_home
+from wire.encoded import EncodedConnection
 
 pytestmark = pytest.mark.server
 
@@ -326,7 +327,7 @@ def test_a_remote_source_demands_a_verified_certificate_unless_its_url_says_othe
         asked.append(arguments)
         raise psycopg.OperationalError("away")
 
-    monkeypatch.setattr(psycopg, "connect", refuse)
+    monkeypatch.setattr(EncodedConnection, "connect", refuse)
     for url in ("postgresql://r@legacy.example/orion", "postgresql://r@legacy.example/orion?sslmode=disable"):
         with pytest.raises(SourceUnavailable):
             open_postgresql(url, "orion").head()

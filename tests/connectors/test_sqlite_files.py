@@ -50,6 +50,15 @@ def shut(door, nonce, *, token=2):
     assert door.seal(token, nonce_old=nonce).accepted
 
 
+def test_a_range_of_one_file_is_cut_by_its_own_keys(brigades, tmp_path):
+    brigades["480010"].run("insert into dossier (id) values (7), (9)")
+    port = open_port(tmp_path)
+
+    assert [port.find_cut(FIRST, KeyRange(None, None), rows) for rows in (1, 3, 4)] == ["1", "3", None]
+    assert port.find_cut(SECOND, KeyRange("2", None), 2) == "7"
+    assert port.find_cut(SECOND, KeyRange("2", "7"), 2) is None
+
+
 def test_the_same_key_stands_for_another_row_in_each_file(brigades, tmp_path):
     port = open_port(tmp_path)
 

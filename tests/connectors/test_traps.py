@@ -18,6 +18,7 @@ from connectors.dialects_odbc import select_range
 from connectors.mariadb import open_mariadb
 from connectors.odbc import OdbcReader, open_odbc
 from connectors.postgresql import open_postgresql
+from connectors.postgresql_encoding import with_encoding
 from connectors.sqlite_port import open_sqlite_file
 from mappings.plans import CAUSE, value_name
 from tests.mappings.lens_bench import Case, plan_of, raw_frame
@@ -88,6 +89,19 @@ def make_postgresql(server: Cluster) -> PostgreSQLPlace:
     return place
 
 
+def make_bytes(server: Cluster) -> str:
+    """Keep the same values in a database that has no encoding; gives a URL that declares UTF-8."""
+    database = "traps_of_bytes"
+    server.create_database(database, has_encoding=False)
+    with psycopg.connect(
+        host="127.0.0.1", port=server.port, user="postgres", dbname=database, autocommit=True, client_encoding="latin1"
+    ) as connection:
+        connection.execute("create schema orion")
+        for statement in table_of("postgresql", "orion."):
+            connection.execute(statement.encode())
+    return with_encoding(PostgreSQLPlace("127.0.0.1", server.port, database).url(), "utf-8")
+
+
 def make_mariadb(server) -> LegacyMariaDB:
     place = LegacyMariaDB(server, "traps")
     with pymysql.connect(host="127.0.0.1", port=server.port, user="root", autocommit=True) as root:
@@ -114,6 +128,8 @@ def made(request, tmp_path_factory) -> Callable[[str], object]:
             match server:
                 case "sqlite":
                     places[server] = make_sqlite(tmp_path_factory.mktemp("traps"))
+                case "bytes":
+                    places[server] = make_bytes(request.getfixturevalue("cluster"))
                 case "mariadb":
                     places[server] = make_mariadb(request.getfixturevalue("mariadb"))
                 case _:
@@ -170,6 +186,8 @@ SOURCES = (
            through_port(lambda place: open_postgresql(place.url(), "orion")), (pytest.mark.server,)),
     Source("PostgreSQL 15", "postgresql", "postgresql_15",
            through_port(lambda place: open_postgresql(place.url(), "orion")), (pytest.mark.pg15,)),
+    Source("PostgreSQL 18 without encoding", "postgresql", "bytes",
+           through_port(lambda url: open_postgresql(url, "orion")), (pytest.mark.server,)),
     Source("MariaDB", "mariadb", "mariadb",
            through_port(lambda place: open_mariadb(place.url(), place.schema)), (pytest.mark.mariadb,)),
     Source("MariaDB in a child", "mariadb", "mariadb", mariadb_in_child, (pytest.mark.mariadb,)),

@@ -372,6 +372,7 @@ def test_the_way_back_is_not_given_up_while_somebody_reads_the_old_system_or_rec
     reasons = " / ".join(refused.value.facts["reasons"])
     assert "1 still read the old system: monthly statistics (SSMSI)" in reasons
     assert "wait to be carried back" in reasons
+    assert "was made for the profile switch, not for complete" in reasons
     assert live.phase is Phase.LIVE
 
 
@@ -381,6 +382,7 @@ def test_two_persons_give_the_way_back_up_and_the_scaffolding_goes(live):
         "owner: SIC 38, declared: 2026-03-02, moved: 2026-11-01", "owner: SIC 38, declared: 2026-03-02"))  # fmt: skip
     live.application(5)
     live.rig.reverse_engine().advance(live.rig.reverse(NAME), RunKind.REVERSE)
+    evidence = live.sign(profile="complete")
 
     first = complete(live.rig, live.closure, actor=LEAD)
     alone = (live.phase, len(captured(live)))
@@ -388,6 +390,7 @@ def test_two_persons_give_the_way_back_up_and_the_scaffolding_goes(live):
 
     assert (first.is_done, alone[0]) == (False, Phase.LIVE)
     assert (done.is_done, done.phase, live.phase) == (True, Phase.RETIRED, Phase.RETIRED)
+    assert live.row.evidence_id == evidence
     assert not set(captured(live)) & set(live.closure.tables) and alone[1] > len(captured(live)) > 0
     assert (live.who_writes(), live.fence.mode) == ("CANONICAL", FenceMode.SEALED)
     with pytest.raises(SwitchRefused) as refused:

@@ -17,6 +17,7 @@ from banyan.ports import FenceMode
 from cutover.control import next_nonce, read_control
 from cutover.execute import Controller
 from cutover.plan import StepName, plan_switch
+from cutover.preconditions.condition import Moment
 from cutover.preconditions.way_back import _find_canary, was_tried
 from cutover.reading import RigReader
 from cutover.status import Writer, read_status
@@ -82,7 +83,7 @@ def as_it_was_typed_before_the_trigger(world, name, key):
 
 
 def test_a_row_that_comes_back_stamped_as_the_rules_declare_leaves_the_way_back_open(world):
-    scene = RigReader(world.rig, world.closure).scene()
+    scene = RigReader(world.rig, world.closure).scene(Moment.SWITCH)
     people = replace(scene, closure=replace(world.closure, tables=("t_personne",)))
     ruleset = world.rig.book.rulesets["t_personne"]
     silent = replace(ruleset, side_effects={})

@@ -51,6 +51,7 @@ def left(world):
 
 def test_with_the_last_closure_go_slot_publication_journal_and_triggers(live):
     before = left(live)
+    live.sign(profile="complete")
     first = complete(live.rig, live.closure, actor=LEAD)
     alone = left(live)
     live.ask_store(OTHERS, name=NAME)

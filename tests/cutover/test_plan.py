@@ -156,7 +156,7 @@ def test_the_number_of_rows_to_compare_is_said_only_when_it_is_known():
 
 def scene(phase):
     owner = phase.owner or Side.LEGACY
-    return Scene(None, CLOSURE, replace(ROW, phase=phase, owner=owner), None, None, False)
+    return Scene(None, CLOSURE, replace(ROW, phase=phase, owner=owner), None, None, None)
 
 
 def test_only_a_copied_closure_switches_and_only_a_live_one_goes_back():

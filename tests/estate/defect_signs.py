@@ -107,5 +107,7 @@ _SIGNS: dict[Defect, pl.Expr] = {
     ),
     Defect.AMOUNT_BLANK: pl.col("valeur") == "   ",
     Defect.NULL_FOR_BLANK: pl.col("tentative").is_null(),
+    Defect.HOSTILE_TEXT: pl.col("descr").str.starts_with('=HYPERLINK("'),
+    Defect.HOSTILE_NOTE: pl.col("observ").str.starts_with("<script>"),
     Defect.NAME_IN_LOWER_CASE: pl.col("nom").str.contains("[a-z]"),
 }

@@ -4,9 +4,8 @@ import ast
 from pathlib import Path
 
 import orion_in_pandas
-import pandas as pd
 import pytest
-import yaml
+from expected_records import frame_of, loaded, read_golden, said_by
 from orion_in_pandas import parts_of
 
 from estate.schema import legacy_tables
@@ -15,25 +14,6 @@ from mappings.ruleset import load_rulebook
 
 ORION = Path(__file__).parents[2] / "mappings" / "rules" / "orion"
 FILES = sorted((ORION / "golden").glob("*.yaml"))
-
-
-def read(path: Path):
-    """Read a file of golden records with PyYAML alone: every scalar is the text that stands there."""
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-
-
-def frame_of(table: str, row: dict) -> pd.DataFrame:
-    """Make one raw row; a column left out is null, and the word null too."""
-    columns = [column.name for column in legacy_tables()[table]]
-    values = {column: None if row.get(column) in (None, "null") else row[column] for column in columns}
-    return pd.DataFrame([values], dtype="string")
-
-
-def told(value) -> str | None:
-    """Say an expected value as the pandas reading says it."""
-    if not isinstance(value, dict):
-        return None if value == "null" else value
-    return f"part/{value['part']}" if "part" in value else f"{value['ref']}/{value['key']}"
 
 
 def test_the_rules_hold_every_golden_record_there_and_back():
@@ -45,26 +25,19 @@ def test_the_rules_hold_every_golden_record_there_and_back():
 
 def test_every_table_has_golden_records():
     assert {path.stem for path in FILES} == set(legacy_tables())
-    assert sum(len(read(path)["records"]) for path in FILES) >= 90
+    assert sum(len(read_golden(path)["records"]) for path in FILES) >= 90
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
 def test_a_second_reading_in_pandas_gives_the_same_records(path: Path):
-    document = read(path)
+    document = read_golden(path)
+    columns = [column.name for column in legacy_tables()[document["golden"]]]
     compared = 0
-    for record in document["records"]:
-        if record.get("fate", "LOADED") != "LOADED":
-            continue
-        expected = {part: {name: told(value) for name, value in (said or {}).items()}
-                    for part, said in record.get("records", {}).items()}  # fmt: skip
 
-        parts = parts_of(document["golden"], frame_of(document["golden"], record["row"]))
+    for name, row, expected in loaded(document):
+        found = said_by(parts_of(document["golden"], frame_of(columns, row)))
 
-        found = {
-            part: {name: value for name, value in rows.iloc[0].items() if not pd.isna(value)}
-            for part, rows in parts.items() if len(rows)
-        }  # fmt: skip
-        assert (record["name"], found) == (record["name"], expected)
+        assert (name, found) == (name, expected)
         compared += 1
     assert compared >= 1
 

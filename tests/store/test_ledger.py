@@ -10,7 +10,7 @@ from banyan.departments import Side, SourceRef
 from banyan.errors import ConservationBroken, LeaseLost, UsageError
 from banyan.records import ChunkCounts, KeyRange, PartCounts, Position, RowCounts
 from store.ledger import Ledger, LedgerReader
-from store.runs import ChunkPlan, RunKind, RunRequest, RunState
+from store.runs import ChunkPlan, RunKind, RunProgress, RunRequest, RunState
 
 pytestmark = pytest.mark.server
 
@@ -169,7 +169,7 @@ def test_a_run_is_done_only_with_all_its_chunks_and_leaves_its_figures(store):
     with store.transaction("banyan_auditor") as connection:
         ledger = LedgerReader(connection)
         assert ledger.read_run(run.run_no).state is RunState.DONE
-        assert ledger.read_progress(run.run_no) == {"t_proc": (2, 2)}
+        assert ledger.read_progress(run.run_no) == RunProgress(done=2, planned=2, rows=6)
         assert ledger.read_figures(run.run_no)["t_proc"]["parts.inserted"] == 8
         assert ledger.find_open_run(ORION, Side.CANONICAL) is None
     equation = "select read, loaded, unchanged, deleted, filtered, quarantined, in_flight from mig.conservation"

@@ -17,11 +17,11 @@ LOG = (
 )
 EVIDENCE = (
     "insert into mig.evidence (evidence_id, department_code, closure, profile, verdict, reasons)"
-    " values (gen_random_uuid()::text, '38', '38.cases+vehicles', 'standard', 'GO', '[]')"
+    " values (gen_random_uuid()::text, '38', '38.cases+vehicles', 'switch', 'GO', '[]')"
 )
 SIGN_OFF = (
-    "insert into mig.sign_off (evidence_id, actor, role, authenticated_by, decision)"
-    " values ('known', 'a', 'steward', 'card', 'ACCEPTED')"
+    "insert into mig.sign_off (evidence_id, actor, role, authenticated_by, decision, signature)"
+    " values ('known', 'a', 'steward', 'card', 'ACCEPTED', 'a signature')"
 )
 RUN = (
     "insert into mig.run (department_code, system_code, to_side, kind, state, owner, attempt, lease_until)"

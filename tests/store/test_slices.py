@@ -1,7 +1,7 @@
 """A closure moves as a whole, by compare-and-set, with its journal; it is fenced only when two people signed."""
 
 import threading
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import pytest
 import sqlalchemy as sa
@@ -11,6 +11,7 @@ from banyan.departments import Actor, Phase, Side
 from banyan.errors import BanyanError, SwitchRefused, UsageError
 from store.journal import read_journal
 from store.slices import Expected, Target, arm, read_closure, read_slices, transition
+from validation.sign_off import is_same_person
 
 pytestmark = pytest.mark.server
 
@@ -35,16 +36,16 @@ def made_ready(place):
         moved(place, Expected(before, 1), Target(after, 1))
 
 
-def signed(place, *signatures, closure=NAME, expires="null"):
+def signed(place, *signatures, closure=NAME, expires="null", profile="switch"):
     place.run(
         "insert into mig.evidence (evidence_id, department_code, closure, profile, verdict, reasons, expires_at)"
-        f" values ('e1', '38', %s, 'standard', 'GO', '[]', {expires})",
-        (closure,),
+        f" values ('e1', '38', %s, %s, 'GO', '[]', {expires})",
+        (closure, profile),
     )
     for actor, role, decision in signatures:
         place.run(
-            "insert into mig.sign_off (evidence_id, actor, role, authenticated_by, decision)"
-            " values ('e1', %s, %s, 'card', %s)",
+            "insert into mig.sign_off (evidence_id, actor, role, authenticated_by, decision, signature)"
+            " values ('e1', %s, %s, 'card', %s, 'a signature')",
             (actor, role, decision),
             role="banyan_steward",
         )
@@ -149,13 +150,51 @@ def test_no_closure_is_fenced_without_a_steward_and_a_lead(store, signatures):
     assert {row.phase for row in slices(store)} == {Phase.READY}
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Paul Aubry", "Paul  Aubry"), ("Paul Aubry", " PAUL\tAUBRY "), ("Paul\u00a0Aubry", "Paul Aubry"),
+     ("Rene\u0301", "RENÉ"), ("Groß", "GROSS"), ("ﬁlipe", "Filipe")],
+)  # fmt: skip
+def test_one_person_under_two_spellings_does_not_open_the_way(store, one, other):
+    signed(store, (one, "steward", "ACCEPTED"), (other, "lead", "ACCEPTED"))
+
+    assert is_same_person(one, other)
+    assert store.run("select mig.person(%s) = mig.person(%s)", (one, other)) == [(True,)]
+    assert store.run("select mig.is_signed('e1')", role="banyan_guard") == [(False,)]
+
+
+def test_the_store_tells_persons_apart_as_the_program_does(store):
+    blanks = [chr(code) for code in range(0x10000) if chr(code).isspace() and not 0xD800 <= code < 0xE000]
+    names = ["Ana", "ana", "Anna", "A na", "A  na", "ÀNA", "àna", "Öz", "öz", "oz", "İpek", "ipek", "Σας", "ΣΑΣ", "ς"]
+    names += [f"A{blank}na" for blank in blanks]
+
+    told = [row[0] for row in store.run("select mig.person(n) from unnest(%s::text[]) with ordinality u(n, i)"
+                                        " order by i", (names,))]  # fmt: skip
+
+    pairs = list(combinations(range(len(names)), 2))
+    differing = [(names[a], names[b]) for a, b in pairs
+                 if (told[a] == told[b]) is not is_same_person(names[a], names[b])]  # fmt: skip
+    assert len(blanks) > 20 and differing == []
+
+
+@pytest.mark.parametrize("profile", ["rehearsal", "shadow", "rollback", "complete", "standard"])
+def test_evidence_that_was_not_made_for_a_switch_fences_nothing(store, profile):
+    made_ready(store)
+    signed(store, *BOTH, profile=profile)
+
+    with pytest.raises(BanyanError, match="without evidence of the profile switch or full, signed by"):
+        moved(store, Expected(Phase.READY, 1), TO_FENCING)
+
+    assert {row.phase for row in slices(store)} == {Phase.READY}
+
+
 def test_one_person_cannot_sign_twice(store):
     signed(store, ("ana", "steward", "ACCEPTED"))
 
     with pytest.raises(Exception, match="sign_off_evidence_id_actor_key"):
         store.run(
-            "insert into mig.sign_off (evidence_id, actor, role, authenticated_by, decision)"
-            " values ('e1', 'ana', 'lead', 'card', 'ACCEPTED')",
+            "insert into mig.sign_off (evidence_id, actor, role, authenticated_by, decision, signature)"
+            " values ('e1', 'ana', 'lead', 'card', 'ACCEPTED', 'a signature')",
             role="banyan_steward",
         )
 

@@ -6,9 +6,13 @@ import shutil
 import time
 
 import pytest
-from marels import make_marel
+from marels import NAME, make_marel
 from projects import known_actor, run
 
+from banyan.departments import Actor, Side
+from cutover.judgement import subject_of
+from cutover.reconciling import reconcile_sides
+from validation.reconcile import reconcile
 from wire.cluster import ClusterPlace, Durability, cluster_home
 from wire.mariadb import MariaDBServer
 
@@ -30,11 +34,8 @@ def world(cluster, tmp_path_factory):
 
 @pytest.fixture
 def begun(world):
-    """Let the world go on from the present Position, as an engineer does after a sweep."""
-    world.ask_store(
-        "update mig.watermark set position = :head where department_code = '35' and to_side = 'CANONICAL'",
-        head=str(world.rig.port.head()),
-    )
+    """Let the world be carried as it stands: every test but the last one ends where the sync goes on."""
+    assert run(["-C", str(world.rig.workspace.project.folder), "sync", "run", "35"]) == 0
     return world
 
 
@@ -62,44 +63,88 @@ def write(world, serial):
     world.marel.run(f"update objets set serie = '{serial}' order by id_objet limit 1")
 
 
-def test_a_change_is_carried_and_a_table_changed_in_the_middle_stops_the_sync(begun, capfd):
+def differences(world):
+    """Compare both sides row by row; everything equal gives {}."""
+    found = {}
+    for closure in world.rig.closures:
+        judged = reconcile(subject_of(world.rig, closure.name), watermark=None)
+        if judged.differences.height or judged.level.state != "PASS":
+            found[closure.name] = (judged.level.state, judged.differences)
+    return found
+
+
+def test_a_table_altered_in_the_middle_is_carried_once_its_columns_are_known(begun, capfd):
     write(begun, "AVANT")
     assert sync(begun, capfd)[0] == 0
     assert "AVANT" in serials(begun)
     before = kept(begun)
 
     write(begun, "MILIEU")
-    begun.marel.run("alter table objets add column neuf int")
+    begun.marel.run("alter table objets add column neuf int first")
     write(begun, "APRES")
     code, said = sync(begun, capfd)
+    stopped = kept(begun)
     begun.marel.run("alter table objets drop column neuf")
-    again, repeated = sync(begun, capfd)
+    write(begun, "ENSUITE")
+    again, _ = sync(begun, capfd)
 
-    assert (code, again) == (3, 3)
+    assert (code, again) == (3, 0)
     assert "objets.neuf is new and has no fate" in said
     assert "banyan source drift 35.MAREL" in said
-    assert "objets was truncated, altered or written by a statement" in repeated
-    assert kept(begun) == before
+    assert stopped == before
+    assert "ENSUITE" in serials(begun)
+    assert differences(begun) == {}
 
 
-def test_a_truncated_table_stops_the_sync_and_loses_no_record(begun, capfd):
-    before = kept(begun)
-    assert len(before[0]) > 5
+def test_a_table_whose_rows_an_alteration_rewrites_is_carried(begun, capfd):
+    begun.marel.run("alter table objets modify column serie varchar(120), add index par_serie (serie)")
+    begun.marel.run("set binlog_format = 'STATEMENT'", "update objets set serie = concat('R', serie) where serie <> ''")
+    begun.marel.run("alter table objets drop index par_serie")
+    code, _ = sync(begun, capfd)
 
-    begun.marel.run("create table gardes as select * from suites", "set foreign_key_checks = 0")
-    with begun.marel.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("set foreign_key_checks = 0")
-        cursor.execute("truncate table suites")
-    code, said = sync(begun, capfd)
+    assert code == 0
+    assert differences(begun) == {}
+
+
+def test_a_truncated_table_is_empty_on_the_new_side_and_filled_again_it_is_there_again(begun, capfd):
+    known = (
+        "select count(*) from mig.crosswalk join mig.source_table using (source_table_no) where table_name = 'suites'"
+    )
+    live = f"{known} and deleted_at is null"
+    ((before,),) = begun.ask_store(live)
+    assert before > 5
+
+    begun.marel.run("create table gardes as select * from suites")
+    begun.marel.run("set foreign_key_checks = 0", "truncate table suites")
+    emptied, _ = sync(begun, capfd)
+    ((gone,),) = begun.ask_store(live)
+    apart = differences(begun)
     begun.marel.run("insert into suites select * from gardes", "drop table gardes")
+    filled, _ = sync(begun, capfd)
+
+    assert (emptied, gone, apart) == (0, 0, {})
+    assert filled == 0
+    assert begun.ask_store(live) == [(before,)]
+    assert differences(begun) == {}
+
+
+def test_a_table_whose_key_was_changed_stops_the_sync(begun, capfd):
+    before = kept(begun)
+    begun.marel.run("create table gardes like suites", "insert into gardes select * from suites")
+    begun.marel.run("alter table suites drop primary key, add primary key (id_suite, id_implication)")
+    code, said = sync(begun, capfd)
+    begun.marel.run("drop table suites", "rename table gardes to suites")
+    again, _ = sync(begun, capfd)
 
     assert code == 3
-    assert "suites was truncated, altered or written by a statement" in said
-    assert "banyan source scan; sweep these tables by snapshot difference" in said
-    assert kept(begun) == before
+    assert "suites has the key id_suite, id_implication now, and SUITES@1 knows its rows by id_suite" in said
+    assert kept(begun)[0] == before[0]
+    assert again == 0
+    assert differences(begun) == {}
 
 
-def test_a_purged_log_stops_the_sync_and_a_new_position_goes_on(begun, capfd):
+def test_a_purged_log_stops_the_sync_and_two_persons_have_every_row_read_again(begun, capfd):
+    assert sync(begun, capfd)[0] == 0
     before = kept(begun)
     write(begun, "PURGE")
     begun.marel.run("flush binary logs")
@@ -113,8 +158,19 @@ def test_a_purged_log_stops_the_sync_and_a_new_position_goes_on(begun, capfd):
 
     assert code == 3
     assert "changes are missing; nothing was read" in said
-    assert "if it was purged, sweep by snapshot difference" in said
+    assert "or if it was purged: banyan switch reconcile --keep legacy, by two persons" in said
     assert kept(begun) == before
+
+    begun.marel.run("truncate table suites")  # in another closure, and in the log that is there again
+    decided = [
+        reconcile_sides(begun.rig, begun.rig.closure(NAME), Side.LEGACY, actor=actor).is_done
+        for actor in (Actor("paul", "lead", "test"), Actor("claire", "steward", "test"))
+    ]
+    again, _ = sync(begun, capfd)
+
+    assert (decided, again) == ([False, True], 0)
+    assert "PURGE" in serials(begun)
+    assert differences(begun) == {}
 
 
 def test_a_server_restored_from_a_backup_stops_the_sync(begun, capfd):

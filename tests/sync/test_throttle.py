@@ -15,6 +15,8 @@ from projects import known_actor
 
 from banyan.config import load_project
 from banyan.departments import Department, SourceRef
+from banyan.errors import ConfigurationError
+from connectors.mariadb_connection import ask
 from store.pace import Pace, write_pace
 from store.postgres import transaction
 from sync.assembly import prepare
@@ -28,6 +30,7 @@ pytestmark = pytest.mark.server
 ORION = SourceRef("38", "ORION")
 ISERE = Department("38", "Isère", "Europe/Paris", 1)
 CHILD = Path(__file__).parent / "dying_load.py"
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def throttle_of(world, pace: Pace | None = None, **more) -> Throttle:
@@ -141,6 +144,56 @@ def test_sessions_at_work_and_behind_locks_are_respected(world):
 
     assert free == ""
     assert busy == "1 sessions wait for locks there, 0 are allowed"
+
+
+def busy_one(throttle, wanted: str) -> str:
+    """Ask until the legacy system is as busy as wanted, or free of work (""); gives what was said last."""
+    until = time.monotonic() + 20
+    while (said := throttle.find_obstacle(NOON)) != wanted and time.monotonic() < until:
+        time.sleep(0.02)
+    return said
+
+
+def test_sessions_at_work_keep_us_waiting_and_an_account_that_may_not_see_them_says_so(world):
+    throttle = throttle_of(world, Pace(most_active=0))
+    people = threading.Thread(target=world.on_legacy, args=("select pg_sleep(2)",))
+    world.on_legacy("grant pg_read_all_stats to banyan_reader", role="postgres")
+    try:
+        people.start()
+        busy = busy_one(throttle, "1 sessions work there, 0 are allowed")
+        people.join()
+        free = busy_one(throttle, "")
+    finally:
+        world.on_legacy("revoke pg_read_all_stats from banyan_reader", role="postgres")
+    people = threading.Thread(target=world.on_legacy, args=("select pg_sleep(2)",))
+    people.start()
+    time.sleep(0.5)
+    with pytest.raises(ConfigurationError, match=r"may not see how many sessions of 38\.ORION work; nothing was read"):
+        throttle.find_obstacle(NOON)
+    people.join()
+
+    assert (busy, free) == ("1 sessions work there, 0 are allowed", "")
+
+
+@pytest.mark.mariadb
+def test_a_busy_mariadb_keeps_us_waiting_as_well(world, marel):
+    marel.run("insert into dossier (id) values (1)")
+    with marel.port("log") as port, marel.connect(autocommit=False) as first:
+        world.port = port
+        active = throttle_of(world, Pace(most_active=0, most_lock_waits=0))
+        free = busy_one(active, "")
+        ask(first, "update dossier set note = 'x' where id = 1")
+        wanted = ("update dossier set note = 'y' where id = 1",)
+        second = threading.Thread(target=marel.run, args=wanted, kwargs={"account": "marel_app"})
+        second.start()
+        waits = busy_one(active, "1 sessions wait for locks there, 0 are allowed")
+        works = busy_one(throttle_of(world, Pace(most_active=0)), "1 sessions work there, 0 are allowed")
+        first.rollback()
+        second.join()
+
+    assert free == ""
+    assert waits == "1 sessions wait for locks there, 0 are allowed"
+    assert works == "1 sessions work there, 0 are allowed"
 
 
 @pytest.mark.parametrize("step", [Step.READ, Step.MAPPED])

@@ -71,7 +71,7 @@ def good_facts(**changes: object) -> EvidenceFacts:
                 ("L2", {"declared": 12, "loaded": 12, "evaluated": 12}),
                 ("L3", {"buckets": 512, "compared": 512, "foreign": 0, "first_fold": False}),
                 ("L4", {"rows": 42_000, "different": 0, "moving": 0, "incomplete": 0}),
-                ("L5", {"parts": "open_work+statistics"}),
+                ("L5", {"parts": "open_work+statistics", "moving": 0}),
                 ("L6", {"rows": 42_000, "identical": 42_000, "without_residue": 22_011, "moving": 0}),
             )
         ),
@@ -174,7 +174,9 @@ def hostile_facts() -> EvidenceFacts:
         department=Department("38", SCRIPT + OVERRIDE, "Europe/Paris", 1),
         levels=(
             *(level for level in facts.levels if level.level != "L5"),
-            LevelResult("L5", LevelState.PASS, SCRIPT + ESCAPE + OVERRIDE, {"parts": "open_work+statistics"}),
+            LevelResult(
+                "L5", LevelState.PASS, SCRIPT + ESCAPE + OVERRIDE, {"parts": "open_work+statistics", "moving": 0}
+            ),
         ),
         run=SCRIPT + NUL,
         positions=Positions(FORMULA, OVERRIDE),

@@ -37,13 +37,15 @@ def level_five(*, different: int = 0, sample: bool = True) -> LevelResult:
         "statistics_state": "PASS",
         "parts": "statistics" if different else "open_work+sample+statistics" if sample else "open_work+statistics",
         "blocking": different,
+        "moving": 0,
     }
     for number, name in enumerate(LISTS, 1):
         figures |= {f"open_work_{name}_legacy": 100 * number + 2, f"open_work_{name}_filtered": 2}
         figures[f"open_work_{name}_canonical"] = 100 * number
     if sample:
         figures |= {"sample_population": 12_000, "sample_drawn": 299, "sample_read": 299, "sample_different": 0,
-                    "sample_no_file": 0, "sample_unread": 0, "sample_bound_per_million": 9_900,
+                    "sample_no_file": 0, "sample_no_file_per_hundred": 0, "sample_unread": 0,
+                    "sample_bound_per_million": 9_900,
                     "sample_seed": 1, "sample_list": "ab" * 32, "sample_state": "PASS"}  # fmt: skip
     return LevelResult("L5", LevelState.FAIL if different else LevelState.PASS, "said by the level", figures)
 
@@ -56,7 +58,7 @@ def with_level(facts: EvidenceFacts, level: LevelResult) -> EvidenceFacts:
 def whole_facts(**changes: object) -> EvidenceFacts:
     """Good facts with every part of L5 and the total of retention."""
     facts = with_level(good_facts(), level_five())
-    return replace(facts, control_totals=(*facts.control_totals, expired_total(0)), **changes)
+    return replace(facts, record_counts=(*facts.record_counts, expired_total(0)), **changes)
 
 
 def missing_names(facts: EvidenceFacts, count: int) -> EvidenceFacts:

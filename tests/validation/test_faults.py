@@ -12,7 +12,8 @@ from test_tripwire import fold, wire
 from worlds import DOMAINS, RULES
 
 from banyan.findings import FindingKind, LevelState
-from estate.faults import CODES, LEVEL, Fault, FaultKind, exchange_codes, seed_fault, undo_fault
+from estate.faults import LEVEL, SEATS, Fault, FaultKind, exchange_codes, seed_fault, undo_fault
+from mappings.closure import canonical_slices, closure
 from mappings.ruleset import load_rulebook
 from store.postgres import transaction
 from validation.open_work import CANONICAL_ONLY, LEGACY_ONLY, open_work_level
@@ -21,6 +22,9 @@ from validation.reconcile import reconcile
 __all__ = ["judged", "make_store", "store_template"]
 
 pytestmark = pytest.mark.server
+BOOK = load_rulebook(RULES)
+CLOSURE = next(found for found in closure(BOOK, "38") if "cases" in found.domains)
+TABLES = canonical_slices(BOOK, CLOSURE)
 BY_L4 = [kind for kind, level in LEVEL.items() if level == "L4"]
 CAUSE = {
     FaultKind.LOST_ROW: ("MISSING_IN_CANONICAL", None, "no record in canonical"),
@@ -45,7 +49,7 @@ def seeded(folded):
 
     def seed(kind: FaultKind) -> Fault:
         with transaction(engine) as connection:
-            fault = seed_fault(connection, kind, "38")
+            fault = seed_fault(connection, kind, CLOSURE, tables=TABLES)
         assert fault is not None
         seeds.append(fault)
         return fault
@@ -112,5 +116,32 @@ def test_what_is_put_right_is_found_no_more(folded):
 
 def test_every_fault_has_the_level_that_should_find_it_and_the_codes_are_those_of_the_rules():
     assert set(LEVEL) == set(FaultKind)
-    assert CODES[0] in (RULES / "code_maps.yaml").read_text(encoding="utf-8")
-    assert DOMAINS == ("cases", "vehicles")
+    assert set(SEATS) | {FaultKind.RESTORED_BACKUP} == set(FaultKind)
+    assert CLOSURE.domains == DOMAINS == ("cases", "vehicles")
+
+
+@pytest.mark.parametrize("flavour", ["orion", "marel", "bureau"])
+def test_the_codes_that_are_exchanged_are_those_of_the_shipped_rules_and_come_back_to_the_byte(flavour, tmp_path):
+    shipped = (RULES.parent / flavour / "code_maps.yaml").read_bytes()
+    path = tmp_path / "code_maps.yaml"
+    path.write_bytes(shipped)
+
+    exchanged = exchange_codes(path)
+    wrong = path.read_bytes()
+    undone = exchange_codes(path, is_undone=True)
+
+    assert (exchanged, undone) == (True, True)
+    assert sorted(wrong) == sorted(shipped) != wrong != shipped
+    assert path.read_bytes() == shipped
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SEATS], ids=str)
+def test_a_fault_is_seeded_only_in_records_that_the_closure_owns(folded, seeded, kind):
+    fault = seeded(kind)
+
+    owners = folded.place.run(
+        f"select distinct domain_code from justice.{fault.table} where id = any(%s::uuid[])", (list(fault.ids),)
+    )
+    assert fault.closure == CLOSURE.name
+    assert fault.table in TABLES
+    assert {one for (one,) in owners} <= set(CLOSURE.domains)

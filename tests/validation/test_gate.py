@@ -101,6 +101,19 @@ def test_a_level_that_was_not_asked_but_failed_is_not_ignored() -> None:
     assert reasons(level_set(facts, "L3", LevelState.NOT_RUN)) == []
 
 
+def test_the_end_of_the_way_back_asks_the_rows_of_both_sides_and_every_one_of_them() -> None:
+    facts = good_facts(profile=PROFILES["complete"])
+    partly = tuple(
+        replace(each, figures=each.figures | {"incomplete": 3}) if each.level == "L4" else each for each in facts.levels
+    )
+
+    assert reasons(facts) == []
+    assert [reasons(level_set(facts, name, LevelState.FAIL)) for name in ("L1", "L2", "L3", "L4")] == [
+        [("FAIL", name)] for name in ("L1", "L2", "L3", "L4")
+    ]
+    assert reasons(replace(facts, levels=partly)) == [("THRESHOLD", "L4")]
+
+
 def test_the_full_profile_is_no_go_until_every_part_of_it_exists() -> None:
     facts = good_facts(profile=PROFILES["full"])
 
@@ -115,7 +128,8 @@ def test_the_full_profile_is_no_go_until_every_part_of_it_exists() -> None:
 def test_a_part_that_is_asked_counts_only_when_the_level_answered_it() -> None:
     facts = good_facts()
     without = tuple(
-        replace(each, figures={"parts": "statistics"}) if each.level == "L5" else each for each in facts.levels
+        replace(each, figures={"parts": "statistics", "moving": 0}) if each.level == "L5" else each
+        for each in facts.levels
     )
 
     assert [reason.sentence.en for reason in examine(SWITCH, replace(facts, levels=without))] == [

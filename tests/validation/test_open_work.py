@@ -5,23 +5,31 @@ from contextlib import contextmanager
 import pandas as pd
 import pytest
 from judged import edited, judged, removed, subject_of
+from raw_ports import RawPort
 from stores import make_store, store_template
+from worlds import RULES
 
 from banyan.findings import FindingKind, LevelState
+from mappings.ruleset import load_rulebook
 from store.postgres import transaction
+from validation.behaviour_documents import load_behaviour
+from validation.declared_behaviour import LISTS, required_lists
 from validation.open_work import (
     CANONICAL_ONLY,
     LEGACY_ONLY,
-    LISTS,
     compare_list,
-    concerned,
+    list_legacy,
     open_work_level,
-    read_tables,
+    read_canonical,
 )
 
 __all__ = ["judged", "make_store", "store_template"]
 
 pytestmark = pytest.mark.server
+
+
+BOOK = load_rulebook(RULES)
+ORION = load_behaviour(RULES, {table: ruleset.columns for table, ruleset in BOOK.rulesets.items()})
 
 
 def filtered(world):
@@ -35,10 +43,19 @@ def filtered(world):
 
 
 def parity(world):
-    lists = concerned(subject_of(world).tables)
-    tables = read_tables(world.port, {table for each in lists for table in each.tables})
+    tables = subject_of(world).tables
+    out = filtered(world)
+    found = []
     with transaction(world.place.engine("banyan_judge")) as connection:
-        return [compare_list(each, tables, filtered(world), connection, "38") for each in lists]
+        for each in ORION.lists:
+            if each.rows.table in tables:
+                listed = list_legacy(world.port, ORION, each, out)
+                found.append(compare_list(listed, read_canonical(connection, each.list_name, "38")))
+    return found
+
+
+def names(each, port):
+    return list_legacy(port, ORION, ORION.find_list(each), {}).rows[["key", "name"]].values.tolist()
 
 
 def test_every_list_of_live_work_is_equal_by_name(judged):
@@ -121,48 +138,62 @@ def test_a_vehicle_of_the_new_system_alone_counts_unless_it_is_listed_as_not_wri
 
 
 def test_two_cases_of_one_number_are_two_cases():
-    each = LISTS[0]
-    rows = pd.DataFrame(
-        {"id_proc": ["1", "2"], "num_proc": ["7/2020", "7/2020"], "statut": ["E", "E"], "top_supp": ["N", "N"]}
+    port = RawPort(
+        t_proc={"id_proc": ["1", "2"], "num_proc": ["7/2020", "7/2020"], "statut": ["E", "E"], "top_supp": ["N", None]}
     )
 
-    assert each.legacy({"t_proc": rows})["name"].tolist() == ["7/2020", "7/2020"]
+    assert names("open_cases", port) == [["1", "7/2020"], ["2", "7/2020"]]
 
 
-def test_a_closure_without_the_tables_of_a_list_is_not_concerned():
-    assert concerned(["t_unite", "t_agent"]) == ()
-    assert [each.name for each in concerned(["t_proc"])] == ["open_cases"]
-    assert {each.name for each in concerned(["t_proc", "t_scelle", "t_gav", "t_implic"])} >= {
-        "in_custody",
-        "live_seals",
-    }
-
-
-def test_custody_and_seals_are_asked_of_their_own_closure_which_holds_no_case():
-    assert [each.name for each in concerned(["t_gav", "t_mvt_scelle", "t_scelle"])] == ["in_custody", "live_seals"]
+def test_the_lists_that_are_asked_follow_from_the_canonical_tables_that_are_filled():
+    assert required_lists(["enforcement_unit", "enforcement_official"]) == ()
+    assert required_lists(["case_file"]) == ("open_cases",)
+    assert required_lists(["custody_transfer", "detention", "evidence"]) == ("in_custody", "live_seals")
+    assert {each.list_name for each in ORION.lists} == set(LISTS)
 
 
 def test_a_person_in_custody_and_a_seal_that_is_kept_are_read_from_raw_text():
-    tables = {
-        "t_proc": pd.DataFrame({"id_proc": ["1"], "num_proc": ["7/2020"], "statut": ["C"], "top_supp": ["N"]}),
-        "t_implic": pd.DataFrame(
-            {"id_implic": ["5"], "id_proc": ["1"], "qualite": ["MEC"], "no_ordre": ["2"], "top_supp": ["N"]}
-        ),
-        "t_gav": pd.DataFrame(
-            {
-                "id_gav": ["8", "9"],
-                "id_implic": ["5", "5"],
-                "dt_deb": ["20200101", "20200201"],
-                "dt_fin": ["20200102", "0"],
-                "top_supp": ["N", "N"],
-            }
-        ),
-        "t_scelle": pd.DataFrame(
-            {"id_scelle": ["3", "4"], "id_proc": ["1", "1"], "no_scelle": ["1", "2"], "destin": ["", "DES"],
-             "top_supp": ["N", "N"]}
-        ),
-    }  # fmt: skip
-    by_name = {each.name: each for each in LISTS}
+    port = RawPort(
+        t_proc={"id_proc": ["1"], "num_proc": ["7/2020  "], "statut": ["C"], "top_supp": ["N"]},
+        t_implic={"id_implic": ["5"], "id_proc": ["1"], "qualite": ["MEC"], "no_ordre": ["2"], "top_supp": ["N"]},
+        t_gav={
+            "id_gav": ["8", "9", "10"],
+            "id_implic": ["5", "5", "77"],
+            "dt_fin": ["20200102", "0", None],
+            "top_supp": ["N", "N", "N"],
+        },
+        t_scelle={
+            "id_scelle": ["3", "4", "6"],
+            "id_proc": ["1", "1", "1"],
+            "no_scelle": ["1", "2", "9"],
+            "destin": [None, "DES", "  "],
+            "top_supp": ["N", "N", "O"],
+        },
+    )
 
-    assert by_name["in_custody"].legacy(tables).values.tolist() == [["9", "7/2020 · 2"]]
-    assert by_name["live_seals"].legacy(tables).values.tolist() == [["3", "7/2020 · 1"]]
+    # who is held for a case nobody finds is held all the same
+    assert names("in_custody", port) == [["9", "7/2020 · 2"], ["10", "? · ?"]]
+    assert names("live_seals", port) == [["3", "7/2020 · 1"]]
+
+
+def test_a_department_that_writes_other_codes_declares_them():
+    columns = {table: ruleset.columns for table, ruleset in BOOK.rulesets.items()}
+    there = load_behaviour(RULES, columns, department="31")
+
+    assert there.find_list("open_cases").rows.where == {"statut": ("E", "C")}
+    assert there.find_list("missing_persons").rows.where == {"qualite": ("DIS", "D")}
+    assert ORION.find_list("open_cases").rows.where == {"statut": ("E",)}
+    assert there.digest == ORION.digest
+
+
+def test_of_two_rows_of_one_name_the_one_that_moves_is_taken_to_be_the_one_that_is_not_there_yet():
+    rows = {"id_proc": ["1", "2"], "num_proc": ["7/2020", "7/2020"], "statut": ["E", "E"], "top_supp": ["N", "N"]}
+    listed = list_legacy(RawPort(t_proc=rows), ORION, ORION.find_list("open_cases"), {})
+    there = pd.DataFrame({"key": ["a"], "name": ["7/2020"]})
+
+    resting = compare_list(listed, there)
+    moving = compare_list(listed, there, moved=lambda: {"t_proc": {"1"}})
+
+    assert [each.key for each in resting.findings] == ["2"]
+    assert (moving.findings, moving.moving) == ((), frozenset({"1"}))
+    assert open_work_level([moving]).figures["moving"] == 1

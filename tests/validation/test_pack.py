@@ -83,7 +83,7 @@ def test_six_numbers_are_measured_or_said_not_to_be():
 
 def test_nothing_is_deduced_from_silence():
     silent = with_level(whole_facts(), LevelResult("L5", LevelState.PASS, "", {"parts": ""}))
-    absent = replace(whole_facts(), levels=(), control_totals=())
+    absent = replace(whole_facts(), levels=(), record_counts=())
     unconcerned = with_level(whole_facts(), LevelResult("L5", LevelState.PASS, "", {"parts": "open_work+statistics"}))
 
     assert standings(silent)["open_work"] is Standing.NOT_RUN
@@ -99,7 +99,7 @@ def test_nothing_is_deduced_from_silence():
 
 
 def test_each_number_is_missed_by_what_it_counts():
-    late = replace(whole_facts(), control_totals=(expired_total(4),))
+    late = replace(whole_facts(), record_counts=(expired_total(4),))
     rows = whole_facts().conservation
     lost = replace(whole_facts(), conservation=(replace(rows[0], rows=replace(rows[0].rows, loaded=11_997)), rows[1]))
     figures = {**level_five().figures, "statistics_state": "FAIL", "statistics_different": 6}

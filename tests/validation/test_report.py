@@ -30,7 +30,7 @@ from banyan.canonical.model import Sensitivity
 from banyan.departments import Phase, Side
 from banyan.records import RowCounts
 from validation.evidence import write_bundle
-from validation.facts import EvidenceFacts
+from validation.facts import EvidenceFacts, Transition
 from validation.gate import judge
 from validation.masking import mask, show
 from validation.page_words import PAGE
@@ -285,8 +285,9 @@ def test_every_word_of_the_page_is_used_and_known() -> None:
     folder = Path(__file__).parents[2] / "validation"
     sources = "".join(each.read_text() for each in [*folder.glob("report/*.j2"), *folder.glob("report*.py")])
     sources += (folder / "speech.py").read_text()
-    built = {f"{start}{purpose}" for purpose in ("switch", "rollback")
-             for start in ("permits_", "forbids_", "forbids_sign_", "forbids_nothing_")}  # fmt: skip
+    built = {f"{start}{transition.name.lower()}" for transition in Transition
+             for start in ("going_", "permits_", "forbids_", "forbids_sign_", "forbids_nothing_")}  # fmt: skip
+    assert built <= PAGE.keys()
     built |= {name for name in PAGE if name.startswith("head_")}
 
     unused = {name for name in PAGE if f"'{name}'" not in sources and f'"{name}"' not in sources} - built

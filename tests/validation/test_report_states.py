@@ -25,10 +25,11 @@ from banyan.canonical.model import Sensitivity
 from banyan.departments import Actor, Phase, Side
 from banyan.findings import LevelResult, LevelState
 from validation.cause_words import DEGRADED
-from validation.evidence import Bundle
-from validation.facts import CauseFact, EvidenceFacts, Total
+from validation.evidence import Bundle, write_bundle
+from validation.facts import CauseFact, EvidenceFacts, Total, Transition
 from validation.gate import judge
 from validation.masking import mask, show
+from validation.profiles import PROFILES
 from validation.reconciliation import EXPLAINED
 from validation.report import render_report
 from validation.sign_off import CheckedSignOffs, Decision, sign
@@ -260,3 +261,18 @@ def test_a_browser_opens_each_state_without_one_request(tmp_path, name):
         "onerror=alert(1)&gt;", ""
     )
     assert all(words not in shown.stdout for words in HOSTILE if not words.isprintable())
+
+
+@pytest.mark.parametrize(
+    ("signed", "permits", "forbids"),
+    [(False, "signing the evidence.", "giving up the rollback (G5) yet."),
+     (True, "giving up the rollback of 38.cases + vehicles (G5).", "retiring the legacy system (G6).")],
+)  # fmt: skip
+def test_a_page_for_the_end_of_the_way_back_says_what_it_permits_and_what_not(tmp_path, signed, permits, forbids):
+    facts = good_facts(profile=PROFILES["complete"], transition=Transition.COMPLETE)
+
+    said = text_of(render(write_bundle(facts, tmp_path / "b", previous_id=None), facts, signed=signed, language="en"))
+
+    assert permits in said and forbids in said
+    assert "Giving up the rollback · profile “end of the way back”" in said
+    assert "Rollback to the legacy system" not in said and "the switch of" not in said

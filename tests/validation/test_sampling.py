@@ -1,11 +1,16 @@
 """The sample to the paper: drawn again it is the same, in proportion, blind; its bound is the exact one."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 
 import pytest
+from sample_evidence import good_facts
 
-from banyan.findings import LevelState
+from banyan.findings import LevelResult, LevelState
+from validation.behaviour import combine
+from validation.gate import examine
+from validation.profiles import PROFILES
 from validation.sampling import (
     HEADER,
     Candidate,
@@ -140,3 +145,41 @@ def test_a_sample_is_as_large_as_its_base_at_most():
     few = replace(drawn(), drawn=())
     assert len(draw_sample(CANDIDATES[:5], 60, seed=1, closure="c", rules_digest="r").drawn) == 5
     assert few.population == 1200
+
+
+def asked_in_full(sample, answers):
+    """Give what the full profile finds wrong with facts whose only doubt is a sample answered like this."""
+    level = combine([sample_level(read_answers(sample, answered(sample, answers)), rules_digest="r")])
+    settled = {each.figure: 0 for each in PROFILES["full"].thresholds if each.level == "L5"}
+    figures = {**settled, **level.figures, "parts": "open_work+replay+sample+statistics"}
+    facts = good_facts(profile=PROFILES["full"])
+    others = tuple(each for each in facts.levels if each.level != "L5")
+    facts = replace(facts, levels=(*others, LevelResult("L5", level.state, "", figures)))
+    return [reason.sentence.en for reason in examine(PROFILES["full"], facts)]
+
+
+def test_the_full_profile_wants_fewer_than_one_in_a_hundred_wrong_and_says_what_the_sample_bounds():
+    enough = size_needed(len(CANDIDATES), most_per_million=10_000)
+    one, few, whole = drawn(size=1), drawn(size=60), drawn(size=enough)
+
+    (alone,) = asked_in_full(one, ["same"])
+    assert re.fullmatch(r"L5: 9[45]\d,\d{3} records in a million may differ from the paper, at most 10,000\.", alone)
+    assert asked_in_full(few, ["same"] * 60) == [
+        "L5: 46,667 records in a million may differ from the paper, at most 10,000."
+    ]
+    assert asked_in_full(whole, ["same"] * enough) == []
+
+
+def test_a_sample_whose_files_are_mostly_not_there_is_not_enough_however_it_is_counted():
+    everything = drawn(size=len(CANDIDATES))
+
+    most = asked_in_full(everything, ["same"] + ["no file"] * (len(CANDIDATES) - 1))
+    many = asked_in_full(everything, ["same"] * 1139 + ["no file"] * 61)
+    some = asked_in_full(everything, ["same"] * 1140 + ["no file"] * 60)
+
+    assert [re.sub(r"9[45]\d,\d{3}", "nearly all", sentence) for sentence in most] == [
+        "L5: nearly all records in a million may differ from the paper, at most 10,000.",
+        "L5: 100 records in a hundred of the sample without a file, at most 5.",
+    ]
+    assert many == ["L5: 6 records in a hundred of the sample without a file, at most 5."]
+    assert some == []

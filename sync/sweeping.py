@@ -1,0 +1,84 @@
+"""Tables whose capture was damaged and repaired: every row of them is read again before anything is followed.
+
+What people wrote while nobody wrote it down is in no journal and no log; only reading finds it: rows that changed, rows
+that came, and known rows that are gone. The Position stays: from it on, the other tables are followed as before.
+"""
+
+from collections.abc import Mapping
+
+import polars as pl
+import sqlalchemy as sa
+
+from banyan.departments import Side
+from banyan.errors import SourceDrifted
+from store.gaps import close_gaps, find_gaps
+from store.ledger import LedgerReader
+from store.postgres import transaction
+from store.row_tables import CROSSWALK
+from sync.assembly import Rig
+from sync.captures import find_unfollowed
+from sync.engine import RunResult
+from sync.setting import key_column
+
+_ROWS_AT_ONCE = 20_000
+
+
+def sweep_gaps(rig: Rig) -> RunResult | None:
+    """Read again every row of the tables that wait for it; None when none does, or before the first copy is done.
+
+    Whoever dies on the way leaves the tables waiting: the next one reads them from the beginning.
+    """
+    with transaction(rig.workspace.engine("banyan_forward")) as connection:
+        gaps = find_gaps(connection, rig.source)
+        open_run = LedgerReader(connection).find_open_run(rig.source, Side.CANONICAL)
+    lane, engine = rig.forward(), rig.forward_engine()
+    since = lane.watermark()
+    if not gaps or since is None:
+        return None
+    _refuse_unfollowed(rig, tuple(gaps))
+    rig.port.changes(since)  # refused when the history is another one: then two persons decide, and all is read
+    if open_run is not None:
+        engine.advance(lane)
+    keys = {name: sorted(read_keys(rig, name) | find_keys(rig, name, is_buried=False)) for name in gaps}
+    done = engine.carry_keys(lane, lane.plan_keys(keys))
+    with transaction(rig.workspace.engine("banyan_forward")) as connection:
+        close_gaps(connection, rig.source, gaps)
+    return done
+
+
+def read_keys(rig: Rig, table: str, *, removed: Mapping[str, str] | None = None) -> set[str]:
+    """Read the keys of a legacy table, without the rows that are marked as removed by these values of a column."""
+    ruleset = rig.book.rulesets[table]
+    found: set[str] = set()
+    for keys in rig.port.plan_ranges(table, _ROWS_AT_ONCE):
+        rows = rig.port.read_range(table, keys).rows
+        for column, value in (removed or {}).items():
+            rows = rows.filter(pl.col(column).ne_missing(value))
+        found |= set(rows.select(key_column(ruleset)).to_series().to_list())
+    return found
+
+
+def find_keys(rig: Rig, table: str, *, is_buried: bool) -> set[str]:
+    """Find the keys of the rows of a legacy table that the crosswalk knows: those that stand, or those buried."""
+    at = CROSSWALK.c.deleted_at
+    with transaction(rig.workspace.engine("banyan_reverse")) as connection:
+        return set(
+            connection.scalars(
+                sa.select(CROSSWALK.c.source_key).where(
+                    CROSSWALK.c.department_code == rig.source.department_code,
+                    CROSSWALK.c.source_table_no == rig.table_numbers[table],
+                    at.is_not(None) if is_buried else at.is_(None),
+                )
+            )
+        )
+
+
+def _refuse_unfollowed(rig: Rig, tables: tuple[str, ...]) -> None:
+    """Refuse to read what would be missed again while it is read."""
+    loose = find_unfollowed(rig.port, rig.workspace.source_config(rig.source), tables)
+    if loose:
+        raise SourceDrifted(
+            f"the capture of {', '.join(loose)} is not repaired yet; nothing was read again",
+            hint=f"banyan load {rig.source.department_code}",
+            tables=", ".join(loose),
+        )
