@@ -28,7 +28,7 @@ from store.tables import WATERMARK
 from sync.assembly import Rig
 from sync.reverse import ReverseGuard, ReverseLane
 from sync.setting import key_column
-from sync.sweeping import find_keys, read_keys
+from sync.sweeping import find_all_keys, find_keys, read_keys
 
 RECORDS_AT_ONCE: Final = 20_000
 
@@ -100,11 +100,7 @@ def load_again(rig: Rig, closure: Closure) -> ReadAgain:
 def read_again(rig: Rig, closures: tuple[Closure, ...]) -> ReadAgain:
     """Read every row of some closures forward again, gone ones too; the watermark stays where it is."""
     lane, engine = rig.forward(), rig.forward_engine()
-    keys = {
-        table: sorted(read_keys(rig, table) | find_keys(rig, table, is_buried=False))
-        for closure in closures
-        for table in closure.tables
-    }
+    keys = find_all_keys(rig, [table for closure in closures for table in closure.tables])
     names = tuple(sorted(closure.name for closure in closures))
     with transaction(rig.workspace.engine("banyan_forward")) as connection:
         gaps = {name: at for name, at in find_gaps(connection, rig.source).items() if name in keys}

@@ -5,6 +5,7 @@ from itertools import groupby
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection
 
 from banyan.errors import BanyanError
@@ -12,7 +13,7 @@ from banyan.records import Position
 from mappings.several_files import split_table
 from store.postgres import Isolation, raw, transaction
 from store.records import find_crosswalk_by_key
-from store.row_tables import FILTERED_ROW, QUARANTINE
+from store.row_tables import CROSSWALK, DEGRADED_WRITE_BACK, FILTERED_ROW, QUARANTINE
 from validation.control_totals import LegacyRows, ask_store, compare, not_asked, read_rows, together
 from validation.declared_totals import DeclaredTotal, load_totals
 from validation.facts import Total
@@ -78,10 +79,10 @@ def _read(subject: Subject, place: str, asked: list[DeclaredTotal]) -> dict[str,
 
 
 def _lines(connection: Connection, subject: Subject, total: DeclaredTotal, places: list[_Place]) -> tuple[Total, ...]:
-    ids: list[str] = []
+    ids = [str(one) for one in _not_written_back(connection, subject)]
     sides, unread = [], 0
     for place in places:
-        alone = place.left_alone(total)
+        alone = place.left_alone(total) | _keys_of(connection, subject, place.table, ids)
         if alone:
             held = find_crosswalk_by_key(raw(connection), subject.place(place.table), sorted(alone))
             ids += [str(UUID(bytes=one)) for one in held["id"]]
@@ -93,6 +94,26 @@ def _lines(connection: Connection, subject: Subject, total: DeclaredTotal, place
     except BanyanError:
         return (not_asked(total),)
     return compare(total, together(sides), canonical, unread=unread)
+
+
+def _not_written_back(connection: Connection, subject: Subject) -> list[UUID]:
+    """Give the main records of rows of which the old system could not take an edit: listed, and no difference."""
+    listed = DEGRADED_WRITE_BACK.c
+    asked = sa.select(listed.main_id).where(
+        listed.department_code == subject.department.code, listed.state == "OPEN", listed.main_id.is_not(None)
+    )
+    return list(connection.scalars(asked.distinct()))
+
+
+def _keys_of(connection: Connection, subject: Subject, table: str, ids: list[str]) -> set[str]:
+    """Give the legacy keys of one table whose main records these are."""
+    known = CROSSWALK.c
+    asked = sa.select(known.source_key).where(
+        known.department_code == subject.department.code,
+        known.source_table_no == subject.table_numbers[table],
+        known.id == sa.any_(sa.cast(sa.literal(ids, ARRAY(sa.Text)), ARRAY(sa.Uuid))),
+    )
+    return set(connection.scalars(asked)) if ids else set()
 
 
 def _listed(connection: Connection, subject: Subject, table: str) -> tuple[set[str], dict[str, set[str | None]]]:

@@ -4,7 +4,7 @@ What people wrote while nobody wrote it down is in no journal and no log; only r
 that came, and known rows that are gone. The Position stays: from it on, the other tables are followed as before.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 import sqlalchemy as sa
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from banyan.departments import Side
 from banyan.errors import SourceDrifted
 from store.gaps import close_gaps, find_gaps
+from store.known_keys import read_known_keys
 from store.ledger import LedgerReader
 from store.postgres import transaction
 from store.row_tables import CROSSWALK
@@ -39,11 +40,17 @@ def sweep_gaps(rig: Rig) -> RunResult | None:
     rig.port.changes(since)  # refused when the history is another one: then two persons decide, and all is read
     if open_run is not None:
         engine.advance(lane)
-    keys = {name: sorted(read_keys(rig, name) | find_keys(rig, name, is_buried=False)) for name in gaps}
-    done = engine.carry_keys(lane, lane.plan_keys(keys))
+    done = engine.carry_keys(lane, lane.plan_keys(find_all_keys(rig, gaps)))
     with transaction(rig.workspace.engine("banyan_forward")) as connection:
         close_gaps(connection, rig.source, gaps)
     return done
+
+
+def find_all_keys(rig: Rig, tables: Iterable[str]) -> dict[str, list[str]]:
+    """Give the keys of all rows of these tables: those that are there, and those the store knows, gone ones too."""
+    with transaction(rig.workspace.engine("banyan_forward")) as connection:
+        known = {table: read_known_keys(connection, rig.source, table) for table in tables}
+    return {table: sorted(read_keys(rig, table).union(known[table])) for table in known}
 
 
 def read_keys(rig: Rig, table: str, *, removed: Mapping[str, str] | None = None) -> set[str]:

@@ -16,7 +16,6 @@ from validation.declared_behaviour import (
     BEHAVIOUR_FILE,
     LISTS,
     Behaviour,
-    DayForm,
     OpenList,
     PaperCases,
     RawDay,
@@ -24,6 +23,7 @@ from validation.declared_behaviour import (
     RawTable,
     StatisticFacts,
 )
+from validation.declared_totals import DayForm
 from validation.text import Text
 
 _Values = Annotated[dict[Words, tuple[str, ...]], Field(default_factory=dict)]

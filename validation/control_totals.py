@@ -201,9 +201,13 @@ def _unequal(old: int | Decimal, new: int | Decimal) -> Text:
 
 def _explained(rows: int) -> Text:
     if rows == 1:
-        return Text("1 ligne écartée, en quarantaine ou en mouvement", "1 row filtered, in quarantine or moving")
+        return Text(
+            "1 ligne écartée, en quarantaine, en mouvement ou non réécrite",
+            "1 row filtered, in quarantine, moving or not written back",
+        )
     return Text(
-        f"{rows} lignes écartées, en quarantaine ou en mouvement", f"{rows} rows filtered, in quarantine or moving"
+        f"{rows} lignes écartées, en quarantaine, en mouvement ou non réécrites",
+        f"{rows} rows filtered, in quarantine, moving or not written back",
     )
 
 

@@ -7,8 +7,8 @@ and declared nowhere is an ERROR, never a silence. A file that is wrong is refus
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from validation.declared_totals import DayForm
 from validation.text import Text
 
 BEHAVIOUR_FILE = "behaviour/behaviour.yaml"
@@ -26,14 +26,6 @@ FACTS, CASES = "offense", "case_file"
 
 Values = Mapping[str, tuple[str, ...]]
 """Columns, each with the raw texts that are meant, blanks around left out; the empty text is nothing."""
-
-
-class DayForm(StrEnum):
-    """How a day is written in raw text."""
-
-    YYYYMMDD = "yyyymmdd"
-    ISO = "iso"
-    OLE = "ole"
 
 
 @dataclass(frozen=True, slots=True)

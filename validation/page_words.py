@@ -188,11 +188,12 @@ PAGE: dict[str, Text] = {
     "h_totals": Text("Totaux de contrôle", "Control totals"),
     "p_totals": Text(
         "Déclarés par le métier à côté des règles. L’ancien système est relu et compté sans passer par les règles, le"
-        " nouveau additionne ses fiches\u202f; chiffres exacts. Les lignes écartées, en quarantaine ou en mouvement"
-        " sont laissées de côté des deux côtés avant de comparer. Un écart porte son explication, ou ferme le jalon.",
+        " nouveau additionne ses fiches\u202f; chiffres exacts. Les lignes écartées, en quarantaine, en mouvement"
+        " ou non réécrites sont laissées de côté des deux côtés avant de comparer. Un écart porte son explication, ou"
+        " ferme le jalon.",
         "Declared by the trade beside the rules. The legacy system is read anew and counted without the rules, the new"
-        " one adds up its records; exact figures. Rows filtered, in quarantine or moving are left out of both sides"
-        " before they are compared. A difference carries its explanation, or closes the gate.",
+        " one adds up its records; exact figures. Rows filtered, in quarantine, moving or not written back are left"
+        " out of both sides before they are compared. A difference carries its explanation, or closes the gate.",
     ),
     "no_totals": Text(
         "Aucun total de contrôle n’est déclaré pour cette clôture\u202f: rien de tel n’est prouvé ici.",

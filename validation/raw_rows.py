@@ -9,7 +9,8 @@ import polars as pl
 from banyan.ports import LegacyPort
 from banyan.records import KEY_SEPARATOR
 from mappings.several_files import table_in
-from validation.declared_behaviour import Behaviour, DayForm, RawDay, RawRows, Values
+from validation.declared_behaviour import Behaviour, RawDay, RawRows, Values
+from validation.declared_totals import DayForm
 
 KEY = "(key)"
 """The column that holds the key of a row, as the crosswalk writes it; no legacy column has this name."""
@@ -102,7 +103,7 @@ def instants(rows: pd.DataFrame, day: RawDay) -> pd.Series:
     """Give the local moment that a row says, without a zone; NaT where it says none."""
     text = rows[day.column]
     match day.form:
-        case DayForm.YYYYMMDD:
+        case DayForm.COMPACT:
             # 0, 99999999, 19560000 and 19800231 are no days
             days = pd.to_datetime(text.where(text.str.fullmatch(r"\d{8}")), format="%Y%m%d", errors="coerce")
             return days if day.hour is None else days + _clock(rows[day.hour])

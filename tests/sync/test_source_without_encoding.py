@@ -47,6 +47,11 @@ class BytesWorld(World):
 
 def poured(cluster, source: str, name: str) -> str:
     """Pour a database, its texts as cp1252, into a new one that has no encoding."""
+    address = make_url(source).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(address, autocommit=True) as connection:  # cp1252 has no letter for what turns a text around
+        connection.execute("set session_replication_role = replica")
+        for table, column in (("t_objet", "descr"), ("t_proc", "observ")):
+            connection.execute(f"update orion.{table} set {column} = translate({column}, chr(8238), '')")
     cluster.create_database(name, has_encoding=False)
     tools, origin = wheel_installation() / "bin", make_url(source)
     reach = ["-h", origin.host, "-p", str(origin.port), "-U", "postgres"]

@@ -27,7 +27,7 @@ KEPT_OUT_CASES = (
 STATE = (
     "select t.table_name, count(*), md5(string_agg(c.id::text || c.source_key, ',' order by c.id)) from mig.crosswalk c"
     " join mig.source_table t using (source_table_no) where c.deleted_at is null group by 1 order by 1",
-    "select t.table_name, count(*), md5(string_agg(f.source_key || f.rule, ',' order by f.source_key))"
+    "select t.table_name, count(*), md5(string_agg(f.source_key, ',' order by f.source_key))"
     " from mig.filtered_row f join mig.source_table t using (source_table_no) group by 1 order by 1",
     "select t.table_name, count(*), md5(string_agg(q.source_key || q.cause, ',' order by q.source_key, q.column_name))"
     " from mig.quarantine q join mig.source_table t using (source_table_no) group by 1 order by 1",

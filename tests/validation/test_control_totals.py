@@ -126,7 +126,7 @@ def test_rows_that_a_list_explains_are_left_out_of_both_sides_and_said():
     line = sides([("1", "10,00"), ("2", "5,00")], "10", left_out=["2"], kept="10")
 
     assert (line.legacy, line.canonical, line.problem) == (Decimal("15.00"), Decimal("10.00"), None)
-    assert line.explanation.en == "1 row filtered, in quarantine or moving"
+    assert line.explanation.en == "1 row filtered, in quarantine, moving or not written back"
 
 
 def test_whole_figures_that_agree_by_chance_do_not_hide_that_the_compared_rows_differ():
@@ -268,4 +268,5 @@ def test_a_row_that_people_change_while_both_sides_live_is_left_out_and_no_false
     judged.on_legacy(statement, (day, key))
 
     assert wrong(moving) == {}
-    assert by_label(moving)["Offences, by year, 1966"].explanation.en == "1 row filtered, in quarantine or moving"
+    told = by_label(moving)["Offences, by year, 1966"].explanation
+    assert told.en == "1 row filtered, in quarantine, moving or not written back"

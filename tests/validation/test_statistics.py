@@ -14,7 +14,8 @@ from worlds import RULES
 from banyan.findings import FindingKind, LevelState
 from mappings.ruleset import load_rulebook
 from validation.behaviour_documents import load_behaviour
-from validation.declared_behaviour import DayForm, RawDay
+from validation.declared_behaviour import RawDay
+from validation.declared_totals import DayForm
 from validation.raw_rows import instants
 from validation.statistics import (
     RawFacts,
