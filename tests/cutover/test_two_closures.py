@@ -65,6 +65,7 @@ def test_a_lost_history_is_made_good_in_every_closure_before_anything_is_followe
     assert look.is_sure
 
 
+@pytest.mark.torture
 def test_a_fence_of_another_day_in_one_closure_leaves_the_changes_that_wait_in_the_others(switch_world):
     world = switch_world
     world.catch_up()

@@ -54,6 +54,7 @@ def carry(world: SwitchWorld):
     return carry_changes(world.rig, actor_of(world.rig.workspace))
 
 
+@pytest.mark.torture
 def test_the_journal_of_the_old_system_stays_small_however_long_it_is_followed(world):
     seen = []
     for _ in range(4):

@@ -94,6 +94,7 @@ def test_a_load_goes_on_when_one_of_its_workers_is_killed(project, alone):
     assert state(project) == alone
 
 
+@pytest.mark.torture
 def test_workers_end_with_the_load_that_started_them_and_the_next_load_goes_on(project, alone, capfd):
     load = project.start("load", "38", "--workers", "2", "--json")
     wait_for(lambda: workers_of(load) and owners(project))
