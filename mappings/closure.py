@@ -12,7 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 from banyan.departments import Closure
 from banyan.errors import RulesetError, SwitchRefused
 from mappings.catalogue import bind_parameters
-from mappings.model import RuleBook, Ruleset
+from mappings.model import FieldRule, FilterRule, PartRule, RuleBook, Ruleset
 
 
 def closure(book: RuleBook, department: str) -> tuple[Closure, ...]:
@@ -84,6 +84,22 @@ def find_references(ruleset: Ruleset) -> frozenset[str]:
     named = {str(bind_parameters(lens)["target"]).split(".")[0] for lens in lenses if lens.name == "ref"}
     parents = {one.parent.table for one in ruleset.filters if one.parent is not None}
     return frozenset((named | parents) - {ruleset.table})
+
+
+def following_fields(ruleset: Ruleset, rule: FilterRule) -> list[tuple[PartRule, FieldRule]]:
+    """Give the fields that refer to the parent a filter follows, by the same column, each with its part."""
+    parent = rule.parent
+    if parent is None:
+        return []
+    return [
+        (part, field)
+        for part in ruleset.parts
+        for field in part.fields
+        if field.lens is not None
+        and field.lens.name == "ref"
+        and field.sources == (parent.column,)
+        and str(bind_parameters(field.lens)["target"]).split(".")[0] == parent.table
+    ]
 
 
 def load_order(book: RuleBook) -> tuple[str, ...]:

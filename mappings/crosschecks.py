@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 from banyan.canonical.model import TABLES
 from mappings.catalogue import bind_parameters
+from mappings.closure import following_fields
 from mappings.diagnostics import Diagnostics, suggest
 from mappings.lenses.lookups import column_of, table_of
 from mappings.lookups import target_of
-from mappings.model import CodeMap, FieldRule, PartRule, Ruleset
+from mappings.model import CodeMap, FieldRule, FilterRule, PartRule, Ruleset
 
 REFERENCES: Mapping[str, str] = {
     "author_id": "enforcement_official",
@@ -39,12 +40,26 @@ def check_book(rulesets: Mapping[str, Ruleset], code_maps: Mapping[str, CodeMap]
                 _check_reference(ruleset, rule, rulesets, found)
                 _check_lookup(rule, rulesets, found)
         for one in ruleset.filters:
-            if one.parent is not None and one.parent.table not in rulesets:
-                found.refuse(
-                    one.mark,
-                    f"filter {one.name} follows unknown table {one.parent.table}",
-                    suggest(one.parent.table, rulesets, what="tables"),
-                )
+            _check_followed(ruleset, one, rulesets, found)
+
+
+def _check_followed(ruleset: Ruleset, one: FilterRule, rulesets: Mapping[str, Ruleset], found: Diagnostics) -> None:
+    """Refuse to follow what no record refers to: the rows loaded before their parent is kept out are found by it."""
+    if one.parent is None:
+        return
+    table = one.parent.table
+    if table not in rulesets:
+        what = f"filter {one.name} follows unknown table {table}"
+        found.refuse(one.mark, what, suggest(table, rulesets, what="tables"))
+        return
+    target = f"{table}.{rulesets[table].main.name}"
+    fields = [field for _, field in following_fields(ruleset, one)]
+    if not any(field.lens and str(bind_parameters(field.lens)["target"]) == target for field in fields):
+        found.refuse(
+            one.mark,
+            f"filter {one.name} follows {table}, and no record refers to it by {one.parent.column}",
+            f"emit a reference: lens: ref({target}) from {one.parent.column}",
+        )
 
 
 def _check_codes(rule: FieldRule, code_maps: Mapping[str, CodeMap], found: Diagnostics) -> None:

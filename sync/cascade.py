@@ -2,10 +2,11 @@
 
 import polars as pl
 
+from mappings.closure import following_fields
 from mappings.engine import Mapped
 from mappings.model import FilterRule, Ruleset
 from store.outcomes import find_attached, find_filtered_by
-from store.records import find_crosswalk
+from store.records import find_crosswalk, find_owners
 from store.runs import ChunkPlan
 from sync.setting import Psycopg, Setting, key_column
 
@@ -45,16 +46,15 @@ def with_parents(ruleset: Ruleset, rows: pl.DataFrame, mapped: Mapped) -> pl.Dat
 def _loaded_children(
     connection: Psycopg, setting: Setting, child: Ruleset, rule: FilterRule, parents: pl.Series
 ) -> set[str]:
-    """Find the legacy keys of loaded rows whose main record refers to these parents."""
-    assert rule.parent is not None
-    for field in child.main.fields:
-        if field.lens is None or field.lens.name != "ref" or field.sources != (rule.parent.column,):
-            continue
-        code = setting.department.code
-        found = find_attached(connection, child.main.table, field.to[0], code, parents)
-        rows = find_crosswalk(connection, code, found["id"].unique())
-        own = rows.filter(
-            (pl.col("source_table_no") == setting.table_numbers[child.table]) & pl.col("deleted_at").is_null()
-        )
-        return set(own["source_key"].to_list())
-    return set()
+    """Find the legacy keys of loaded rows of which a record refers to these parents, by the column that is followed."""
+    code, mains = setting.department.code, [pl.Series("id", [], dtype=pl.Binary)]
+    for part, field in following_fields(child, rule):
+        records = find_attached(connection, part.table, field.to[0], code, parents)["id"]
+        if part.main:
+            mains.append(records)
+        elif not records.is_empty():
+            owners = find_owners(connection, code, records)
+            mains.append(owners.filter(canonical_table=part.table)["id"])
+    rows = find_crosswalk(connection, code, pl.concat(mains).unique())
+    number = setting.table_numbers[child.table]
+    return set(rows.filter(pl.col("source_table_no") == number, pl.col("deleted_at").is_null())["source_key"].to_list())

@@ -287,6 +287,13 @@ REFUSALS = [
         "did you mean t_personne?",
     ),
     (
+        "a_parent_that_no_record_refers_to",
+        "  - {rule: test_person,",
+        '  - §{rule: follows, parent: t_personne via nom, legal_basis: "x"}\n  - {rule: test_person,',
+        "filter follows follows t_personne, and no record refers to it by nom",
+        "emit a reference: lens: ref(t_personne.identity) from nom",
+    ),
+    (
         "a_parent_column_that_does_not_exist",
         "  - {rule: test_person,",
         '  - {rule: follows, parent: t_personne via §nmo, legal_basis: "x"}\n  - {rule: test_person,',

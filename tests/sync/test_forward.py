@@ -195,3 +195,26 @@ def test_children_follow_a_parent_that_a_rule_begins_or_ceases_to_keep_out(loade
     assert there
     assert gone == set()
     assert facts & live_keys(loaded, "t_fait") == there
+
+
+def test_what_belongs_to_a_person_goes_and_comes_back_with_it_whatever_record_refers_to_it(loaded):
+    homes = live_keys(loaded, "t_adresse")
+    (person,) = loaded.on_legacy(
+        "select id_pers from orion.t_adresse where id_adr::text = any(%s) order by 1 limit 1", (sorted(homes),)
+    )[0]
+    (name,) = loaded.on_legacy("select nom from orion.t_personne where id_pers = %s", (person,))[0]
+    theirs = {str(k) for (k,) in loaded.on_legacy("select id_adr from orion.t_adresse where id_pers = %s", (person,))}
+
+    loaded.on_legacy("update orion.t_personne set nom = 'TOTO' where id_pers = %s", (person,))
+    loaded.forward_engine().advance(loaded.forward())
+    kept = live_keys(loaded, "t_adresse")
+    (left,) = loaded.place.run(
+        "select count(*) from justice.residence r where not exists"
+        " (select from justice.person_identity p where p.id = r.person_identity_id)"
+    )[0]
+    loaded.on_legacy("update orion.t_personne set nom = %s where id_pers = %s", (name, person))
+    loaded.forward_engine().advance(loaded.forward())
+
+    assert kept == homes - theirs
+    assert left == 0
+    assert live_keys(loaded, "t_adresse") == homes

@@ -20,10 +20,12 @@ __all__ = ["known_actor"]
 pytestmark = pytest.mark.server
 
 WHOLE = KeyRange(None, None)
-KEPT_OUT_CASES = (
+KEPT_OUT = (
     "select f.source_key from mig.filtered_row f join mig.source_table t using (source_table_no)"
-    " where t.table_name = 't_proc'"
+    " where t.table_name = %s"
 )
+FOLLOWS = {"t_implic": ("id_implic", "t_proc", "id_proc"), "t_adresse": ("id_adr", "t_personne", "id_pers")}
+"""Which rows follow which others: their key, the table they follow, by which column."""
 STATE = (
     "select t.table_name, count(*), md5(string_agg(c.id::text || c.source_key, ',' order by c.id)) from mig.crosswalk c"
     " join mig.source_table t using (source_table_no) where c.deleted_at is null group by 1 order by 1",
@@ -107,48 +109,54 @@ def test_workers_end_with_the_load_that_started_them_and_the_next_load_goes_on(p
     assert state(project) == alone
 
 
-@pytest.fixture
-def side_by_side(world):
-    """A run of two chunks, cases and the roles in them; gives the lane, the run, and the leases of both."""
+@pytest.fixture(params=FOLLOWS)
+def side_by_side(world, request):
+    """A run of two chunks, parents and their children: the lane, the run, the table of the children, both leases."""
+    children, (_, parents, _) = request.param, FOLLOWS[request.param]
+    world.on_legacy(
+        "update orion.t_personne set nom = 'TOTO'"
+        " where id_pers = (select min(id_pers) from orion.t_adresse where top_supp = 'N')"
+    )
     lane, engine = world.forward(), world.place.engine("banyan_forward")
     start = lane.head()
     with transaction(engine) as connection:
         ledger = Ledger(connection)
         request = RunRequest(ORION, Side.CANONICAL, RunKind.LOAD, "test", start, start, world.book.digest)
         run = ledger.open_run(request)
-        ledger.write_chunks(run, [ChunkPlan("t_proc", WHOLE), ChunkPlan("t_implic", WHOLE)])
-        cases, roles = ledger.take_chunk(run.run_no, "one"), ledger.take_chunk(run.run_no, "two")
-    return lane, run, cases, roles
+        ledger.write_chunks(run, [ChunkPlan(parents, WHOLE), ChunkPlan(children, WHOLE)])
+        leases = ledger.take_chunk(run.run_no, "one"), ledger.take_chunk(run.run_no, "two")
+    return lane, run, children, *leases
 
 
-def loaded_roles_of_kept_out_cases(world):
-    kept_out = [key for (key,) in world.place.run(KEPT_OUT_CASES)]
+def loaded_children_of_kept_out(world, table):
+    key, parents, column = FOLLOWS[table]
+    kept_out = [one for (one,) in world.place.run(KEPT_OUT, (parents,))]
     assert kept_out
-    roles = world.on_legacy(
-        "select id_implic::text from orion.t_implic where id_proc::text = any(%s)", (kept_out,), role="banyan_reader"
+    children = world.on_legacy(
+        f"select {key}::text from orion.{table} where {column}::text = any(%s)", (kept_out,), role="banyan_reader"
     )
-    assert roles
+    assert children
     return world.place.run(
         "select c.source_key from mig.crosswalk c join mig.source_table t using (source_table_no)"
-        " where t.table_name = 't_implic' and c.deleted_at is null and c.source_key = any(%s)",
-        ([key for (key,) in roles],),
+        " where t.table_name = %s and c.deleted_at is null and c.source_key = any(%s)",
+        (table, [one for (one,) in children]),
     )
 
 
-def test_roles_mapped_before_their_cases_were_kept_out_are_kept_out_with_them(world, side_by_side):
-    lane, _, cases, roles = side_by_side
+def test_children_mapped_before_their_parents_were_kept_out_are_kept_out_with_them(world, side_by_side):
+    lane, _, table, parents, children = side_by_side
 
     def meanwhile(step):
         if step is Step.MAPPED:
-            world.forward().carry(cases)
+            world.forward().carry(parents)
 
-    lane.carry(roles, meanwhile)
-    assert loaded_roles_of_kept_out_cases(world) == []
+    lane.carry(children, meanwhile)
+    assert loaded_children_of_kept_out(world, table) == []
 
 
-def test_cases_kept_out_while_their_roles_were_written_take_them_along(world, side_by_side):
-    lane, run, cases, roles = side_by_side
-    other = threading.Thread(target=lambda: world.forward().carry(cases))
+def test_parents_kept_out_while_their_children_were_written_take_them_along(world, side_by_side):
+    lane, run, table, parents, children = side_by_side
+    other = threading.Thread(target=lambda: world.forward().carry(parents))
 
     def meanwhile(step):
         if step is Step.WRITTEN:
@@ -156,8 +164,8 @@ def test_cases_kept_out_while_their_roles_were_written_take_them_along(world, si
             waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
             wait_for(lambda: world.place.run(waiting) == [(1,)])
 
-    lane.carry(roles, meanwhile)
+    lane.carry(children, meanwhile)
     other.join(60)
-    assert loaded_roles_of_kept_out_cases(world) != []  # for a moment: their chunk is planned in the same run
+    assert loaded_children_of_kept_out(world, table) != []  # for a moment: their chunk is planned in the same run
     world.forward_engine(owner="test").carry_all(lane, run)
-    assert loaded_roles_of_kept_out_cases(world) == []
+    assert loaded_children_of_kept_out(world, table) == []
