@@ -8,6 +8,8 @@ column in the ruleset, which therefore may only grow at its end.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, reduce
+from operator import or_
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +24,12 @@ DIGIT = 6
 """Bits of a digit."""
 ZERO = ord("0")
 LONGEST_CELL = BASE**4 - 1
+SIZES = 4_096
+"""Of the sizes below this one the headers are at hand."""
+WORTH_JOINING = 3
+"""From so many columns on that every row keeps, joining columns costs less than sorting cells."""
+NOTHING = -1
+"""The size of a null among sizes."""
 FEW = 64
 """Below this many rows a call of Polars costs more than the standard library, cell by cell."""
 
@@ -46,23 +54,74 @@ def pack_each(cells: Mapping[int, pl.Series], kept: Mapping[int, pl.Series], *, 
 
 def _write_cell(field: int, raw: str | None) -> bytes:
     text = b"" if raw is None else raw.encode()
-    size = len(text)
-    if size > LONGEST_CELL:
+    if len(text) > LONGEST_CELL:
         raise _too_long(field)
-    digits = [size // BASE**power % BASE for power in (3, 2, 1, 0)]
-    head = (field // BASE, field % BASE, ord("N" if raw is None else "T") - ZERO, *digits)
-    return bytes(ZERO + digit for digit in head) + text
+    return _write_header(field, None if raw is None else len(text)).encode() + text
 
 
 def pack_many(cells: Mapping[int, pl.Series], kept: Mapping[int, pl.Series], *, height: int) -> pl.Series:
-    """Pack many rows, all cells at once."""
+    """Pack many rows at once: column by column those that keep what every row keeps, the others cell by cell."""
+    numbers = [number for number in sorted(cells) if kept[number].any()]
+    always = [number for number in numbers if kept[number].all()]
+    if len(always) < WORTH_JOINING:
+        return _pack_cells(cells, kept, numbers, height=height)
+    more = [kept[number] for number in numbers if number not in always]
+    if not more:
+        return _pack_columns(cells, always)
+    has_more = reduce(or_, more)
+    alike, others = (~has_more).arg_true(), has_more.arg_true()
+    left, said = ({number: one[number].gather(others) for number in numbers} for one in (cells, kept))
+    packed = [
+        _pack_columns({number: cells[number].gather(alike) for number in always}, always),
+        _pack_cells(left, said, numbers, height=len(others)),
+    ]
+    return pl.concat(packed).gather(pl.concat([alike, others]).arg_sort())
+
+
+def _pack_columns(cells: Mapping[int, pl.Series], numbers: Sequence[int]) -> pl.Series:
+    """Pack rows that all keep the same columns: their cells stand beside each other already."""
+    columns: list[pl.Series] = []
+    for number in numbers:
+        size = cells[number].str.len_bytes()
+        columns += [_headers(number, size), cells[number].fill_null("")]
+    named = [column.alias(str(place)) for place, column in enumerate(columns)]
+    return pl.DataFrame(named).select(pl.concat_str(pl.all()).cast(pl.Binary).alias("residue"))["residue"]
+
+
+def _headers(field: int, size: pl.Series) -> pl.Series:
+    """Write the headers of one column, by the sizes of its cells; a null has none."""
+    longest = int(size.fill_null(0).to_numpy().max(initial=0))
+    if longest > LONGEST_CELL:
+        raise _too_long(field)
+    if longest < SIZES:
+        return _known_headers(field).gather(size.fill_null(SIZES))
+    asked = size.cast(pl.Int64).fill_null(NOTHING)
+    told = asked.unique().sort()
+    heads = [_write_header(field, None if each == NOTHING else each) for each in told.to_list()]
+    return pl.Series("header", heads).gather(told.search_sorted(asked))
+
+
+@lru_cache(maxsize=256)
+def _known_headers(field: int) -> pl.Series:
+    return pl.Series("header", [_write_header(field, size) for size in (*range(SIZES), None)])
+
+
+def _write_header(field: int, size: int | None) -> str:
+    digits = [(size or 0) // BASE**power % BASE for power in (3, 2, 1, 0)]
+    head = (field // BASE, field % BASE, ord("N" if size is None else "T") - ZERO, *digits)
+    return "".join(chr(ZERO + digit) for digit in head)
+
+
+def _pack_cells(
+    cells: Mapping[int, pl.Series], kept: Mapping[int, pl.Series], numbers: Sequence[int], *, height: int
+) -> pl.Series:
+    """Pack rows that keep one column or another: every cell is written alone, then those of a row are joined."""
     texts, rows, fields = [], [], []
-    for number in sorted(cells):
+    for number in numbers:
         chosen = kept[number].to_numpy().nonzero()[0]
-        if len(chosen):
-            texts.append(cells[number][chosen].alias("raw"))
-            rows.append(chosen)
-            fields.append(np.full(len(chosen), number))
+        texts.append(cells[number][chosen].alias("raw"))
+        rows.append(chosen)
+        fields.append(np.full(len(chosen), number))
     if not rows:
         return pl.Series("residue", [None] * height, dtype=pl.Binary)
     place = np.concatenate(rows)

@@ -43,6 +43,17 @@ def test_what_is_packed_is_unpacked(rows):
     assert residue.equals(pack_rows(rows, pack=pack_each))
 
 
+@pytest.mark.parametrize("longest", [0, 12, 5_000])
+@pytest.mark.parametrize("others", [(), (3,), range(40)])
+def test_columns_that_every_row_keeps_are_packed_as_each_cell_alone(longest, others):
+    rows = [
+        {0: (True, str(n)), 63: (n in others, "b"), 64: (True, None if n % 3 else "é" * n), 4095: (True, "x" * longest)}
+        for n in range(40)
+    ]
+
+    assert pack_rows(rows, pack=pack_many).equals(pack_rows(rows, pack=pack_each))
+
+
 def test_residue_of_a_slice_of_rows_is_read_from_where_it_starts():
     rows = [{0: (True, str(n)), 63: (False, ""), 64: (False, ""), 4095: (False, "")} for n in range(5)]
     residue = pack_rows(rows, pack=pack_many)
@@ -60,3 +71,10 @@ def test_nothing_to_keep_is_no_residue():
 def test_a_damaged_residue_stops_and_is_never_guessed(damaged):
     with pytest.raises(ConservationBroken):
         unpack(pl.Series([b"00T0001a", damaged], dtype=pl.Binary), (0,))
+
+
+@pytest.mark.parametrize("pack", [pack_each, pack_many])
+@pytest.mark.parametrize("fields", [(5,), (5, 6, 7)])
+def test_a_cell_that_is_too_long_stops_before_anything_is_written(pack, fields):
+    with pytest.raises(ConservationBroken, match="too long"):
+        pack_rows([{number: (True, "x" * (1 << 24)) for number in fields}], fields, pack=pack)
