@@ -116,7 +116,7 @@ class SourceConfig(_Strict):
             raise ValueError(f"fence is chosen for a SQLite file; {self.medium} has one kind of its own, or none")
         if self.files:
             self._check_files()
-        if self.is_one_way and self.capture != "snapshot":
+        if self.medium in ONE_WAY_MEDIA and not self.fence and self.capture != "snapshot":
             raise ValueError(f"changes of {self.medium} are found by looking at every row: capture: snapshot")
         if self.fence and self.capture != "journal":
             raise ValueError("a file that is written back knows its own echoes by a journal: capture: journal")
@@ -148,12 +148,19 @@ class SourceConfig(_Strict):
     @property
     def is_database(self) -> bool:
         """Tell whether it is a database both ways: captured, fenced and written back."""
-        return self.medium in DATABASE_MEDIA or bool(self.fence)
+        return (self.medium in DATABASE_MEDIA and not self.is_only_read) or bool(self.fence)
 
     @property
     def is_one_way(self) -> bool:
         """Tell whether it is a database that is only read."""
-        return self.medium in ONE_WAY_MEDIA and not self.fence
+        return (self.medium in ONE_WAY_MEDIA and not self.fence) or self.is_only_read
+
+    @property
+    def is_only_read(self) -> bool:
+        """Tell whether it is a server where the project names the reading account alone, and nothing is installed."""
+        others = (self.admin_url, self.fence_url, self.reverse_url)
+        is_looked_at = self.capture in ("snapshot", "row_version") and not self.url.startswith("embedded:")
+        return self.medium in DATABASE_MEDIA and is_looked_at and not any(others)
 
 
 class DepartmentConfig(_Strict):

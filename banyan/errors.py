@@ -7,6 +7,7 @@ BanyanError                  1  a bug, unless a family below says otherwise
 ├── SourceUnavailable        4  a legacy system does not answer (transient)
 ├── SourceUnreadable         3  a legacy system answers something that cannot be read
 ├── SourceDrifted            3  a legacy system is not what the rules describe any more
+│   ├── SourceRestored       3  a legacy system is not the one that was read: from a backup, promoted, another one
 │   └── RowRefused           3  a legacy system refuses a row that is written back, and would take others
 ├── StoreUnavailable         4  the canonical store does not answer (transient)
 ├── StoreFenced              3  a writer that does not own the slice was refused
@@ -75,6 +76,10 @@ class SourceDrifted(BanyanError):
     """A legacy system is not what the rules describe any more."""
 
     exit_code = 3
+
+
+class SourceRestored(SourceDrifted):
+    """A legacy system has another history than the one that was read: two persons say which copy stands."""
 
 
 class RowRefused(SourceDrifted):

@@ -248,6 +248,15 @@ class Divisible(Protocol):
 
 
 @runtime_checkable
+class Tallying(Protocol):
+    """A legacy system whose server gathers the different texts of its columns itself."""
+
+    def find_texts(self, table: str, columns: Sequence[str], *, at_most: int) -> "pl.DataFrame":
+        """Give the different texts that stand together in some columns, so many at most, as rows are read."""
+        ...
+
+
+@runtime_checkable
 class Questionable(Protocol):
     """A legacy system that answers a recorded question in its own SQL, and is only read."""
 

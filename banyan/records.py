@@ -153,6 +153,15 @@ class ChunkCounts:
     rejected_fields: int = 0
 
     @property
+    def is_split_exactly(self) -> bool:
+        """Tell whether the parts beyond the first of each row, counted by their links, are those that were emitted.
+
+        Holds for rows of one direction: what goes back emits no part.
+        """
+        emitting = self.rows.loaded + self.rows.unchanged if self.parts.emitted else 0
+        return self.parts.split == self.parts.emitted - emitting
+
+    @property
     def is_balanced(self) -> bool:
         """Tell whether both conservation equations hold."""
         return self.rows.is_balanced and self.parts.is_balanced

@@ -82,7 +82,7 @@ def request(
     out: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("request.json"),
     as_json: AsJson = False,
 ) -> None:
-    """Write a request for one person to sign the newest evidence on another workstation; changes nothing."""
+    """Write a request for one person to sign the evidence on another workstation; changes nothing."""
     from cutover.signatures import request_signature
     from sync.workspace import opened
     from validation.sign_requests import write_request

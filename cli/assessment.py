@@ -6,6 +6,7 @@ Reads only, in the ranges of a first copy; the result holds counts, names and ap
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
@@ -15,7 +16,9 @@ from banyan.departments import SourceRef
 from banyan.ports import LegacyPort
 from banyan.records import KeyRange
 from cli.scan_marks import RowHashes, compare_with_last, find_stamps
+from connectors.database import paths_in
 from connectors.surroundings import Reference, Surroundings, look_around_mariadb, look_around_postgresql
+from connectors.surroundings_sqlite import look_around_sqlite
 from mappings.model import Ruleset
 from mappings.survey import TableSurvey, count_orphans
 from sync.workspace import Workspace
@@ -136,6 +139,9 @@ def look_around(workspace: Workspace, source: SourceRef) -> Surroundings:
             return look_around_postgresql(workspace.legacy_urls(source).reader, config.schema_name)
         case "mariadb":
             return look_around_mariadb(workspace.legacy_urls(source).reader, config.schema_name)
+        case "sqlite":
+            place = Path(workspace.legacy_urls(source).reader)
+            return look_around_sqlite(paths_in(str(place), config.files) if config.files else {"": place})
     return Surroundings(unseen=(f"who connects, triggers, views and jobs: {config.medium} shows none of them",))
 
 

@@ -1,5 +1,8 @@
 """`banyan source drift`: how a legacy system changed since its rules were agreed, and what each change leads to."""
 
+import json
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,7 +10,7 @@ import typer
 
 from banyan.departments import SourceRef
 from cli.places import current_project
-from cli.tables import print_json, print_line, print_next
+from cli.tables import print_json, print_line, print_next, visible
 
 if TYPE_CHECKING:
     from sync.drift_policy import Judged
@@ -46,6 +49,27 @@ def show_drift(
         _print(dept, found, stopping=len(stopping))
     if stopping:
         raise typer.Exit(3)
+
+
+def tell_drift(*, as_json: bool) -> "Callable[[Sequence[Judged]], None]":
+    """Give what tells, on standard error, of changes that a run goes on with; each once, however often it looks."""
+    before: set[str] = set()
+
+    def tell(judged: "Sequence[Judged]") -> None:
+        for one in judged:
+            line = f"{one.drift.kind.value}: {one.drift}   ({one.policy.policy})"
+            if line in before:
+                continue
+            before.add(line)
+            event = {"event": "drift", "kind": one.drift.kind.value, "table": one.drift.table,
+                     "column": one.drift.column, "told": one.drift.told, "policy": one.policy.policy,
+                     "rule_lines": [asdict(mark) for mark in one.drift.marks]}  # fmt: skip
+            lines = [f"WAIT  {line}", *(f"      {mark}" for mark in one.drift.marks)]
+            said = [json.dumps(event, sort_keys=True)] if as_json else [visible(text) for text in lines]
+            sys.stderr.write("\n".join(said) + "\n")
+        sys.stderr.flush()
+
+    return tell
 
 
 def _print(dept: str, found: "list[tuple[SourceRef, Judged]]", *, stopping: int) -> None:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from banyan.clock import monotonic, now
-from banyan.config import Project
+from banyan.config import DATABASE_MEDIA, Project
 from banyan.departments import Phase, Side, SourceRef
 from banyan.errors import BanyanError, ConfigurationError
 from cli.examination_files import examine_file
@@ -17,7 +17,7 @@ from store.install import LOGIN_ROLES, OWNER
 from store.postgres import transaction
 from store.slices import read_slices
 from sync.assembly import Rig, open_port, open_rig
-from sync.captures import find_unfollowed
+from sync.captures import find_looked_at, find_unfollowed
 from sync.workspace import Workspace, opened
 from wire.cluster import ClusterPlace, cluster_home
 
@@ -103,7 +103,7 @@ def arming_command(project: Project, codes: Sequence[str]) -> str:
     """Give what arms departments after a start of the store: the guard, or for files that have no fence the load."""
     departments = [project.departments[code] for code in codes if code in project.departments]
     sources = [source for department in departments for source in department.sources.values()]
-    if sources and all(source.write_once for source in sources):
+    if sources and all(source.write_once or source.is_one_way for source in sources):
         return f"banyan load {codes[0]}"
     return "banyan guard"
 
@@ -149,14 +149,14 @@ def examine_source(workspace: Workspace, source: SourceRef) -> Iterator[Remark]:
     if config.plaintext is not None:
         told = f"source {source} may be reached without TLS until {config.plaintext.until}: {config.plaintext.owner}"
         yield Remark(Word.WAIT, told, "have the server speak TLS, then take plaintext out of banyan.yaml")
-    if config.is_one_way:
+    if config.is_one_way and config.medium not in DATABASE_MEDIA:
         tables = open_port(workspace, source).tables()
         yield Remark(Word.OK, f"source {source}: {config.medium}, read one way, {len(tables)} tables")
         return
     if config.fence:
         yield from examine_file(workspace, source)
         return
-    if not config.is_database:
+    if not config.is_database and not config.is_only_read:
         yield Remark(Word.WAIT, f"source {source}: {config.medium} is read file by file", "banyan file check PATH")
         return
     writable, powers, offset = _look(workspace, source)
@@ -232,8 +232,13 @@ def examine_guards(workspace: Workspace, source: SourceRef) -> Iterator[Remark]:
     elif tables:
         rig.port.changes(rig.port.head())  # refused when a trigger or function is not as it was installed
         yield Remark(Word.OK, f"capture of {source}: on {len(tables)} tables, as installed")
+        looked = find_looked_at(rig.port, config, tables)
+        if looked:  # a whole reading of them in each run, and one within the outage of a switch
+            how = f"no {config.capture} can follow them: compared row by row in each run, and in a switch"
+            yield Remark(Word.OK, f"{', '.join(looked)} of {source}: {how}")
     for found in rig.closures:
         yield _fence(rig, found.name)
+    yield from _masters(rig)
 
 
 def _same_files(rig: Rig) -> Iterator[Remark]:
@@ -244,6 +249,33 @@ def _same_files(rig: Rig) -> Iterator[Remark]:
         return
     rig.port.changes(watermark)
     yield Remark(Word.OK, f"files of {rig.source}: those of the first copy; no capture and no fence, nobody may write")
+
+
+def _masters(rig: Rig) -> Iterator[Remark]:
+    """Name the accounts of a PostgreSQL that can take the triggers of the fences away."""
+    from connectors.postgresql_fence import PostgreSQLFence
+
+    owned: dict[str, set[str]] = {}
+    powers: set[str] = set()
+    for found in rig.closures:
+        fence = rig.fence(found.name)
+        try:
+            masters = fence.find_masters(found.tables) if isinstance(fence, PostgreSQLFence) else []
+        finally:
+            fence.disconnect()
+        for master in masters:
+            owned.setdefault(master.account, set()).update(master.owned)
+            powers |= {master.account} if master.is_superuser else set()
+    if not owned:
+        return
+    told = ", ".join(
+        f"{name} (superuser)" if name in powers else f"{name} (owner of {len(tables)} tables)"
+        for name, tables in sorted(owned.items())
+    )
+    sentence = f"fences of {rig.source}: triggers are not enough against {told}: they can disable or drop them"
+    yield Remark(
+        Word.WAIT, sentence, "let nobody log in as these while banyan moves the closures; doctor sees it after"
+    )
 
 
 def _fence(rig: Rig, name: str) -> Remark:

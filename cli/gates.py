@@ -21,11 +21,15 @@ gate_app.command("accept", epilog=acceptances.ACCEPT_EXAMPLE)(acceptances.accept
 
 @gate_app.command("show", epilog="Example: banyan gate show 38.cases")
 def show(closure: Closure, as_json: AsJson = False) -> None:
-    """Show the newest evidence of a closure, what the gate answers now, and who has signed; changes nothing."""
+    """Show the evidence that a closure would move on, what the gate answers now, and who has signed; changes nothing.
+
+    It is the newest made for the next change of owner while that is fresh; a later one that says NO-GO, whatever it was
+    made for, stands in its place; without any, it is the newest of all.
+    """
     from banyan.clock import now
+    from cutover.ground import find_current
     from cutover.proof import current_judgement, evidence_folder
     from cutover.signatures import read_sign_offs
-    from store.judgements import find_last_evidence
     from store.postgres import transaction
     from sync.workspace import opened
     from validation.evidence import verify_bundle
@@ -34,7 +38,7 @@ def show(closure: Closure, as_json: AsJson = False) -> None:
         rig = rig_of(workspace, closure)
         name = rig.closure(closure).name
         with transaction(workspace.engine("banyan_judge")) as connection:
-            evidence = find_last_evidence(connection, name)
+            evidence = find_current(connection, name, at=now())
         if evidence is None:
             raise UsageError(f"{name} has no evidence yet", hint=f"banyan validate run {closure}")
         signed = read_sign_offs(rig, evidence.evidence_id)
@@ -58,6 +62,7 @@ def show(closure: Closure, as_json: AsJson = False) -> None:
             {
                 "closure": name,
                 "evidence_id": evidence.evidence_id,
+                "profile": evidence.profile,
                 "verdict": verdict,
                 "reasons": reasons,
                 "missing_signatures": list(missing),
@@ -70,7 +75,9 @@ def show(closure: Closure, as_json: AsJson = False) -> None:
             }
         )
         return
-    print_line(f"{verdict}  {name} · evidence {evidence.evidence_id[:8]}…{evidence.evidence_id[-4:]}")
+    print_line(
+        f"{verdict}  {name} · evidence {evidence.evidence_id[:8]}…{evidence.evidence_id[-4:]} for {evidence.profile}"
+    )
     for reason in reasons:
         print_line(f"  {reason}")
     if waived:
@@ -94,7 +101,7 @@ def sign(
     out: Annotated[Path | None, typer.Option("--out", help="For a request: the file to write.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sign the newest evidence of a closure; a switch needs a steward and a lead, two different people.
+    """Sign the evidence that `gate show` shows; a switch needs a steward and a lead, two different people.
 
     The first time, a key is made for you; its public half goes to keys/NAME.pub of the project. A request file is
     signed with --key on any workstation, without a project; what it writes is taken by `gate accept`.

@@ -13,7 +13,6 @@ from banyan.clock import now
 from banyan.departments import Side, SourceRef
 from banyan.errors import BanyanError
 from banyan.ports import FenceMode
-from banyan.records import Origin
 from connectors.postgresql_connection import PostgreSQLConnections
 from cutover.alive import read_sign_of_life
 from cutover.gauge import read_way_back
@@ -23,6 +22,7 @@ from store.row_tables import DEGRADED_WRITE_BACK
 from store.slices import read_slices
 from store.tables import CHUNK, EVIDENCE, RUN, WATERMARK
 from sync.assembly import Rig, open_rig
+from sync.waiting import count_waiting, find_look_age
 from sync.workspace import Workspace
 
 _ROUTE = ("department", "system")
@@ -46,6 +46,7 @@ _FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "banyan_lag_rows": ("Rows that wait to be carried, by direction.", (*_ROUTE, "closure", "to")),
     "banyan_lag_seconds": ("How long they wait at most: since the last run of the direction ended.",
                            (*_ROUTE, "closure", "to")),
+    "banyan_look_age_seconds": ("Age of the last look at every row; lag_rows counts what that look found.", _ROUTE),
     "banyan_quarantine_entries": ("Open entries by cause.", (*_ROUTE, "table", "column", "cause", "kind")),
     "banyan_degraded_write_backs": ("Values the old system cannot say.", ("department",)),
     "banyan_fence_mode": ("Fence of the old side: 0 open, 1 closed, 2 sealed, -1 not answering.", ("closure",)),
@@ -142,7 +143,7 @@ def _of_source(workspace: Workspace, source: SourceRef) -> Iterator[Sample]:
     place = (source.department_code, source.system_code)
     found: list[Sample] = []
     try:
-        rig = open_rig(workspace, source)
+        rig = open_rig(workspace, source, only_told=True)
         try:
             found += [*_lags(rig), *_fences(rig), *_ways_back(rig), *_slots(rig)]
         finally:
@@ -160,10 +161,13 @@ def _lags(rig: Rig) -> Iterator[Sample]:
     owned = [found for found in rig.closures if rig.slices(found.name)[0].owner is Side.CANONICAL]
     place = (rig.source.department_code, rig.source.system_code)
     if since is not None and not rig.is_write_once and len(owned) < len(rig.closures):
-        changed = [c for c in rig.port.changes(since) if c.origin is Origin.PERSON and c.table in rig.book.rulesets]
+        waiting, looked = count_waiting(rig, since), find_look_age(rig)
         labels = (*place, "", Side.CANONICAL.value)
-        yield Sample("banyan_lag_rows", len(changed), labels)
-        yield Sample("banyan_lag_seconds", _age(rig, Side.CANONICAL) if changed else 0.0, labels)
+        if waiting is not None:
+            yield Sample("banyan_lag_rows", waiting, labels)
+            yield Sample("banyan_lag_seconds", _age(rig, Side.CANONICAL) if waiting else 0.0, labels)
+        if looked is not None:
+            yield Sample("banyan_look_age_seconds", looked, place)
     for found in owned:
         queue = rig.reverse(found.name).queue()
         labels = (*place, found.name, Side.LEGACY.value)

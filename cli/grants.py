@@ -9,6 +9,7 @@ from typing import assert_never
 
 from psycopg import sql
 
+from banyan.ports import Incremental
 from connectors.dialects import statement, uncapture_statements, unfence_statements
 from connectors.postgresql import PostgreSQLPort
 from connectors.postgresql_capture import plan_capture
@@ -18,6 +19,10 @@ from mappings.closure import closure
 from mappings.model import RuleBook
 
 _READER, _REVERSE, _GUARD = "banyan_reader", "banyan_reverse", "banyan_guard"
+_NO_SCHEMA = (
+    "do $$ begin drop schema if exists banyan; exception when dependent_objects_still_exist then null; end $$"
+    "   -- it stays while another rung needs it"
+)
 
 
 class Rung(StrEnum):
@@ -51,10 +56,11 @@ def plan_rung(rung: Rung, port: PostgreSQLPort, book: RuleBook, department_code:
         case Rung.R1:
             return RungPlan(
                 rung,
-                "scan, first copy, comparison of two copies",
-                "changes between two copies, deletes between them, write-back, an online switch",
-                "none: reading only",
-                _reading(port.schema, tables),
+                "scan, first copy, changes and deletes by looking at every row (capture: snapshot), changes without "
+                "deletes by who wrote a row last (capture: row_version), comparison of both sides",
+                "write-back, a switch and its rollback; changes of tables without a primary key",
+                "none: reading only; pg_read_all_stats shows what other sessions run",
+                (*_reading(port.schema, tables), _statistics(port)),
                 _no_reading(port.schema, tables),
             )
         case Rung.R2:
@@ -71,7 +77,7 @@ def plan_rung(rung: Rung, port: PostgreSQLPort, book: RuleBook, department_code:
                 (
                     *undo_log(port.slot),
                     "drop table if exists banyan.position   -- after the undo of R4, when that one was granted",
-                    "drop schema if exists banyan   -- after the undo of R3 and R4, when those were granted",
+                    _NO_SCHEMA,
                 ),
             )
         case Rung.R3:
@@ -114,6 +120,14 @@ def _reading(schema: str, tables: list[str]) -> tuple[str, ...]:
     )
 
 
+def _statistics(port: PostgreSQLPort) -> str:
+    """Write the right that proves how long transactions are open: granted where changes are found by it."""
+    grant = f"grant pg_read_all_stats to {_READER}"
+    if port.changes_by is Incremental.WATERMARK:
+        return f"{grant}   -- without it no overlap of two looks can be proved"
+    return f"-- only for sync throttle --most-active and the sessions of source scan: {grant}"
+
+
 def _no_reading(schema: str, tables: list[str]) -> tuple[str, ...]:
     home = sql.Identifier(schema).as_string()
     named = [sql.Identifier(schema, table) for table in tables]
@@ -130,8 +144,7 @@ def _no_capture(schema: str, tables: list[str]) -> tuple[str, ...]:
         *lines,
         statement("drop_journal").as_string(),
         statement("drop_prune").as_string(),
-        f"revoke usage on schema banyan from {_READER}",
-        "drop schema if exists banyan   -- after the undo of R4, when that one was granted",
+        _NO_SCHEMA,
     )
 
 
@@ -159,13 +172,14 @@ def _fence(port: PostgreSQLPort, book: RuleBook, department_code: str) -> RungPl
         "drop function banyan.open_by_code(text, text)",
         "drop table banyan.fence_code, banyan.fence, banyan.fenced, banyan.position",
         f"revoke usage on schema banyan from {_GUARD}, {_REVERSE}",
+        _NO_SCHEMA,
         f"drop role {_GUARD}",
         f"drop role {_REVERSE}",
     ]
     return RungPlan(
         Rung.R4,
         "write-back, an online switch and its rollback",
-        "nothing of the protocol; without it a department finishes by a closed-window cutover",
+        "nothing of the protocol; without it a department is loaded, followed and compared, and never switched",
         "a statement trigger on each table of a closure; it waits 5 s for running transactions when installed",
         tuple(grant),
         tuple(undo),

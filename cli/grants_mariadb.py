@@ -37,10 +37,16 @@ def plan_mariadb_rung(rung: Rung, port: MariaDBPort, book: RuleBook, department_
         case Rung.R1:
             return RungPlan(
                 rung,
-                "scan, first copy, comparison of two copies",
-                "changes between two copies, deletes between them, write-back, an online switch",
+                "scan, first copy, changes and deletes by looking at every row (capture: snapshot), comparison of both "
+                "sides",
+                "write-back, a switch and its rollback; changes of tables without a primary key",
                 "none: reading only",
-                (*_account(reader), *(f"grant select on {place} to {reader}" for place in _places(port, tables))),
+                (
+                    *_account(reader),
+                    *(f"grant select on {place} to {reader}" for place in _places(port, tables)),
+                    "-- only for locks of whole tables in sync throttle --most-lock-waits and the sessions of source "
+                    f"scan: grant process on *.* to {reader}",
+                ),
                 (f"drop user {reader}",),
             )
         case Rung.R2:

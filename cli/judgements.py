@@ -148,15 +148,15 @@ def report(
     out: Annotated[Path, typer.Option("--out", help="Folder for report.fr.html and report.en.html.")] = Path("reports"),
     as_json: AsJson = False,
 ) -> None:
-    """Write the page of the newest evidence, in French and English; self-contained, opens without a network.
+    """Write the page of the evidence that `gate show` shows, in French and English; self-contained, without a network.
 
     Beside it, in `tables`, the same figures as CSV files and as a workbook; no formula in them is ever computed.
     """
     from banyan.clock import now
     from cli.tellings import story_of
+    from cutover.ground import find_current
     from cutover.pages import write_pages, write_tables
     from cutover.proof import current_judgement, evidence_folder
-    from store.judgements import find_last_evidence
     from store.postgres import transaction
     from sync.workspace import opened
     from validation.evidence import Bundle, verify_bundle
@@ -165,7 +165,7 @@ def report(
         rig = rig_of(workspace, closure)
         name = rig.closure(closure).name
         with transaction(workspace.engine("banyan_judge")) as connection:
-            evidence = find_last_evidence(connection, name)
+            evidence = find_current(connection, name, at=now())
         if evidence is None:
             raise UsageError(f"{name} has no evidence yet; no page was written", hint=f"banyan validate run {closure}")
         folder = evidence_folder(rig, evidence.evidence_id)

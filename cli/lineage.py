@@ -4,7 +4,6 @@ Whoever asks is written into the processing log, with the reason, before anythin
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
@@ -13,6 +12,7 @@ from sqlalchemy.engine import Connection
 from banyan.departments import Actor, SourceRef
 from banyan.errors import SourceDrifted, UsageError
 from banyan.records import KEY_SEPARATOR
+from cli.passages import find_passages
 from mappings.explain import RowTrial, try_row
 from mappings.model import Ruleset
 from mappings.residue import unpack
@@ -20,7 +20,6 @@ from store.journal import ProcessingEntry, append_processing, read_journal
 from store.postgres import raw, transaction
 from store.records import find_crosswalk_by_key, find_links, read_records
 from store.row_tables import DEGRADED_WRITE_BACK, FILTERED_ROW, QUARANTINE
-from store.tables import CHUNK, RUN
 from sync.assembly import Rig
 from sync.setting import look_up
 
@@ -145,7 +144,7 @@ def trace_row(rig: Rig, place: RowPlace) -> Trace:
             ids = {ruleset.main.name: (ruleset.main.table, crosswalk["id"][0])} | ids
         records = tuple(_stored(connection, rig, part, (table, one, trial)) for part, (table, one) in ids.items())
     with transaction(rig.workspace.engine("banyan_steward")) as connection:
-        runs = _runs(connection, place)
+        runs = find_passages(connection, rig, ruleset, place.key, crosswalk=crosswalk)
         lists = _lists(connection, rows_place.source_table_no, place)
         entries = [
             entry
@@ -194,7 +193,10 @@ def _crosswalk(crosswalk: pl.DataFrame) -> dict[str, object] | None:
     if crosswalk.is_empty():
         return None
     row = crosswalk.row(0, named=True)
-    return {name: _plain(row[name]) for name in ("id", "rule_id", "run_no", "key_epoch", "row_hash", "deleted_at")}
+    return {
+        name: _plain(row[name])
+        for name in ("id", "rule_id", "run_no", "key_epoch", "row_hash", "deleted_at", "deleted_reason")
+    }
 
 
 def _residue_columns(ruleset: Ruleset, crosswalk: pl.DataFrame) -> tuple[str, ...]:
@@ -202,33 +204,6 @@ def _residue_columns(ruleset: Ruleset, crosswalk: pl.DataFrame) -> tuple[str, ..
         return ()
     kept = unpack(crosswalk["residue"].head(1), range(len(ruleset.columns)))
     return tuple(name for number, name in enumerate(ruleset.columns) if kept[number]["kept"][0])
-
-
-def _runs(connection: Connection, place: RowPlace) -> tuple[dict[str, object], ...]:
-    """List the runs and chunks that read this row, with the parcel each landed."""
-    query = (
-        sa.select(RUN.c.run_no, RUN.c.kind, RUN.c.state, RUN.c.opened_at, CHUNK.c.chunk_no, CHUNK.c.parcel)
-        .add_columns(CHUNK.c.low_key, CHUNK.c.high_key, CHUNK.c["keys"])
-        .join(CHUNK, CHUNK.c.run_no == RUN.c.run_no)
-        .where(
-            RUN.c.department_code == place.source.department_code,
-            RUN.c.system_code == place.source.system_code,
-            CHUNK.c.table_name == place.table,
-        )
-        .order_by(RUN.c.run_no, CHUNK.c.chunk_no)
-    )
-    shown = ("run_no", "kind", "state", "opened_at", "chunk_no", "parcel")
-    rows = connection.execute(query).mappings()
-    return tuple({name: row[name] for name in shown} for row in rows if _holds(row, place.key))
-
-
-def _holds(chunk: sa.RowMapping, key: str) -> bool:
-    if chunk["keys"] is not None:
-        return key in chunk["keys"]
-    bounds = (chunk["low_key"], chunk["high_key"])
-    place: Any = int if all(text is None or text.isdigit() for text in (*bounds, key)) else str.encode
-    low, high = (None if text is None else place(text) for text in bounds)
-    return (low is None or place(key) > low) and (high is None or place(key) <= high)
 
 
 def _lists(connection: Connection, number: int, place: RowPlace) -> dict[str, list[dict[str, object]]]:

@@ -40,23 +40,42 @@ def resume_sync(dept: DepartmentArgument, as_json: AsJson = False) -> None:
 
 def cancel_sync(
     dept: DepartmentArgument,
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept with the run.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept with the run, and with your name in the log.")],
     as_json: AsJson = False,
 ) -> None:
-    """Cancel the open runs of a department, whoever holds them: finished chunks stay, no other is written."""
+    """Cancel the open runs of a department, whoever holds them: finished chunks stay, no other is written.
+
+    A run that stands still because its figures are not those of its lists is cancelled too: its route goes on.
+    """
+    from store.held import release_held
+    from store.journal import ProcessingEntry, append_processing
     from store.ledger import Ledger, LedgerReader
     from store.postgres import transaction
     from store.runs import RunState
-    from sync.movement import sources_of
+    from sync.movement import actor_of, sources_of
     from sync.workspace import opened
 
     cancelled = []
     with opened(current_project()) as workspace:
+        actor = actor_of(workspace)
         for source in sources_of(workspace, dept):
             with transaction(workspace.engine("banyan_forward")) as connection:
-                runs = [run for run in LedgerReader(connection).read_runs(source) if run.state is RunState.OPEN]
+                standing = (RunState.OPEN, RunState.FAILED)
+                runs = [run for run in LedgerReader(connection).read_runs(source) if run.state in standing]
                 for run in runs:
-                    Ledger(connection).cancel_run(run.run_no, reason=reason)
+                    if run.state is RunState.FAILED:
+                        release_held(connection, run.run_no, reason=reason)
+                    else:
+                        Ledger(connection).cancel_run(run.run_no, reason=reason)
+                    entry = ProcessingEntry(
+                        actor=actor,
+                        department_code=source.department_code,
+                        operation="alteration",
+                        reason=f"run {run.run_no} of {source} cancelled: {reason}",
+                        record_refs=(str(source),),
+                        run_no=run.run_no,
+                    )
+                    append_processing(connection, entry)
                     cancelled.append({"run_no": run.run_no, "source": str(source), "kind": run.kind.value})
     if as_json:
         print_json({"cancelled": cancelled})

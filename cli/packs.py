@@ -20,7 +20,7 @@ def build(
     out: Annotated[Path, typer.Option("--out", help="Folder under which the pack gets its own.")] = Path("packs"),
     as_json: AsJson = False,
 ) -> None:
-    """Write the pack of the newest evidence of a closure: two pages in French and English, and their lists.
+    """Write the pack of the evidence that `gate show` shows: two pages in French and English, and their lists.
 
     What people declare (decision, reservations, who checked) stands in packs/CLOSURE.yaml of the project.
     """

@@ -37,7 +37,8 @@ def show_progress(title: str, *, as_json: bool) -> "Callable[[Progress], None]":
 def progress_line(title: str, progress: "Progress") -> str:
     """Say how far a run is, at which rate, and how long is left, in one line."""
     if progress.waiting:
-        return f"{title}  waits: {progress.waiting} · chunk {progress.chunks_done} of {progress.chunks}"
+        place = f" · chunk {progress.chunks_done} of {progress.chunks}" if progress.chunks else ""
+        return f"{title}  waits: {progress.waiting}{place}"
     share = progress.chunks_done / progress.chunks if progress.chunks else 1.0
     filled = round(share * _BAR)
     return (

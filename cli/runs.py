@@ -8,22 +8,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.drifts import tell_drift
+from cli.equations import FATES, parts_equation, rows_equation
 from cli.pacing import cancel_sync, pause_sync, resume_sync, throttle_sync
 from cli.places import current_project
 from cli.progress import show_progress
+from cli.sweeps import sweep_sync
 from cli.tables import print_json, print_line, print_next, print_table, thousands
 from cli.words import Word
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from banyan.records import ChunkCounts
+    from cli.accounts import RouteAccount
     from cli.status import DepartmentStatus
+    from sync.drift_policy import Judged
     from sync.movement import Carried
 
 sync_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 DepartmentArgument = Annotated[str, typer.Argument(metavar="DEPT", help="A department of the project, such as 38.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document; progress as JSON lines on standard error.")]
-_FATES = ("read", "loaded", "unchanged", "deleted", "filtered", "quarantined", "in_flight")
 
 
 Archives = Annotated[
@@ -64,20 +70,21 @@ def load(dept: DepartmentArgument, archives: Archives = False, workers: Workers 
         for source in sources_of(workspace, dept):
             rig = prepare(workspace, source)
             watcher = show_progress(f"load {source}", as_json=as_json)
-            done.append(first_copy(rig, actor_of(workspace), watcher=watcher, workers=workers))
+            told = tell_drift(as_json=as_json)
+            done.append(first_copy(rig, actor_of(workspace), watcher=watcher, workers=workers, told=told))
             if rig.is_write_once:  # nothing will change there
                 following = f"banyan recon run {rig.closures[0].name}"
-    _tell(done, as_json=as_json, following=following)
+    tell_runs(done, as_json=as_json, following=following)
 
 
 @sync_app.command("run", epilog="Example: banyan sync run 38")
 def run_sync(dept: DepartmentArgument, as_json: AsJson = False) -> None:
     """Carry what changed since the last run: to the new system, and back where the new system is the owner."""
-    done = _carry(dept, as_json=as_json)
+    done = _carry(dept, tell_drift(as_json=as_json), as_json=as_json)
     if not done and not as_json:
         print_line(f"OK   {dept}: nothing changed since the last run")
         return
-    _tell(done, as_json=as_json, following="banyan sync status")
+    tell_runs(done, as_json=as_json, following="banyan sync status")
 
 
 sync_app.command("pause", epilog="Example: banyan sync pause 38")(pause_sync)
@@ -88,15 +95,28 @@ sync_app.command("throttle", epilog="Example: banyan sync throttle 38 --closed 0
 )
 
 
-@sync_app.command("status", epilog="Example: banyan sync status --json")
-def show_status(as_json: AsJson = False) -> None:
-    """Show each department: slices in the new system, lag, way back, quarantine, and what waits for a person."""
+sync_app.command("sweep", epilog="Example: banyan sync sweep 38.ORION.t_proc --dry-run")(sweep_sync)
+
+
+@sync_app.command("status", epilog="Example: banyan sync status 38 --json")
+def show_status(
+    dept: Annotated[
+        str | None, typer.Argument(metavar="DEPT", help="Only this department, with its account table by table.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show each department: slices in the new system, lag, way back, quarantine, and what waits for a person.
+
+    Below stands the account of the last run of each route: what became of the rows read and of the parts they emitted.
+    """
     from cli.status import read_status
     from sync.workspace import opened
 
     project = current_project()
     with opened(project) as workspace:
-        found = [read_status(workspace, code) for code in sorted(project.departments)]
+        if dept is not None:
+            project.department(dept)
+        found = [read_status(workspace, code) for code in (sorted(project.departments) if dept is None else [dept])]
     if as_json:
         print_json([asdict(one) for one in found])
         return
@@ -112,10 +132,23 @@ def show_status(as_json: AsJson = False) -> None:
         for one in found
     ]
     print_table("", columns, rows)
+    _print_accounts([account for one in found for account in one.accounts], by_table=dept is not None)
     following = next((one.following for one in found if one.following and one.word is Word.NO), "")
     following = following or next((one.following for one in found if one.following), "")
     if following:
         print_next(following)
+
+
+def _print_accounts(accounts: "list[RouteAccount]", *, by_table: bool) -> None:
+    """Write the two equations of the last run of each route, of all its tables together or of each."""
+    rows = []
+    for one in accounts:
+        tables = [(each.table, each.counts) for each in one.tables] if by_table else []
+        for name, counts in [*tables, ("all", one.total)]:
+            parts = parts_equation(counts.parts) if counts.parts.emitted else "-"
+            rows.append((one.route, f"{one.run_no} {one.kind} {one.state}", name, rows_equation(counts.rows), parts))
+    if rows:
+        print_table("LAST RUN OF EACH ROUTE", ("route", "run", "table", "rows", "parts"), rows)
 
 
 @sync_app.command("replay", epilog="Example: banyan sync replay 38 --table t_personne")
@@ -140,7 +173,7 @@ def replay_received(
             watcher = show_progress(f"replay {source}", as_json=as_json)
             carried = replay(rig, actor_of(workspace), tuple(table or ()), watcher=watcher)
             done += [] if carried is None else [carried]
-    _tell(done, as_json=as_json, following=f"banyan quarantine top {dept}")
+    tell_runs(done, as_json=as_json, following=f"banyan quarantine top {dept}")
 
 
 @sync_app.command("watch", epilog="Example: banyan sync watch 38 --every 5")
@@ -154,7 +187,7 @@ def watch_sync(
 
     What waits is told when it changes: records and age by route, and edits that the old system does not show.
     """
-    looked, told = 0, ""
+    looked, told, drift = 0, "", tell_drift(as_json=as_json)
     while rounds is None or looked < rounds:
         if looked:
             time.sleep(every)
@@ -168,12 +201,14 @@ def watch_sync(
         elif waiting != told:
             print_line(waiting)
         told = waiting
-        for one in _carry(dept, as_json=as_json):
+        for one in _carry(dept, drift, as_json=as_json):
             if as_json:
                 sys.stdout.write(json.dumps(_document(one), sort_keys=True) + "\n")
             else:
                 rows = one.total.rows
-                print_line(f"run {one.run_no}  {one.route}  {_equation(one)}  {'ok' if rows.is_balanced else 'NO'}")
+                print_line(
+                    f"run {one.run_no}  {one.route}  {rows_equation(rows)}  {'ok' if rows.is_balanced else 'NO'}"
+                )
         sys.stdout.flush()
         looked += 1
 
@@ -192,11 +227,12 @@ def _waiting(status: "DepartmentStatus") -> str:
     """Say what waits in each direction; a department that stands still says why."""
     if not status.lags:
         return f"{status.department}  {status.word.value}  {status.sentence}"
-    routes = "   ".join(f"{name}: {lag if lag.pending else 'nothing waits'}" for name, lag in status.lags.items())
+    said = {None: "not counted", 0: "nothing waits"}
+    routes = "   ".join(f"{name}: {said.get(lag.pending, lag)}" for name, lag in status.lags.items())
     return f"{routes}   degraded write-backs: {status.degraded}"
 
 
-def _carry(dept: str, *, as_json: bool) -> "list[Carried]":
+def _carry(dept: str, told: "Callable[[Sequence[Judged]], None]", *, as_json: bool) -> "list[Carried]":
     from sync.assembly import open_rig
     from sync.movement import actor_of, carry_changes, sources_of
     from sync.workspace import opened
@@ -205,11 +241,12 @@ def _carry(dept: str, *, as_json: bool) -> "list[Carried]":
         done = []
         for source in sources_of(workspace, dept):
             watcher = show_progress(f"sync {source}", as_json=as_json)
-            done += carry_changes(open_rig(workspace, source), actor_of(workspace), watcher=watcher)
+            done += carry_changes(open_rig(workspace, source), actor_of(workspace), watcher=watcher, told=told)
     return done
 
 
-def _tell(done: "list[Carried]", *, as_json: bool, following: str) -> None:
+def tell_runs(done: "list[Carried]", *, as_json: bool, following: str) -> None:
+    """Tell what runs did, each with its account, and the next command."""
     if as_json:
         print_json({"runs": [_document(one) for one in done], "next": following})
         return
@@ -222,30 +259,18 @@ def print_conservation(one: "Carried") -> None:
     """Write the account of a run: each row read has exactly one fate, each part emitted was placed."""
     told = "" if one.is_new else "   (done before; nothing was read now)"
     print_line(f"RUN {one.run_no}  {one.kind.value}  {one.route}{told}")
-    columns = ("table", *(name.replace("_", " ") for name in _FATES), "fields")
+    columns = ("table", *(name.replace("_", " ") for name in FATES), "fields")
     rows: list[tuple[object, ...]] = [(name, *_fates(counts)) for name, counts in one.totals.items()]
     print_table("", columns, [*rows, ("all", *_fates(one.total))])
-    print_line(f"conserved  {_equation(one)}")
-    parts = one.total.parts
-    if parts.emitted:
-        print_line(
-            f"parts      {thousands(parts.emitted)} emitted = {thousands(parts.inserted)} inserted + "
-            f"{thousands(parts.updated)} updated + {thousands(parts.unchanged)} unchanged + "
-            f"{thousands(parts.merged)} merged"
-        )
+    print_line(f"conserved  {rows_equation(one.total.rows)}")
+    if one.total.parts.emitted:
+        print_line(f"parts      {parts_equation(one.total.parts)}")
     if one.after_load is not None:
         print_line(f"after load {thousands(one.after_load)} records changed by the statement of the source")
 
 
 def _fates(counts: "ChunkCounts") -> tuple[int, ...]:
-    return (*(getattr(counts.rows, name) for name in _FATES), counts.rejected_fields)
-
-
-def _equation(one: "Carried") -> str:
-    rows = one.total.rows
-    terms = [(getattr(rows, name), name.replace("_", " ")) for name in _FATES[1:]]
-    said = " + ".join(f"{thousands(count)} {name}" for count, name in terms if count) or "0"
-    return f"{thousands(rows.read)} read = {said}"
+    return (*(getattr(counts.rows, name) for name in FATES), counts.rejected_fields)
 
 
 def _document(one: "Carried") -> dict[str, object]:

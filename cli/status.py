@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from banyan.clock import now
 from banyan.departments import Phase, Side, SourceRef
 from banyan.errors import BanyanError, ConfigurationError
-from banyan.records import Origin
+from cli.accounts import RouteAccount, read_accounts
 from cli.examination import arming_command
 from cli.progress import duration
 from cli.words import Word
@@ -20,18 +20,27 @@ from store.slices import SliceRow, read_slices
 from store.tables import RUN, WATERMARK
 from sync.assembly import Rig, open_rig
 from sync.captures import find_unfollowed
+from sync.waiting import count_waiting, find_look_age
 from sync.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How far a route is behind: keys that wait, and how long at most, since its last run."""
+    """How far a route is behind: keys that wait, and how long at most, since its last run.
 
-    pending: int
+    Where only looks at every row find changes, those of the last look; `pending` is None where nothing was counted.
+    """
+
+    pending: int | None
     seconds: float
+    looked_seconds: float | None = None
+    """Age of the look that was counted; None where changes are counted as they stand now."""
 
     def __str__(self) -> str:
-        return f"{duration(self.seconds)}, {self.pending} rows" if self.pending else "0 s"
+        if self.pending is None:
+            return f"not counted, last run {duration(self.seconds)} ago"
+        seen = "" if self.looked_seconds is None else f" (looked {duration(self.looked_seconds)} ago)"
+        return (f"{duration(self.seconds)}, {self.pending} rows" if self.pending else "0 s") + seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,8 @@ class DepartmentStatus:
     quarantined_rows: int = 0
     quarantined_fields: int = 0
     degraded: int = 0
+    accounts: tuple[RouteAccount, ...] = ()
+    """What the last run of each route says became of its rows."""
 
 
 def read_status(workspace: Workspace, code: str) -> DepartmentStatus:
@@ -57,11 +68,13 @@ def read_status(workspace: Workspace, code: str) -> DepartmentStatus:
     lags: dict[str, Lag] = {}
     loose: list[str] = []
     try:
-        rigs = [open_rig(workspace, SourceRef(code, name)) for name in workspace.project.departments[code].sources]
+        sources = [SourceRef(code, name) for name in workspace.project.departments[code].sources]
+        rigs = [open_rig(workspace, source, only_told=True) for source in sources]
         with transaction(workspace.engine("banyan_steward")) as connection:
             slices = [row for row in read_slices(connection) if row.department_code == code]
             rows, fields = _quarantined(connection, code)
             degraded = _degraded(connection, code)
+            accounts = read_accounts(connection, code)
             trouble = _trouble(connection, code, slices, degraded, arming_command(workspace.project, [code]))
         for rig in rigs:
             lags |= _lags(rig)
@@ -91,6 +104,7 @@ def read_status(workspace: Workspace, code: str) -> DepartmentStatus:
         quarantined_rows=rows,
         quarantined_fields=fields,
         degraded=degraded,
+        accounts=accounts,
     )
 
 
@@ -104,8 +118,8 @@ def _lags(rig: Rig) -> dict[str, Lag]:
     owned = [found for found in rig.closures if rig.slices(found.name)[0].owner is Side.CANONICAL]
     lags: dict[str, Lag] = {}
     if since is not None and len(owned) < len(rig.closures):
-        changed = [c for c in rig.port.changes(since) if c.origin is Origin.PERSON and c.table in rig.book.rulesets]
-        lags[f"{rig.source} -> {Side.CANONICAL.value}"] = Lag(len(changed), _age(rig, Side.CANONICAL))
+        waiting, age = count_waiting(rig, since), _age(rig, Side.CANONICAL)
+        lags[f"{rig.source} -> {Side.CANONICAL.value}"] = Lag(waiting, age, find_look_age(rig))
     for found in owned:
         queue = rig.reverse(found.name).queue()
         lags[f"{found.name} -> {Side.LEGACY.value}"] = Lag(queue, _age(rig, Side.LEGACY))
@@ -157,6 +171,14 @@ def _trouble(
         return Word.NO, "halted until two people have reconciled", f"banyan switch status {slices[0].closure}"
     if any(not row.is_armed for row in slices):
         return Word.NO, "closed since the store restarted, until it is armed", arming
+    held = connection.execute(
+        sa.select(RUN.c.run_no, RUN.c.kind, RUN.c.reason)
+        .where(RUN.c.department_code == code, RUN.c.state == RunState.FAILED.value)
+        .order_by(RUN.c.run_no)
+    ).first()
+    if held is not None:
+        cancel = f'banyan sync cancel {code} --reason "TEXT"'
+        return Word.NO, f"stands still since run {held.run_no} ({held.kind}): {held.reason}", cancel
     left = connection.execute(
         sa.select(RUN.c.run_no, RUN.c.kind, RUN.c.opened_at, (RUN.c.lease_until < sa.func.now()).label("is_over"))
         .where(RUN.c.department_code == code, RUN.c.state == RunState.OPEN.value)

@@ -123,6 +123,16 @@ def select_hashes(shape: TableShape, keys: KeyRange) -> Bound:
     return query, values
 
 
+def select_texts(shape: TableShape, columns: Sequence[str], at_most: int) -> Bound:
+    """Select the different texts that stand together in some columns; two texts of one value (1.0 and 1.00) are two."""
+    cells = [sql.Identifier("t", name) for name in columns]
+    grouped = [sql.SQL('{}, {}::text collate "C"').format(cell, cell) for cell in cells]
+    query = sql.SQL("select {} from {} t group by {} limit %s").format(
+        sql.SQL(", ").join(cells), shape.identifier, sql.SQL(", ").join(grouped)
+    )
+    return query, [at_most]
+
+
 def count_rows(shape: TableShape) -> sql.Composed:
     """Count the rows of a table."""
     return sql.SQL("select count(*) from {}").format(shape.identifier)

@@ -8,6 +8,7 @@ from connectors.dialects_odbc import Form, Make, OdbcColumn, Projection
 _PG_INTEGERS = frozenset(("int2", "int4", "int8", "smallint", "integer", "bigint", "serial", "bigserial", "oid"))
 _PG_DAYS = frozenset(("date", "timestamp", "timestamptz", "time", "uuid"))
 _PG_TEXTS = frozenset(("text", "varchar", "character varying"))
+_SQLITE_TEXT = "cast(? as text)"  # bytes of another encoding can be bound to it too
 _SQLITE_NUMBERS = ("int", "real", "floa", "doub", "num", "dec", "bool", "date")
 
 
@@ -68,8 +69,8 @@ def _bind_sqlite(column: OdbcColumn) -> str | None:
     """A value compared with a column takes its affinity; without one, digits and a number are different things."""
     kind = column.type_name
     if any(part in kind for part in ("char", "clob", "text")):
-        return "?"
-    return "?" if any(part in kind for part in _SQLITE_NUMBERS) else None
+        return _SQLITE_TEXT
+    return _SQLITE_TEXT if any(part in kind for part in _SQLITE_NUMBERS) else None
 
 
 POSTGRESQL = Make(

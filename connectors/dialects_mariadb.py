@@ -22,7 +22,11 @@ BYTE_TYPES = frozenset(
     ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "geometry", "point", "linestring", "polygon",
      "multipoint", "multilinestring", "multipolygon", "geometrycollection")
 )  # fmt: skip
-_ORDERED_TYPES = frozenset((*TEXT_TYPES, *INTEGER_TYPES, "decimal", "date", "datetime", "time", "year", "timestamp"))
+_ORDERED_TYPES = frozenset(
+    (*TEXT_TYPES, *INTEGER_TYPES, "decimal", "date", "datetime", "time", "year", "timestamp", "binary", "varbinary",
+     "bit", "uuid", "inet4", "inet6")
+)  # fmt: skip
+"""Types whose values are compared with a bound key in the order of their index; all others by the bytes of a text."""
 _TRANSACTIONAL = frozenset(("innodb",))
 
 
@@ -102,8 +106,8 @@ class MariaDBShape:
 
     @property
     def is_ordered(self) -> bool:
-        """Tell whether key ranges can be cut: compared in the order in which the index stands."""
-        return bool(self.key) and all(self.types[name].name in _ORDERED_TYPES for name in self.key)
+        """Tell whether key ranges can be cut: by the index, or where its order is not that of a text, by the text."""
+        return bool(self.key)
 
     def key_parts(self, key: str) -> list[str]:
         """Split the text of a key into its columns; refuse one that has another number of them."""
@@ -173,6 +177,15 @@ def select_range(shape: MariaDBShape, keys: KeyRange) -> Bound:
     return Bound(f"select {_projected(shape)} from {shape.identifier} t where {where}", values)
 
 
+def select_texts(shape: MariaDBShape, columns: Sequence[str], at_most: int) -> Bound:
+    """Select the different texts that stand together in some columns, told apart by their bytes, not by a collation."""
+    cells = [project(shape, column, "t") for column in columns]
+    told = ", ".join(f"min({cell})" for cell in cells)
+    grouped = ", ".join(f"cast({cell} as binary)" for cell in cells)
+    query = f"select {told} from {shape.identifier} t group by {grouped} limit {at_most:d}"
+    return Bound(query)
+
+
 def select_keys(shape: MariaDBShape, keys: Sequence[str]) -> Bound:
     """Select the rows of the keys given; a key that only compares equal must be sorted out by its text."""
     where, values = _key_condition(shape, keys, "t")
@@ -188,7 +201,7 @@ def select_key_texts(shape: MariaDBShape, keys: KeyRange) -> Bound:
 def select_step(shape: MariaDBShape, keys: KeyRange, rows: int) -> Bound:
     """Select the key that is `rows` rows after the low end of a range: the next boundary, read from the index alone."""
     where, values = range_condition(shape, keys)
-    order = ", ".join(f"t.{quoted(name)}" for name in shape.key)
+    order = ", ".join(term for term, _ in _key_terms(shape, "t"))
     query = f"select {key_text(shape, 't')} from {shape.identifier} t where {where} order by {order} limit 1 offset %s"
     return Bound(query, (*values, rows - 1))
 
@@ -298,7 +311,7 @@ def range_condition(shape: MariaDBShape, keys: KeyRange) -> tuple[str, tuple[obj
             continue
         last = ">" if strictly == ">" else "<="
         parts = shape.key_parts(bound)
-        terms = [(f"t.{quoted(name)}", bind_key(shape.types[name])) for name in shape.key]
+        terms = _key_terms(shape, "t")
         # a row comparison cannot use the index: its first column stands alone before the expanded form
         conditions.append(f"{terms[0][0]} {loosely} {terms[0][1]}")
         values.append(parts[0])
@@ -312,15 +325,29 @@ def range_condition(shape: MariaDBShape, keys: KeyRange) -> tuple[str, tuple[obj
     return " and ".join(conditions) or "true", tuple(values)
 
 
+def _key_terms(shape: MariaDBShape, alias: str) -> list[tuple[str, str]]:
+    """Give, for each column of the key, what is compared and the place of its value.
+
+    A float is not the number that its text says, an enum stands in the order of its list: these compare by their text.
+    """
+    return [
+        (f"{alias}.{quoted(name)}", bind_key(shape.types[name]))
+        if shape.types[name].name in _ORDERED_TYPES
+        else (_bytes(project(shape, name, alias)), "binary %s")
+        for name in shape.key
+    ]
+
+
 def _key_condition(shape: MariaDBShape, keys: Sequence[str], alias: str) -> tuple[str, tuple[object, ...]]:
     listed = [shape.key_parts(key) for key in dict.fromkeys(keys)]
     if not listed:
         return "false", ()
     values = tuple(part for parts in listed for part in parts)
-    places = [bind_key(shape.types[name]) for name in shape.key]
-    if len(places) == 1:
-        return f"{alias}.{quoted(shape.key[0])} in ({', '.join(places * len(listed))})", values
-    equal = [f"{alias}.{quoted(name)} = {place}" for name, place in zip(shape.key, places, strict=True)]
+    terms = _key_terms(shape, alias)
+    if len(terms) == 1:
+        term, place = terms[0]
+        return f"{term} in ({', '.join([place] * len(listed))})", values
+    equal = [f"{term} = {place}" for term, place in terms]
     one = f"({' and '.join(equal)})"
     return f"({' or '.join([one] * len(listed))})", values
 

@@ -154,6 +154,11 @@ def fence_triggers(closure: str, tables: Sequence[str]) -> list[Trigger]:
     return [_trigger("fence", event, f"BEFORE {event.upper()}", table, refused) for table in tables for event in EVENTS]
 
 
+def explain_view(view: str) -> str:
+    """Ask how SQLite would read a view; it reads no row."""
+    return f"EXPLAIN SELECT * FROM {quoted(view)}"
+
+
 def count_rows(shape: SqliteShape) -> str:
     """Count the rows of a table."""
     return f"SELECT count(*) FROM {quoted(shape.name)}"

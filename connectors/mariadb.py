@@ -19,7 +19,15 @@ from banyan.ports import (
     WriteBack,
 )
 from banyan.records import Batch, ChangedKey, KeyRange, Position
-from connectors.dialects_mariadb import Bound, ForeignKey, MariaDBShape, named, select_range, select_step
+from connectors.dialects_mariadb import (
+    Bound,
+    ForeignKey,
+    MariaDBShape,
+    named,
+    select_range,
+    select_step,
+    select_texts,
+)
 from connectors.dialects_mariadb_rows import select_whole_rows
 from connectors.mariadb_capture import MariaDBCapture, OpenMariaDBCapture, Watched
 from connectors.mariadb_connection import RAW_SETTINGS, MariaDBConnections, ask, read_rows
@@ -116,18 +124,24 @@ class MariaDBPort:
         shape = self.shape(table)
         watched = self.watched((table,))
         with self.reader.session("reading capabilities", table=table) as connection:
-            is_followed = self._capture.is_followed(connection, table, watched)
+            way = self._capture.incremental_of(connection, table, watched)
             found = [one for one in inspect_triggers(connection, self.schema) if one.table == table]
         is_fenced = sum(one.kind == FENCE and not one.problem for one in found) >= 3
         can_write = self._reverse is not None and shape.is_transactional and bool(shape.key)
         fence = ONLINE_FENCE if shape.is_transactional else FENCE_WITHOUT_ROLLBACK
         return Capabilities(
-            incremental=self._capture.incremental if is_followed else Incremental.SNAPSHOT_DIFF,
+            incremental=way,
             write_back=WriteBack.SQL if can_write else WriteBack.NONE,
-            deletes_visible=True,  # in the log or journal, or by the difference of two snapshots
+            deletes_visible=way is not Incremental.NONE,
             fence=fence if is_fenced else NO_FENCE,
-            note="" if is_followed else f"its changes are not found by {self._capture.incremental.value}",
+            note="" if way is self._capture.incremental else self._said_of(way),
         )
+
+    def _said_of(self, way: Incremental) -> str:
+        usual = self._capture.incremental.value
+        if way is Incremental.NONE:
+            return f"its changes are not found by {usual}"
+        return f"no {usual} can follow it: every row of it is compared in each run"
 
     def incarnation(self) -> str:
         """Name the history of this server, and of what is installed beside this database."""
@@ -153,7 +167,8 @@ class MariaDBPort:
         """Cut a table into key ranges that together hold every key, present or future.
 
         Steps through the index in short statements, in its own order. The first range is open below and the last one
-        above. A table without a key that can be compared is one range, and is refused when it exceeds a chunk.
+        above. A key whose index does not stand in the order of a bound value (a float, an enum) is cut by its text, at
+        the cost of a sort each time. A table without a key is one range, and is refused when it exceeds a chunk.
         """
         if rows_per_chunk < 1:
             raise UsageError("a chunk holds at least one row; nothing was planned", rows_per_chunk=rows_per_chunk)
@@ -209,6 +224,11 @@ class MariaDBPort:
         with self.reader.session("reading rows", table=table) as connection:
             rows = read_keyed(connection, shape, keys)
         return Batch(table, rows, low, self._place())
+
+    def find_texts(self, table: str, columns: Sequence[str], *, at_most: int) -> pl.DataFrame:
+        """Give the different texts that stand together in some columns, so many at most; the server gathers them."""
+        with self.reader.session("looking for codes", table=table) as connection:
+            return read_rows(connection, select_texts(self.shape(table), columns, at_most), columns)
 
     def watched(self, more: Sequence[str] = ()) -> Watched:
         """Describe the tables whose changes are asked for: those of the rules, or all."""
@@ -322,8 +342,9 @@ class MariaDBPort:
         shape = self.shape(table)
         if not shape.key:
             raise SourceDrifted(
-                f"{self.schema}.{table} has no primary key: its rows cannot be followed; nothing was changed",
-                hint="read it whole, by snapshot difference",
+                f"{self.schema}.{table} has no primary key: nothing tells its rows apart, so that none of "
+                "them could be known again on the new side; nothing was changed",
+                hint="ask the department for a primary key, or for the table as a file: there a record has a number",
                 table=table,
             )
         return shape

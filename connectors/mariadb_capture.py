@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from banyan.errors import SourceDrifted
 from banyan.ports import Incremental
 from banyan.records import ChangedKey, Operation, Origin, Position
 from connectors.dialects_mariadb import ForeignKey, MariaDBShape
@@ -65,6 +64,14 @@ class MariaDBCapture(Protocol):
         """Tell whether every change of a table is found today."""
         ...
 
+    def incremental_of(self, connection: Connection, table: str, watched: Watched) -> Incremental:
+        """Tell how the changes of a table are found today; `none` where they are not."""
+        ...
+
+    def unfollowable(self, watched: Watched) -> frozenset[str]:
+        """Name the tables that this way could not follow whatever was installed."""
+        ...
+
     def plan(self, watched: Watched) -> list[str]:
         """Write the statements that install it on the legacy side; runs none of them."""
         ...
@@ -94,15 +101,3 @@ def fold(entries: Iterable[Entry]) -> list[ChangedKey]:
         ChangedKey(e.table, e.key, Operation(e.operation), Origin.PERSON if e.by_person else Origin.ROUTE)
         for e in last.values()
     ]
-
-
-def refuse_incarnation(expected: str, found: str) -> None:
-    """Refuse a Position of another history."""
-    if expected != found:
-        raise SourceDrifted(
-            "the Position belongs to another incarnation of this database (restored, promoted, or captured anew); "
-            "nothing was read",
-            hint="banyan switch status, then load the department again or reconcile",
-            expected=expected,
-            found=found,
-        )

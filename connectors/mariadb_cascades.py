@@ -63,7 +63,16 @@ def find_cascades(keys: Sequence[ForeignKey], tables: Sequence[str]) -> Cascades
                 lost.add(first.table)
         if first.on_delete in _ACTS:
             _follow(keys, (first,), found, lost)
+    lost = _with_their_children(keys, lost)
     return Cascades(tuple(c for c in found if c.child in wanted), frozenset(lost & wanted))
+
+
+def _with_their_children(keys: Sequence[ForeignKey], lost: set[str]) -> set[str]:
+    """Add what the engine reaches from rows that nobody sees it take: no trigger and no log tells of those either."""
+    acting = [key for key in keys if key.on_delete in _ACTS or key.on_update in _ACTS]
+    while more := {key.table for key in acting if key.parent in lost} - lost:
+        lost |= more
+    return lost
 
 
 def _follow(keys: Sequence[ForeignKey], path: tuple[ForeignKey, ...], found: list[Cascade], lost: set[str]) -> None:

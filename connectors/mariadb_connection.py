@@ -248,7 +248,8 @@ def explain_start(error: Exception, place: str) -> BanyanError:
             hint="check the reference of the secret in banyan.yaml, then banyan source grants",
             place=place,
         )
-    if isinstance(error, ssl.SSLError) or code == 2026 or isinstance(error.__cause__, ssl.SSLError):
+    behind = (error, error.__cause__, getattr(error, "original_exception", None))  # the driver wraps what ssl says
+    if code == 2026 or any(isinstance(one, ssl.SSLError) for one in behind):
         return ConfigurationError(
             f"{place} does not prove who it is (TLS); nothing was read",
             hint="add ?ssl_ca=FILE with the department's authority; a plaintext legacy is declared with ?ssl=disabled",

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from banyan.errors import ConfigurationError, SourceDrifted
+from banyan.errors import ConfigurationError, SourceDrifted, SourceRestored
 from banyan.ports import Incremental
 from banyan.records import ChangedKey, Position
 from connectors.dialects_mariadb import (
@@ -25,7 +25,8 @@ from connectors.dialects_mariadb import (
     quoted,
     shipped,
 )
-from connectors.mariadb_capture import Entry, Watched, fold, refuse_incarnation
+from connectors.history import DECIDE, SWEEP, refuse_incarnation
+from connectors.mariadb_capture import Entry, Watched, fold
 from connectors.mariadb_cascades import cascade_body, origin_text
 from connectors.mariadb_connection import Connection, MariaDBConnections, ask
 from connectors.mariadb_objects import (
@@ -88,7 +89,7 @@ class MariaDBJournal:
             if first < pruned:
                 raise SourceDrifted(
                     "the journal was pruned after this Position: changes are missing; nothing was read",
-                    hint="banyan switch reconcile --keep legacy, by two persons: every row is read again",
+                    hint=SWEEP,
                 )
             rows = ask(connection, named("changes", self._schema), {"since": first, "until": last})
         return fold(Entry(table, key, op, origin == "PERSON") for table, key, op, origin in rows)
@@ -100,6 +101,14 @@ class MariaDBJournal:
             return False
         sound = {found.trigger for found in inspect_triggers(connection, self._schema) if not found.problem}
         return {trigger.name for trigger in _triggers(watched, (table,))} <= sound
+
+    def incremental_of(self, connection: Connection, table: str, watched: Watched) -> Incremental:
+        """Tell how the changes of a table are found today; `none` where they are not."""
+        return self.incremental if self.is_followed(connection, table, watched) else Incremental.NONE
+
+    def unfollowable(self, watched: Watched) -> frozenset[str]:
+        """Name the tables that this way could not follow whatever was installed."""
+        return watched.cascades.lost | {name for name, shape in watched.shapes.items() if not _is_journalled(shape)}
 
     def plan(self, watched: Watched) -> list[str]:
         """Write the statements that install the journal, its triggers and those on the parents of cascades."""
@@ -147,9 +156,9 @@ class MariaDBJournal:
         (pruned,) = ask(connection, named("pruned", self._schema))[0]
         found = ask(connection, named("batch_mark", self._schema), {"batch": batch})
         if batch >= pruned and (not found or found[0][0] != mark):
-            raise SourceDrifted(
+            raise SourceRestored(
                 "the Position is later than this database: it was restored from a backup; nothing was read",
-                hint="isolate the legacy system, then banyan switch status",
+                hint=DECIDE,
             )
         return batch
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable
+from banyan.errors import ConfigurationError, SourceDrifted, SourceRestored, SourceUnavailable
 from banyan.ports import Incremental, KnownKeys
 from banyan.records import ChangedKey, Position
 from connectors.dialects_mariadb import named, shipped
-from connectors.mariadb_capture import Entry, OpenMariaDBCapture, Watched, fold, refuse_incarnation
+from connectors.history import DECIDE, SWEEP, refuse_incarnation
+from connectors.mariadb_capture import Entry, OpenMariaDBCapture, Watched, fold
 from connectors.mariadb_connection import Connection, MariaDBConnections, ask
 from connectors.mariadb_journal import cascade_triggers
 from connectors.mariadb_log_rows import RowReader, is_loggable
@@ -167,6 +168,14 @@ class MariaDBLog:
             return False
         return not cascades.reaching(table) or self._has_cascade_triggers(connection, watched, table)
 
+    def incremental_of(self, connection: Connection, table: str, watched: Watched) -> Incremental:
+        """Tell how the changes of a table are found today; `none` where they are not."""
+        return self.incremental if self.is_followed(connection, table, watched) else Incremental.NONE
+
+    def unfollowable(self, watched: Watched) -> frozenset[str]:
+        """Name the tables that this way could not follow whatever was installed."""
+        return watched.cascades.lost | {name for name, shape in watched.shapes.items() if not is_loggable(shape)}
+
     def plan(self, watched: Watched) -> list[str]:
         """Write the statements that let the log be read, and the triggers on the parents of cascades, if any."""
         lines = [
@@ -308,8 +317,16 @@ class MariaDBLog:
 
     def _refuse_another(self, connection: Connection, place: _Place) -> None:
         """Refuse a log that holds something else at this place, or nothing any more."""
-        if self._gtid(connection, place.file, place.position) != place.gtid:
-            raise _lost_log()
+        found = self._gtid(connection, place.file, place.position)
+        if found == place.gtid:
+            return
+        oldest = str(ask(connection, named("log_files", self._schema))[0][0])
+        if found is None and int(oldest.rsplit(".", 1)[-1]) > place.order[0]:
+            raise SourceDrifted(
+                "the log after this Position was purged: changes are missing; nothing was read",
+                hint=SWEEP,
+            )
+        raise _lost_log()
 
     def _gtid(self, connection: Connection, file: str, position: int) -> str | None:
         (found,) = ask(connection, named("gtid_at", self._schema), {"file": file, "position": position})[0]
@@ -349,10 +366,9 @@ def _place_of(position: Position, incarnation: str) -> _Place:
     return place
 
 
-def _lost_log() -> SourceDrifted:
-    return SourceDrifted(
-        "the log after this Position is gone, or is another one (purged, begun anew, or the database was restored "
-        "from a backup): changes are missing; nothing was read",
-        hint="if it was restored, isolate it first: banyan switch status; then, or if it was purged: banyan switch "
-        "reconcile --keep legacy, by two persons: every row is read again",
+def _lost_log() -> SourceRestored:
+    return SourceRestored(
+        "the log after this Position is another one (begun anew, or the database was restored from a backup): changes "
+        "are missing; nothing was read",
+        hint=DECIDE,
     )

@@ -23,9 +23,12 @@ _ROWS_A_RANGE = 50_000
 _ROWS_A_FRAME = 10_000
 
 
-def open_mariadb_snapshot(tables: Sequence[str], marks: RowMarks, *, key: bytes) -> OpenMariaDBCapture:
+def open_mariadb_snapshot(
+    tables: Sequence[str], marks: RowMarks, *, key: bytes, only_told: bool = False
+) -> OpenMariaDBCapture:
     """Give the way of capture that compares every row with its mark; the hashes kept are keyed."""
-    return lambda reader, schema: MariaDBSnapshot(reader, schema, Looks(tables, marks, key))
+    looks = Looks(tables, marks, key, only_told=only_told)
+    return lambda reader, schema: MariaDBSnapshot(reader, schema, looks)
 
 
 class MariaDBSnapshot:
@@ -59,6 +62,14 @@ class MariaDBSnapshot:
     def is_followed(self, connection: Connection, table: str, watched: Watched) -> bool:
         """Tell whether a table is compared; nothing is installed for it, but it needs a key."""
         return table in self._looks.tables and bool(watched.shapes[table].key)
+
+    def incremental_of(self, connection: Connection, table: str, watched: Watched) -> Incremental:
+        """Tell how the changes of a table are found today; `none` where they are not."""
+        return self.incremental if self.is_followed(connection, table, watched) else Incremental.NONE
+
+    def unfollowable(self, watched: Watched) -> frozenset[str]:
+        """Name the tables that this way could not follow whatever was installed."""
+        return frozenset(name for name, shape in watched.shapes.items() if not shape.key)
 
     def plan(self, watched: Watched) -> list[str]:
         """Write nothing: rows are only read."""

@@ -1,4 +1,7 @@
-"""From the texts that crossed an ODBC driver to raw texts: hexadecimal digits become characters, strictly."""
+"""From the texts that crossed an ODBC driver to raw texts: hexadecimal digits become characters, strictly.
+
+What is no text under its encoding is carried as its bytes behind a mark (`banyan.undecoded`).
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,13 +10,14 @@ from typing import Final, assert_never
 import polars as pl
 
 from banyan.errors import SourceUnreadable
+from banyan.undecoded import MARK, read_text
 from connectors.dialects_odbc import Form, OdbcShape
 
 _UTF8: Final = ("utf8", "utf-8")
 
 
 def read_texts(shape: OdbcShape, crossed: pl.DataFrame, encoding: str) -> pl.DataFrame:
-    """Give raw texts; refuses one that is no text under its encoding, naming row, column and byte but no value.
+    """Give raw texts; refuses a key that is no text under its encoding, naming row and column but no value.
 
     `encoding` is that of texts whose bytes cross as they stand in the file (SQLite); a server gives UTF-8.
     """
@@ -27,11 +31,14 @@ def _read(shape: OdbcShape, crossed: pl.Series, encoding: str) -> pl.Series:
             return crossed
         case Form.HEX:
             try:
-                return crossed.str.decode("hex").cast(pl.String)
+                plain = crossed.str.decode("hex").cast(pl.String)
             except pl.exceptions.PolarsError:
-                return _each(shape, crossed, lambda text: bytes.fromhex(text).decode("utf-8"))
+                plain = None
+            if plain is None or plain.str.starts_with(MARK).any():
+                return _each(shape, crossed, lambda text: read_text(bytes.fromhex(text), "utf-8"))
+            return plain
         case Form.UTF16:
-            return _each(shape, crossed, lambda text: bytes.fromhex(text).decode("utf-16-le"))
+            return _each(shape, crossed, lambda text: read_text(bytes.fromhex(text), "utf-16-le"))
         case Form.BYTES:
             return "\\x" + crossed.str.to_lowercase()
         case Form.CLASSED:
@@ -40,21 +47,17 @@ def _read(shape: OdbcShape, crossed: pl.Series, encoding: str) -> pl.Series:
 
 
 def _each(shape: OdbcShape, crossed: pl.Series, read: Callable[[str], str]) -> pl.Series:
-    texts: list[str | None] = []
-    for row, text in enumerate(crossed, 1):
-        try:
-            texts.append(None if text is None else read(text))
-        except UnicodeDecodeError as error:
-            raise SourceUnreadable(
-                f"table {shape.name} is not {error.encoding}: row {row} of those read, column {crossed.name}, byte "
-                f"offset {error.start} of the value; nothing of these rows was passed on",
-                hint="declare the encoding that the application wrote, then read again",
-                table=shape.name,
-                record=row,
-                column=crossed.name,
-                offset=error.start,
-            ) from None
-    return pl.Series(crossed.name, texts, dtype=pl.String)
+    texts = pl.Series(crossed.name, [None if text is None else read(text) for text in crossed], dtype=pl.String)
+    if crossed.name in shape.key and (marked := texts.str.starts_with(MARK).arg_true()).len():
+        raise SourceUnreadable(
+            f"table {shape.name}: row {marked[0] + 1} of those read, column {crossed.name} of the key is no text under "
+            "the encoding declared; nothing of these rows was passed on",
+            hint="declare the encoding that the application wrote, then read again",
+            table=shape.name,
+            record=marked[0] + 1,
+            column=crossed.name,
+        )
+    return texts
 
 
 def _classed(encoding: str, text: str) -> str:
@@ -64,6 +67,6 @@ def _classed(encoding: str, text: str) -> str:
         case "b":
             return "0x" + text[1:].lower()
         case "t":
-            return bytes.fromhex(text[1:]).decode(encoding)
+            return read_text(bytes.fromhex(text[1:]), encoding)
         case _:
             return text[1:]

@@ -132,9 +132,12 @@ class OneWayPort:
         if not self._reader.is_ordered(table):
             rows = self._reader.count(table)
             if rows > rows_per_chunk:
+                what = "a primary key of a type that cannot be cut into ranges here" if self.key_columns(table) else (
+                    "no primary key to cut it by"
+                )  # fmt: skip
                 raise SourceDrifted(
-                    f"{table} has {rows} rows and no primary key to cut it by; nothing was planned",
-                    hint="ask the department for a primary key, or for an extract as files",
+                    f"{table} has {rows} rows and {what}; nothing was planned",
+                    hint="ask the department for a primary key of numbers or texts, or for an extract as files",
                     table=table,
                 )
             return [KeyRange(None, None)]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from uuid import UUID
 
+import polars as pl
 from sqlalchemy.exc import NoSuchTableError
 
 from banyan.errors import ConfigurationError, SourceDrifted, UsageError
@@ -19,7 +20,16 @@ from banyan.ports import (
 )
 from banyan.records import Batch, ChangedKey, KeyRange, Position
 from connectors.capture import Capture, OpenCapture
-from connectors.dialects import Bound, TableShape, count_rows, select_keys, select_range, select_step, statement
+from connectors.dialects import (
+    Bound,
+    TableShape,
+    count_rows,
+    select_keys,
+    select_range,
+    select_step,
+    select_texts,
+    statement,
+)
 from connectors.postgresql_capture import JournalCapture
 from connectors.postgresql_connection import PostgreSQLConnections, copy_rows
 from connectors.postgresql_log_setup import slot_name
@@ -60,6 +70,11 @@ class PostgreSQLPort:
         """Name the slot and the publication under which the log of this schema is read, when it is."""
         return slot_name(str(self._reader.url.database), self.schema)
 
+    @property
+    def changes_by(self) -> Incremental:
+        """Name the way in which changes are looked for here."""
+        return self._capture.incremental
+
     def tables(self) -> list[str]:
         """List the tables of the schema."""
         with self._reader.reflecting("listing tables") as inspector:
@@ -87,9 +102,9 @@ class PostgreSQLPort:
             is_captured = self._capture.is_installed(connection, table)
         _, is_fenced = row or (False, False)
         return Capabilities(
-            incremental=self._capture.incremental if is_captured else Incremental.SNAPSHOT_DIFF,
+            incremental=self._capture.incremental if is_captured else Incremental.NONE,
             write_back=WriteBack.SQL if self._reverse is not None else WriteBack.NONE,
-            deletes_visible=self._capture.deletes_visible or not is_captured,  # or by the difference of two snapshots
+            deletes_visible=is_captured and self._capture.deletes_visible,
             fence=ONLINE_FENCE if is_fenced else NO_FENCE,
             note="; ".join(self._notes(is_captured=is_captured)),
         )
@@ -170,6 +185,11 @@ class PostgreSQLPort:
         """Read the rows of the keys given, as they are now; an absent key has no row."""
         shape = self._keyed(table)
         return self._read(shape, select_keys(shape, keys), asked=len(keys))
+
+    def find_texts(self, table: str, columns: Sequence[str], *, at_most: int) -> pl.DataFrame:
+        """Give the different texts that stand together in some columns, so many at most; the server gathers them."""
+        with self._reader.session("looking for codes", table=table) as connection:
+            return copy_rows(connection, select_texts(self.shape(table), columns, at_most), columns)
 
     def answer(self, question: str) -> Iterator[list[tuple[object, ...]]]:
         """Answer a recorded question in the SQL of this server, in pieces; its transaction may not write."""
@@ -273,8 +293,9 @@ class PostgreSQLPort:
         shape = self.shape(table)
         if not shape.key:
             raise SourceDrifted(
-                f"{self.schema}.{table} has no primary key: its rows cannot be followed; nothing was changed",
-                hint="read it whole, by snapshot difference",
+                f"{self.schema}.{table} has no primary key: nothing tells its rows apart, so that none of "
+                "them could be known again on the new side; nothing was changed",
+                hint="ask the department for a primary key, or for the table as a file: there a record has a number",
                 table=table,
             )
         return shape

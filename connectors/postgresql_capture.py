@@ -15,11 +15,12 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-from banyan.errors import ConfigurationError, SourceDrifted
+from banyan.errors import ConfigurationError, SourceDrifted, SourceRestored
 from banyan.ports import Incremental
 from banyan.records import ChangedKey, Operation, Origin, Position
 from connectors.capture import ShapeOf
 from connectors.dialects import TableShape, capture_statements, statement, statements, uncapture_statements
+from connectors.history import DECIDE, SWEEP, refuse_incarnation
 from connectors.postgresql_connection import Connection, PostgreSQLConnections
 
 Answered = psycopg.Cursor[Any]
@@ -209,14 +210,7 @@ def _snapshot_of(position: Position, incarnation: str) -> str:
         named, snapshot = str(read["incarnation"]), str(read["snapshot"])
     except (ValueError, KeyError, TypeError):
         raise SourceDrifted("a Position of this source cannot be read; nothing was read from the journal") from None
-    if named != incarnation:
-        raise SourceDrifted(
-            "the Position belongs to another incarnation of this database (restored, promoted, or captured anew); "
-            "nothing was read",
-            hint="banyan switch status, then load the department again or reconcile",
-            expected=named,
-            found=incarnation,
-        )
+    refuse_incarnation(named, incarnation)
     return snapshot
 
 
@@ -240,20 +234,20 @@ def _check_journal(schema: str, captured: Answered, defects: Answered, faults: A
         )
     is_future, is_pruned = faults.fetchone() or (False, False)
     if is_future:
-        raise SourceDrifted(
+        raise SourceRestored(
             "the Position is later than this database: it was restored from a backup; nothing was read",
-            hint="isolate the legacy system, then banyan switch status",
+            hint=DECIDE,
         )
     if is_pruned:
         raise SourceDrifted(
             "the journal was pruned after this Position: changes are missing; nothing was read",
-            hint="banyan switch reconcile --keep legacy, by two persons: every row is read again",
+            hint=SWEEP,
         )
     unlisted = truncated.fetchall()
     if unlisted:
         names = ", ".join(name for (name,) in unlisted)
         raise SourceDrifted(
             f"{names} was truncated in a transaction whose keys could not be listed; no change was read",
-            hint="banyan switch reconcile --keep legacy, by two persons: every row is read again",
+            hint=SWEEP,
             tables=names,
         )

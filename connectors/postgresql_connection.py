@@ -39,8 +39,11 @@ _CONNECT_SECONDS = 10
 # libpq gives no code for a refused start, only a sentence in the server's language
 _REFUSED_START = re.compile(
     r"password|authenticat|authentif|mot de passe|pg_hba\.conf|does not exist|n'existe pas|no password supplied"
-    r"|permission denied for database|certificate verify failed|server does not support SSL",
+    r"|permission denied for database",
     re.IGNORECASE,
+)
+_UNPROVED = re.compile(
+    r"server certificate|certificate verify|root certificate|does not support SSL|SSL error", re.IGNORECASE
 )
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -237,6 +240,12 @@ def _explain_statement(code: str, doing: str, on: str, facts: Mapping[str, objec
 
 
 def _explain_start(error: psycopg.OperationalError, place: str) -> BanyanError:
+    if _UNPROVED.search(str(error)):
+        return ConfigurationError(
+            f"{place} does not prove who it is (TLS); nothing was read",
+            hint="add ?sslrootcert=FILE with the department's authority; a legacy without TLS is declared: plaintext",
+            place=place,
+        )
     if _REFUSED_START.search(str(error)):
         return ConfigurationError(
             f"{place} refuses this account, its password or its database; nothing was read",

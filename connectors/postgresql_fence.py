@@ -5,6 +5,7 @@ token and lease (see connectors/sql/postgresql_fence.sql).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 import psycopg
@@ -21,6 +22,16 @@ from wire.encoded import respelled
 _TRIGGER_TYPE = 2 | 4 | 8 | 16 | 32  # before (2), insert, delete, update, truncate; no row bit: per statement
 _FUNCTIONS = ("check_fence", "effect", "admit_reverse", "wait_in_flight", "open_by_code")
 _PINNED = ["search_path=pg_catalog, pg_temp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Master:
+    """An account against which triggers are not enough: it can disable or drop them."""
+
+    account: str
+    is_superuser: bool
+    owned: tuple[str, ...]
+    """The fenced tables it owns, itself or by a role it may take."""
 
 
 class PostgreSQLFence:
@@ -142,9 +153,22 @@ class PostgreSQLFence:
                 }
                 row = connection.execute(statement("fence_on_table"), values).fetchone()
                 defects += [FenceDefect(table, problem) for problem in _table_problems(row)]
+            asked = {"schema": self.schema, "tables": list(tables)}
+            for table, name in connection.execute(statement("fence_subscribed"), asked).fetchall():
+                told = f"the subscription {name} writes into it, and no trigger of a statement fires for what it brings"
+                defects.append(FenceDefect(table, told))
             found = connection.execute(statement("fence_functions")).fetchall()
             defects += [FenceDefect("", problem) for problem in _function_problems(found)]
         return defects
+
+    def find_masters(self, tables: Sequence[str]) -> list[Master]:
+        """List the accounts that can take the triggers away: owners of these tables, and further superusers."""
+        found: dict[tuple[str, bool], list[str]] = {}
+        with self._guard.session("looking for those who can take triggers away") as connection:
+            asked = {"schema": self.schema, "tables": list(tables)}
+            for account, table, why in connection.execute(statement("fence_masters"), asked).fetchall():
+                found.setdefault((account, why == "superuser"), []).extend([table] if table else [])
+        return [Master(account, is_super, tuple(owned)) for (account, is_super), owned in found.items()]
 
     def _effect(self, what: str, token: int, seconds: float, nonces: tuple[UUID, UUID]) -> FenceAnswer:
         values = {

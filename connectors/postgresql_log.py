@@ -17,11 +17,12 @@ from weakref import WeakKeyDictionary
 import psycopg
 
 from banyan.clock import monotonic
-from banyan.errors import ConfigurationError, SourceDrifted
+from banyan.errors import ConfigurationError, SourceDrifted, SourceRestored
 from banyan.ports import Incremental, KeyLog
 from banyan.records import ChangedKey, LoggedKey, LogPlace, Position
 from connectors.capture import OpenCapture
 from connectors.dialects import TableShape, statement
+from connectors.history import DECIDE, SWEEP, refuse_incarnation
 from connectors.postgresql_connection import Connection, PostgreSQLConnections
 from connectors.postgresql_log_keys import KeyReader
 from connectors.postgresql_log_setup import (
@@ -38,7 +39,6 @@ from connectors.postgresql_log_stream import LogStream, StreamBusy
 _MESSAGES_A_BATCH = 100_000
 _BUSY_SECONDS = 15.0
 _IDLE_SECONDS = 3.0  # another process may need the slot; opening it again reads anew from the oldest open transaction
-_LOST = "install the capture again (banyan load), then compare every row: banyan recon run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class LogCapture:
                 if low.place < place.started:
                     raise SourceDrifted(
                         "the keys behind this Position were forgotten: changes are missing; nothing was read",
-                        hint=_LOST,
+                        hint=SWEEP,
                     )
                 return self._keys.read(low.snapshot, high.snapshot)
             finally:
@@ -208,22 +208,22 @@ class LogCapture:
             raise SourceDrifted(
                 f"the slot {self.slot} was dropped, or was away for longer than the server keeps its log: changes are "
                 "missing; nothing was read",
-                hint=_LOST,
+                hint=SWEEP,
                 slot=self.slot,
             )
         identity, *marks = state
         if place is None or place.capture != identity:
             return self._begin(connection)
         if here.place < place.reached or place.mark not in marks:
-            raise SourceDrifted(
+            raise SourceRestored(
                 "this database is behind what was read from it: it was restored from a backup; nothing was read",
-                hint="isolate the legacy system, then banyan switch status",
+                hint=DECIDE,
             )
         if slot.confirmed > place.reached:
             raise SourceDrifted(
                 f"the slot {self.slot} was read by somebody else, or the store is older than the slot: changes are "
                 "missing; nothing was read",
-                hint=_LOST,
+                hint=SWEEP,
                 slot=self.slot,
             )
         return place
@@ -322,12 +322,5 @@ def _read_position(position: Position, incarnation: str) -> LogHead:
         found = LogHead(str(read["incarnation"]), str(read["snapshot"]), int(read["log"]))
     except (ValueError, KeyError, TypeError):
         raise SourceDrifted("a Position of this source cannot be read; nothing was read from the log") from None
-    if found.incarnation != incarnation:
-        raise SourceDrifted(
-            "the Position belongs to another incarnation of this database (restored, promoted, or captured anew); "
-            "nothing was read",
-            hint="banyan switch status, then load the department again or reconcile",
-            expected=found.incarnation,
-            found=incarnation,
-        )
+    refuse_incarnation(found.incarnation, incarnation)
     return found

@@ -66,7 +66,6 @@ def undo_log(slot: str) -> list[str]:
         statements("postgresql_log")["drop_slot"].replace("%(slot)s", sql.Literal(slot).as_string()),
         sql.SQL("drop publication if exists {}").format(sql.Identifier(slot)).as_string(),
         statements("postgresql_log")["drop_capture"],
-        "revoke usage on schema banyan from banyan_reader",
         "alter role banyan_reader with noreplication",
     ]
 

@@ -16,6 +16,7 @@ from psycopg.conninfo import make_conninfo
 
 from banyan.clock import now
 from banyan.errors import BanyanError, ConfigurationError, SourceDrifted, SourceUnavailable
+from connectors.history import SWEEP
 from connectors.postgresql_log_messages import Begin, Commit, Message, decode
 from wire.alphabet import Alphabet
 
@@ -154,7 +155,7 @@ def _explained(code: str, slot: str) -> BanyanError:
         case "42704" | "55000" | "58P01":
             return SourceDrifted(
                 f"the slot or the publication {slot} is gone or lost ({code}): changes are missing; nothing was read",
-                hint="install the capture again (banyan load), then compare every row: banyan recon run",
+                hint=SWEEP,
                 slot=slot,
             )
         case "42501" | "28000" | "28P01":

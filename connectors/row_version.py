@@ -11,12 +11,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable
+from banyan.errors import ConfigurationError, SourceDrifted, SourceRestored, SourceUnavailable
 from banyan.ports import Incremental
 from banyan.records import ChangedKey, Operation, Origin, Position
 from connectors.capture import OpenCapture, ShapeOf
 from connectors.dialects import TableShape, statement
 from connectors.dialects_stamps import select_stamped
+from connectors.history import DECIDE
 from connectors.postgresql_capture import read_head
 from connectors.postgresql_connection import Connection, PostgreSQLConnections
 
@@ -134,8 +135,8 @@ def _read_look(position: Position, here: Look) -> Look:
         raise SourceDrifted("a Position of this source cannot be read; no row was read") from None
     later = int(look.snapshot.split(":")[1]) > int(here.snapshot.split(":")[1])
     if look.incarnation != here.incarnation or later:
-        raise SourceDrifted(
+        raise SourceRestored(
             "the Position belongs to another incarnation of this database (restored or promoted); no row was read",
-            hint="banyan switch status, then load the department again or reconcile",
+            hint=DECIDE,
         )
     return look

@@ -22,9 +22,10 @@ _ROWS_A_RANGE = 50_000
 _COLUMNS = {"source_key": Kind.TEXT, "row_hash": Kind.TEXT}
 
 
-def open_snapshot_diff(tables: Sequence[str], marks: RowMarks, *, key: bytes) -> OpenCapture:
+def open_snapshot_diff(tables: Sequence[str], marks: RowMarks, *, key: bytes, only_told: bool = False) -> OpenCapture:
     """Give the way of capture that compares every row with its mark; the hashes kept are keyed."""
-    return lambda reader, _, shape_of: SnapshotCapture(reader, shape_of, Looks(tables, marks, key))
+    looks = Looks(tables, marks, key, only_told=only_told)
+    return lambda reader, _, shape_of: SnapshotCapture(reader, shape_of, looks)
 
 
 class SnapshotCapture:

@@ -1,8 +1,9 @@
 """Tables of a SQLite file, value by value: storage class and bytes.
 
 SQLite keeps in each cell a class of its own, whatever the column declares: `abc` stands in an integer column as text.
-A text is decoded strictly under the declared encoding; an integer is given in decimal digits, a real as the shortest
-text of its double, a blob as `0x` and hexadecimal, NULL as null. The class itself is in `_storage`, one letter for each
+A text is decoded strictly under the declared encoding, and what is no text under it is carried as its bytes behind a
+mark (`banyan.undecoded`); an integer is given in decimal digits, a real as the shortest text of its double, a blob as
+`0x` and hexadecimal, NULL as null. The class itself is in `_storage`, one letter for each
 column (n null, i integer, r real, t text, b blob), so that the cell can be written back byte for byte.
 
 The file is opened read-only and read in one transaction.
@@ -18,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
 from banyan.errors import SourceDrifted, SourceUnreadable
+from banyan.undecoded import find_bytes, read_text
 from connectors.lines import checked_encoding
 from connectors.sqlite_connection import Connection, Text, Value, reading
 
@@ -61,7 +63,7 @@ class SqliteTable:
     def texts(self, query: str, values: Sequence[str], names: Sequence[str], *, storage: bool = False) -> pl.DataFrame:
         """Read the rows of a statement that gives these columns, values as they stand in the file."""
         with reading(self.path) as connection:
-            rows = connection.execute(query, tuple(values)).fetchall()
+            rows = connection.execute(query, [self.bound(value) for value in values]).fetchall()
         return self.frame(rows, 0, names=names, storage=storage)
 
     def read_in(self, connection: Connection, batch_rows: int) -> Iterator[pl.DataFrame]:
@@ -96,8 +98,7 @@ class SqliteTable:
         """Give rows that were read elsewhere as texts; `first` is the number of the row before them."""
         series = []
         for place, name in enumerate(names or self.columns):
-            texts = [self.text(cells[place], name, first + row) for row, cells in enumerate(rows, 1)]
-            series.append(pl.Series(name, texts, dtype=pl.String))
+            series.append(pl.Series(name, [self.text(cells[place]) for cells in rows], dtype=pl.String))
         if storage:
             letters = ["".join(_letter(cell) for cell in row) for row in rows]
             series.append(pl.Series(STORAGE, letters, dtype=pl.String))
@@ -106,25 +107,22 @@ class SqliteTable:
             series.append(pl.Series(RECNO, numbers, dtype=pl.String))
         return pl.DataFrame(series)
 
-    def text(self, cell: Value, column: str, row: int) -> str | None:
-        """Give the raw text of one cell; `row` is said when it cannot be read."""
+    def bound(self, text: str) -> str | bytes:
+        """Give a raw text as it is bound where it is cast to a text: as itself, or as the bytes of another encoding."""
+        if (raw := find_bytes(text)) is not None:
+            return raw
+        try:
+            return text if text.isascii() or self.encoding == "utf-8" else text.encode(self.encoding)
+        except UnicodeEncodeError:  # no cell of this file spells it: it finds nothing
+            return text
+
+    def text(self, cell: Value) -> str | None:
+        """Give the raw text of one cell."""
         match cell:
             case None:
                 return None
             case Text():
-                try:
-                    return cell.decode(self.encoding)
-                except UnicodeDecodeError as error:
-                    raise SourceUnreadable(
-                        f"{self.path.name}, table {self.table} is not {self.encoding}: row {row}, column {column}, "
-                        f"byte offset {error.start} of the value; nothing of this batch was passed on",
-                        hint="declare the encoding that the application wrote, then read again",
-                        file=self.path.name,
-                        table=self.table,
-                        record=row,
-                        column=column,
-                        offset=error.start,
-                    ) from None
+                return read_text(cell, self.encoding)
             case bytes():
                 return "0x" + cell.hex()
             case float():

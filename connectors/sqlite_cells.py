@@ -9,6 +9,7 @@ import polars as pl
 
 from banyan.errors import RowRefused, SourceDrifted
 from banyan.records import KEY_SEPARATOR
+from banyan.undecoded import find_bytes
 from connectors.dialects_sqlite import Affinity, SqliteShape, named, select_where
 from connectors.sqlite import SqliteTable
 from connectors.sqlite_connection import Connection, Text, Value
@@ -79,14 +80,14 @@ def select_rows(
             query = select_where(shape, [place for place, _ in chosen])
             for row in connection.execute(query, tuple(value for _, value in chosen)):
                 cells = tuple(row[place] for place in places)
-                if key_of(opened, shape, cells) == key and cells not in seen:
+                if key_of(opened, cells) == key and cells not in seen:
                     seen.add(cells)
                     yield key, row
 
 
-def key_of(opened: SqliteTable, shape: SqliteShape, cells: Sequence[Value]) -> str | None:
-    """Give the text of a key; None when a column of it is empty."""
-    parts = [opened.text(cell, name, 1) for cell, name in zip(cells, shape.key, strict=True)]
+def key_of(opened: SqliteTable, cells: Sequence[Value]) -> str | None:
+    """Give the text of the cells of a key; None when one of them is empty."""
+    parts = [opened.text(cell) for cell in cells]
     return None if None in parts else KEY_SEPARATOR.join(str(part) for part in parts)
 
 
@@ -113,6 +114,8 @@ def _candidates(shape: SqliteShape, column: str, text: str, encoding: str) -> li
 
 
 def _placed_text(shape: SqliteShape, column: str, text: str, encoding: str) -> Placed:
+    if (raw := find_bytes(text)) is not None:
+        return "cast(? as text)", raw
     if encoding.replace("_", "-").lower() in ("utf-8", "utf8"):
         return "?", text
     try:

@@ -72,6 +72,24 @@ def reading(path: Path) -> Iterator[Connection]:
         ) from error
 
 
+def ask_watched(connection: Connection, question: str) -> tuple[list[Any], set[str]] | None:
+    """Ask one question, and give the rows with the tables it names; None when it names what is not there."""
+    named: set[str] = set()
+
+    def note(action: int, first: str | None, *_: str | None) -> int:
+        if action == sqlite3.SQLITE_READ and first:
+            named.add(first)
+        return sqlite3.SQLITE_OK
+
+    connection.set_authorizer(note)
+    try:
+        return connection.execute(question).fetchall(), named
+    except sqlite3.Error:
+        return None
+    finally:
+        connection.set_authorizer(None)
+
+
 @contextmanager
 def writing(
     path: Path, doing: str, *, begin: str = "IMMEDIATE", timeout_seconds: float = LOCK_SECONDS

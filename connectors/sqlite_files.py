@@ -15,7 +15,7 @@ from uuid import UUID
 
 import polars as pl
 
-from banyan.errors import SourceDrifted, UsageError
+from banyan.errors import SourceDrifted, SourceRestored, UsageError
 from banyan.ports import Capabilities, SourceColumn
 from banyan.records import Batch, ChangedKey, KeyRange, Origin, Position
 from connectors.looks import Looks
@@ -251,7 +251,7 @@ class SqliteFiles:
             raise SourceDrifted("a Position of these files cannot be read; nothing was read from a journal") from None
         if set(places.files) != set(self.files):
             strange = ", ".join(sorted(set(places.files) ^ set(self.files)))
-            raise SourceDrifted(
+            raise SourceRestored(
                 f"the Position knows other files than banyan.yaml does ({strange}); nothing was read",
                 hint="put the list of files back; a file that comes later is a legacy system of its own",
                 files=strange,
@@ -274,7 +274,7 @@ def _naming(file: str) -> Iterator[None]:
     try:
         yield
     except SourceDrifted as error:
-        raise SourceDrifted(f"{file}: {error.message}", hint=error.hint, **{**error.facts, "file": file}) from error
+        raise type(error)(f"{file}: {error.message}", hint=error.hint, **{**error.facts, "file": file}) from error
 
 
 def open_sqlite_files(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from banyan.errors import ConfigurationError, SourceDrifted
+from banyan.errors import ConfigurationError, SourceDrifted, SourceRestored
 from banyan.records import ChangedKey, Operation, Origin, Position
 from connectors.dialects_sqlite import (
     SqliteShape,
@@ -20,6 +20,7 @@ from connectors.dialects_sqlite import (
     journal_triggers,
     named,
 )
+from connectors.history import DECIDE, SWEEP
 from connectors.sqlite import SqliteTable
 from connectors.sqlite_cells import key_of, read_shape
 from connectors.sqlite_connection import Connection
@@ -53,10 +54,10 @@ def read_place(position: Position, incarnation: str) -> Place:
     except (ValueError, KeyError, TypeError):
         raise SourceDrifted("a Position of this source cannot be read; nothing was read from the journal") from None
     if place.incarnation != incarnation:
-        raise SourceDrifted(
+        raise SourceRestored(
             "the Position belongs to another incarnation of this file (put in its place, or captured anew); "
             "nothing was read",
-            hint="banyan switch status, then load the department again or reconcile",
+            hint=DECIDE,
         )
     return place
 
@@ -156,15 +157,15 @@ def check_place(connection: Connection, place: Place) -> None:
     if place.entry < pruned:
         raise SourceDrifted(
             "the journal was pruned after this Position: changes are missing; nothing was read",
-            hint="compare every row: banyan recon run, then load the department again",
+            hint=SWEEP,
         )
     if not place.entry:
         return
     found = connection.execute(named("mark"), (place.entry,)).fetchone()
     if found is None or bytes(found[0]).decode() != place.mark:
-        raise SourceDrifted(
+        raise SourceRestored(
             "the Position is later than this file: it was restored from a backup; nothing was read",
-            hint="isolate the legacy system, then banyan switch status",
+            hint=DECIDE,
         )
 
 
@@ -178,7 +179,7 @@ def read_entries(
         if table not in tables:
             continue
         shape, opened = tables[table]
-        key = key_of(opened, shape, cells[: len(shape.key)])
+        key = key_of(opened, cells[: len(shape.key)])
         if key is None:  # a row without a whole key cannot be followed
             continue
         before = last.pop((table, key), None)

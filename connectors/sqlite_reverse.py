@@ -104,7 +104,7 @@ class SqliteReverseSession:
         written = [
             (name, placed(shape, name, text, cells[name], opened.encoding))
             for name, text in given.items()
-            if name not in shape.key and opened.text(cells[name], name, 1) != text
+            if name not in shape.key and opened.text(cells[name]) != text
         ]
         if not written:
             return 0

@@ -1,4 +1,4 @@
-"""Waivers of a closure: asked by one person over the newest evidence, approved by another, read back for the gate."""
+"""Waivers of a closure: asked by one person over evidence, approved by another, read back for the gate."""
 
 from datetime import datetime
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from banyan.clock import now
 from banyan.departments import Actor
 from banyan.errors import SourceUnreadable, UsageError
-from cutover.signatures import newest_evidence, read_signers
+from cutover.signatures import current_evidence, read_signers
 from store.postgres import transaction
 from store.waivers import WaiverEntry, read_waivers, write_approval, write_waiver
 from sync.assembly import Rig
@@ -30,7 +30,7 @@ from validation.waivers import (
 def ask_waiver(
     rig: Rig, scope: Scope, *, until: datetime, up_to: int | None, reason: str, signed_by: tuple[Actor, Path]
 ) -> Waiver:
-    """Write a waiver over the findings that the newest evidence lists; it accepts nothing until somebody else approves.
+    """Write a waiver over the findings that the evidence lists; it accepts nothing until somebody else approves.
 
     `signed_by` is the author with the key file to sign with.
     """
@@ -77,7 +77,7 @@ def check(rig: Rig, facts: EvidenceFacts, *, at: datetime) -> CheckedWaivers:
 
 
 def _facts(rig: Rig, closure: str) -> EvidenceFacts:
-    evidence = newest_evidence(rig, closure)
+    evidence = current_evidence(rig, closure)
     folder = rig.workspace.project.folder / "evidence" / evidence.evidence_id
     found = verify_bundle(folder, evidence_id=evidence.evidence_id)
     if found.facts is None or not found.is_sound:

@@ -4,22 +4,21 @@ What the levels measure becomes facts, facts become a bundle whose hash people s
 the landing zone its head. Only the role `banyan_judge` reads here.
 """
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final
 
 from sqlalchemy.engine import Connection
 
 from banyan.clock import now
+from banyan.config import DATABASE_MEDIA
 from banyan.departments import Side, SourceRef
 from banyan.errors import UsageError
 from banyan.findings import LevelResult
 from banyan.records import Position
 from cutover.acceptance import check
 from cutover.behaving import behaviour_of
+from cutover.keeping import keep
 from cutover.levels import Announce, Measured, Measuring, measure
 from cutover.listed import (
     conservation_of,
@@ -40,7 +39,7 @@ from sync.workspace import Workspace
 from validation.anchors import write_anchor
 from validation.conservation import RecordBalance
 from validation.declared_behaviour import BEHAVIOUR_FILE
-from validation.evidence import Bundle, write_bundle
+from validation.evidence import Bundle
 from validation.examples import find_examples
 from validation.facts import (
     CauseFact,
@@ -147,10 +146,12 @@ def judge_closure(
     with transaction(subject.engine) as connection:
         facts = _facts(rig, subject, connection, measured=measured, asked=(found.name, profile, legacy_position))
         previous = find_last_evidence(connection, found.name)
-    shown = find_examples(subject, measured.reconciliation, facts.causes)
+    source = rig.workspace.source_config(rig.source)
+    encoding = "utf-8" if source.medium in DATABASE_MEDIA else source.encoding
+    shown = find_examples(subject, measured.reconciliation, facts.causes, encoding=encoding)
     facts = replace(facts, suites=_suites(subject, suites), examples=shown)
     facts = facts_with(facts, check(rig, facts, at=now()))
-    bundle = _write(rig, facts, previous)
+    bundle, facts = keep(rig, facts, previous)
     judgement = judge(facts.profile, facts, read_sign_offs(rig, bundle.evidence_id), now=now())
     if measured.is_remembered:
         write_anchor(rig.workspace.landing, found.name, evidence_id=bundle.evidence_id, previous_id=bundle.previous_id)
@@ -241,6 +242,7 @@ def _facts(
             for number, c in enumerate(measured.reconciliation.causes, 1)
         ),
         control_totals=measured.totals,
+        not_counted=measured.not_counted,
         record_counts=tuple(
             Total(
                 Text.same(record.table),
@@ -289,26 +291,3 @@ def _without_place(record: RecordBalance) -> Text | None:
         f"{record.without_place} fiches listées\u202f: l’ancien système n’a pas de place pour elles",
         f"{record.without_place} listed records: the old system has no place for them",
     )
-
-
-def _write(rig: Rig, facts: EvidenceFacts, previous: EvidenceEntry | None) -> Bundle:
-    """Write the bundle under its own identifier; the same facts after the same evidence are the same bundle."""
-    root = rig.workspace.project.folder / "evidence"
-    root.mkdir(exist_ok=True)
-    previous_id = _predecessor(facts, root, previous)
-    with tempfile.TemporaryDirectory(prefix=".evidence-", dir=root) as place:
-        bundle = write_bundle(facts, Path(place) / "bundle", previous_id=previous_id)
-        folder = root / bundle.evidence_id
-        if not folder.exists():
-            shutil.move(bundle.folder, folder)
-    return Bundle(bundle.evidence_id, folder, previous_id)
-
-
-def _predecessor(facts: EvidenceFacts, root: Path, previous: EvidenceEntry | None) -> str | None:
-    """Give the evidence before this one; the same facts measured again while it is fresh are that same evidence."""
-    if previous is None:
-        return None
-    with tempfile.TemporaryDirectory(prefix=".evidence-", dir=root) as place:
-        again = write_bundle(facts, Path(place) / "bundle", previous_id=previous.previous_id)
-    is_fresh = previous.expires_at is not None and previous.expires_at > now()
-    return previous.previous_id if again.evidence_id == previous.evidence_id and is_fresh else previous.evidence_id

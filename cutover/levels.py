@@ -13,7 +13,7 @@ from banyan.records import Position
 from cutover.behaving import open_work_of, statistics_of
 from cutover.listed import replay_of
 from cutover.samples import read_sample
-from cutover.totals import totals_of
+from cutover.totals import totals_coverage, totals_of
 from store.buckets import JudgedUpTo, read_judged, read_moment
 from store.judgements import read_evidence_ids
 from store.ledger import LedgerReader
@@ -22,9 +22,10 @@ from sync.assembly import Rig
 from validation.anchors import find_broken_links, find_forgotten, read_anchors
 from validation.behaviour import combine
 from validation.conservation import Balances, judge_balances, read_balances
+from validation.counted import with_totals
 from validation.declared_behaviour import CASES
 from validation.extraction import check_extraction
-from validation.facts import Total
+from validation.facts import NotCounted, Total
 from validation.golden_level import with_golden
 from validation.incremental import Again, plan_again
 from validation.level_two import run_rules
@@ -63,6 +64,7 @@ class Measured:
     answers: tuple[Answer, ...] = field(default=(), repr=False)
     totals: tuple[Total, ...] = field(default=(), repr=False)
     """Control totals of the trade, counted on both sides."""
+    not_counted: tuple[NotCounted, ...] = ()
 
     @property
     def is_remembered(self) -> bool:
@@ -99,7 +101,8 @@ def measure(rig: Rig, subject: Subject, closure: str, how: Measuring) -> Measure
     watermark = rig.forward().watermark()
     again = _again(subject, judged, watermark, how=how, on=began.date()) if how.is_incremental else None
     announce("L0 extraction")
-    levels = [check_extraction(subject, rig.workspace.landing)]
+    medium = rig.workspace.source_config(rig.source).medium
+    levels = [check_extraction(subject, rig.workspace.landing, medium=medium)]
     announce("L1 conservation")
     balances = read_balances(subject)
     levels.append(judge_balances(balances))
@@ -124,9 +127,9 @@ def measure(rig: Rig, subject: Subject, closure: str, how: Measuring) -> Measure
     levels.append(reconciliation.level)
     announce("L5 behaviour")
     behaviour = _behaviour(rig, subject, closure, how=how, watermark=watermark)
-    levels.append(behaviour.level)
     announce("control totals")
-    totals = totals_of(subject, watermark)
+    totals, coverage = totals_of(subject, watermark), totals_coverage(subject)
+    levels.append(with_totals(behaviour.level, coverage))
     announce("L6 round trip")
     round_trip = check_round_trip(subject)
     levels.append(round_trip.level)
@@ -144,6 +147,7 @@ def measure(rig: Rig, subject: Subject, closure: str, how: Measuring) -> Measure
         again=again,
         answers=behaviour.answers,
         totals=totals,
+        not_counted=coverage.not_counted,
     )
 
 

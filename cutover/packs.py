@@ -1,4 +1,4 @@
-"""The commander's pack of a closure: its newest evidence, the way back as the journal knows it, what was declared."""
+"""The commander's pack of a closure: its evidence, the way back as the journal knows it, what was declared."""
 
 from datetime import datetime
 from pathlib import Path
@@ -9,13 +9,13 @@ from banyan.errors import SourceUnreadable, UsageError
 from cutover.declared import ROLLOUT_FILE, read_declarations
 from cutover.deeds import LIMITS
 from cutover.gauge import WayBackGauge, read_way_back
+from cutover.ground import find_current
 from cutover.journal import Account, read_account
 from cutover.pack_file import read_declared
 from cutover.proof import evidence_folder
 from cutover.rollout.document import read_rollout
 from cutover.rollout.nights import window_of
 from cutover.signatures import read_sign_offs, read_signers
-from store.judgements import find_last_evidence
 from store.postgres import transaction
 from sync.assembly import Rig
 from validation.briefing import FORMAT, Briefing, Promise, Rehearsed
@@ -26,13 +26,13 @@ from validation.text import Text
 
 
 def build_pack(rig: Rig, name: str, *, folder: Path, blocked_by: tuple[Text, ...] = ()) -> tuple[Pack, Path]:
-    """Write the pack of the newest evidence of a closure under `folder`; gives it and where it is. Nothing else.
+    """Write the pack of the evidence of a closure under `folder`; gives it and where it is. Nothing else.
 
     `blocked_by` says in both languages what stands in the way of going back.
     """
     closure = rig.closure(name)
     with transaction(rig.workspace.engine("banyan_judge")) as connection:
-        evidence = find_last_evidence(connection, closure.name)
+        evidence = find_current(connection, closure.name, at=now())
     if evidence is None:
         raise UsageError(f"{closure.name} has no evidence yet; no pack was written", hint=f"banyan validate run {name}")
     place = evidence_folder(rig, evidence.evidence_id)

@@ -129,7 +129,7 @@ class SwitchReader(Protocol):
         ...
 
     def evidence_id(self) -> str | None:
-        """Find the newest evidence of the closure."""
+        """Find the identity of the evidence that a switch rests on."""
         ...
 
     def rules_digest(self) -> str:

@@ -10,11 +10,12 @@ from cutover.alive import read_sign_of_life
 from cutover.control import control_of
 from cutover.declared import ROLLOUT_FILE, read_declarations
 from cutover.gauge import REHEARSED_WITHIN, read_way_back
+from cutover.ground import find_ground
 from cutover.journal import Account, PastSwitch, read_account
 from cutover.preconditions.condition import Moment, Obstacle, Scene
 from cutover.preconditions.registered import find_obstacles
 from cutover.proof import read_proof
-from store.judgements import EvidenceEntry, find_last_evidence
+from store.judgements import EvidenceEntry
 from store.postgres import transaction
 from store.slices import SliceRow, read_closure
 from sync.assembly import Rig
@@ -41,13 +42,13 @@ class RigReader:
         with transaction(self.rig.workspace.engine("banyan_guard")) as connection:
             return control_of(read_closure(connection, self.closure.name)).row
 
-    def evidence(self) -> EvidenceEntry | None:
-        """Find the newest evidence of the closure."""
+    def evidence(self, profiles: tuple[str, ...] = SWITCHING) -> EvidenceEntry | None:
+        """Find the newest evidence of the closure that was made for a switch, or for what is named."""
         with transaction(self.rig.workspace.engine("banyan_guard")) as connection:
-            return find_last_evidence(connection, self.closure.name)
+            return find_ground(connection, self.closure.name, profiles)
 
     def evidence_id(self) -> str | None:
-        """Find the identity of the newest evidence."""
+        """Find the identity of the evidence that a switch rests on."""
         found = self.evidence()
         return found.evidence_id if found else None
 
@@ -93,7 +94,8 @@ class RigReader:
 
     def scene(self, moment: Moment) -> Scene:
         """Read the scene that preconditions look at, and verify the evidence that the moment rests on."""
-        evidence, profiles = self.evidence(), _RESTS_ON.get(moment)
+        profiles = _RESTS_ON.get(moment)
+        evidence = self.evidence(profiles or SWITCHING)
         proof = read_proof(self.rig, evidence, profiles) if evidence and profiles else None
         fence = self.rig.fence(self.closure.name)
         try:

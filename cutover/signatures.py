@@ -8,7 +8,8 @@ from banyan.clock import now
 from banyan.departments import Actor
 from banyan.errors import GateClosed, UsageError
 from banyan.findings import VerdictKind
-from store.judgements import EvidenceEntry, SignatureEntry, find_last_evidence, read_signatures, write_signature
+from cutover.ground import find_current
+from store.judgements import EvidenceEntry, SignatureEntry, read_signatures, write_signature
 from store.postgres import transaction
 from sync.assembly import Rig
 from validation.detached import Detached, write_detached
@@ -18,19 +19,19 @@ from validation.sign_requests import SignedFile, SignRequest
 _CLOCKS = timedelta(minutes=5)
 
 
-def newest_evidence(rig: Rig, name: str) -> EvidenceEntry:
-    """Give the newest evidence of a closure; refuses when there is none."""
+def current_evidence(rig: Rig, name: str) -> EvidenceEntry:
+    """Give the evidence of a closure that people look at and sign; refuses when there is none."""
     closure = rig.closure(name).name
     with transaction(rig.workspace.engine("banyan_steward")) as connection:
-        evidence = find_last_evidence(connection, closure)
+        evidence = find_current(connection, closure, at=now())
     if evidence is None:
         raise UsageError(f"{closure} has no evidence yet; nothing was signed", hint=f"banyan validate run {closure}")
     return evidence
 
 
 def sign_evidence(rig: Rig, name: str, *, actor: Actor, key_file: Path, accept: bool = True) -> SignatureEntry:
-    """Sign the newest evidence of a closure; refuses when the gate's facts say NO-GO."""
-    evidence = newest_evidence(rig, name)
+    """Sign the evidence that a closure would move on; refuses when the gate's facts say NO-GO."""
+    evidence = current_evidence(rig, name)
     if accept:
         _refuse_no_go(evidence)
     decision = Decision.ACCEPT if accept else Decision.REFUSE
@@ -39,8 +40,8 @@ def sign_evidence(rig: Rig, name: str, *, actor: Actor, key_file: Path, accept: 
 
 
 def request_signature(rig: Rig, name: str, *, person: str, role: str) -> SignRequest:
-    """Make out a request for one person to sign the newest evidence elsewhere; changes nothing."""
-    evidence = newest_evidence(rig, name)
+    """Make out a request for one person to sign the evidence elsewhere; changes nothing."""
+    evidence = current_evidence(rig, name)
     granted = rig.workspace.project.people.get(person, ())
     if role not in granted:
         raise UsageError(
@@ -52,12 +53,12 @@ def request_signature(rig: Rig, name: str, *, person: str, role: str) -> SignReq
 
 
 def accept_signature(rig: Rig, signed: SignedFile) -> SignatureEntry:
-    """Take a decision that was signed elsewhere: only for the newest evidence, by a trusted key, in a granted role."""
-    evidence = newest_evidence(rig, signed.closure)
+    """Take a decision that was signed elsewhere: for the evidence that counts, by a trusted key, in a granted role."""
+    evidence = current_evidence(rig, signed.closure)
     sign_off = signed.sign_off
     if sign_off.evidence_id != evidence.evidence_id:
         raise UsageError(
-            f"this decision is about another evidence than the newest of {evidence.closure}; nothing was accepted",
+            f"this decision is about another evidence than {evidence.closure} would move on; nothing was accepted",
             hint=f"banyan gate request {evidence.closure}",
         )
     if sign_off.signed_at > now() + _CLOCKS:

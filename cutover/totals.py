@@ -15,7 +15,8 @@ from store.postgres import Isolation, raw, transaction
 from store.records import find_crosswalk_by_key
 from store.row_tables import CROSSWALK, DEGRADED_WRITE_BACK, FILTERED_ROW, QUARANTINE
 from validation.control_totals import LegacyRows, ask_store, compare, not_asked, read_rows, together
-from validation.declared_totals import DeclaredTotal, load_totals
+from validation.counted import Coverage, coverage_of
+from validation.declared_totals import DeclaredTotal, DeclaredTotals, load_totals
 from validation.facts import Total
 from validation.questions import bound
 from validation.subject import Moves, Subject
@@ -27,12 +28,22 @@ def totals_of(subject: Subject, watermark: Position | None) -> tuple[Total, ...]
     The store is held as it stood before the old system is read: a row that no journal names since the watermark is
     then the same on both sides, and the others are left out.
     """
-    columns = {split_table(table)[1]: ruleset.columns for table, ruleset in subject.book.rulesets.items()}
-    asked = [total for total in load_totals(subject.rules, columns) if _places(subject, total.table)]
+    asked = [total for total in _declared(subject).totals if _places(subject, total.table)]
     found: dict[str, tuple[Total, ...]] = {}
     for table, of_table in groupby(sorted(asked, key=lambda total: total.table), key=lambda total: total.table):
         found |= _of_table(subject, _places(subject, table), list(of_table), watermark)
     return tuple(line for total in asked for line in found[total.name])
+
+
+def totals_coverage(subject: Subject) -> Coverage:
+    """Tell which facts and amounts of a closure are counted by a declared total."""
+    legacy_tables = {split_table(place)[1] for place in subject.tables}
+    return coverage_of(_declared(subject), legacy_tables, subject.canonical_tables)
+
+
+def _declared(subject: Subject) -> DeclaredTotals:
+    columns = {split_table(table)[1]: ruleset.columns for table, ruleset in subject.book.rulesets.items()}
+    return load_totals(subject.rules, columns)
 
 
 def _places(subject: Subject, table: str) -> list[str]:

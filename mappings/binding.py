@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from banyan.undecoded import NOT_DECODED
 from mappings.lenses.lens import Backward, Forward, Objection, Refusal
 from mappings.model import FieldRule
 from mappings.plans import HOLDS_NUL, FieldNames, LensPlan, OutputPlan
@@ -91,13 +92,14 @@ def bind_lens(
     binding = _Binding(rule, outputs, names, forward, backward)
     reading, objections = binding.reading()
     writing = binding.writing()
+    no_text = tuple(Objection(pl.lit(value=False), NOT_DECODED, number) for number in range(len(rule.sources)))
     nul = tuple(Objection(pl.lit(value=False), HOLDS_NUL, number) for number in range(len(rule.sources)))
     return LensPlan(
         rule=rule,
         outputs=outputs,
         owned=owned,
         names=names,
-        objections=(*objections, *nul),
+        objections=(*objections, *no_text, *nul),
         events=forward.events,
         refusals=backward.refusals,
         reading=layered(reading),

@@ -3,6 +3,7 @@
 import polars as pl
 
 from banyan.records import KEY_SEPARATOR
+from banyan.undecoded import KEY_NOT_DECODED, MARK
 from mappings.model import Condition, FilterRule, Parent, Retention, Ruleset
 from mappings.outcomes import MapContext
 
@@ -78,6 +79,8 @@ def key_fault(key: pl.Expr) -> pl.Expr:
     return (
         pl.when(key.is_null())
         .then(pl.lit(KEY_MISSING))
+        .when(key.str.contains(rf"(?:^|{KEY_SEPARATOR}){MARK}"))
+        .then(pl.lit(KEY_NOT_DECODED))
         .when(key.str.contains("\x00", literal=True))
         .then(pl.lit(KEY_UNREADABLE))
         .when(~key.is_first_distinct())

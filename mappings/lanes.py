@@ -11,6 +11,7 @@ from enum import Enum
 import polars as pl
 import pyarrow.compute as pc
 
+from banyan.undecoded import MARK
 from mappings.plans import NUL, LensPlan
 from mappings.programs import Program, fuse
 
@@ -108,13 +109,12 @@ def _repeats(column: pl.Series) -> bool:
 
 
 def silence_all(plans: Sequence[LensPlan], board: pl.DataFrame) -> pl.DataFrame:
-    """Reject, in each field, the cells that hold the character NUL; most batches have none and pay one look."""
-    plans = [plan for plan in plans if not plan.reads_nul]
+    """Reject, in each field, the cells that no lens may read; most batches have none and pay one look."""
     columns = list(dict.fromkeys(column for plan in plans for column in plan.rule.sources))
     if not columns:
         return board
-    holds_nul = board.select(pl.col(columns).str.contains(NUL, literal=True).any()).row(0)
-    faulty = {column for column, holds in zip(columns, holds_nul, strict=True) if holds}
+    looked = (pl.col(columns).str.starts_with(MARK) | pl.col(columns).str.contains(NUL, literal=True)).any()
+    faulty = {column for column, holds in zip(columns, board.select(looked).row(0), strict=True) if holds}
     for plan in plans:
         if faulty.intersection(plan.rule.sources):
             board = plan.silence(board)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from banyan.records import KEY_SEPARATOR
+from banyan.undecoded import MARK
 from mappings.lenses.lens import Objection, Refusal
 from mappings.model import FieldRule, PartRule
 from mappings.programs import Program
@@ -84,7 +85,8 @@ class LensPlan:
     """The source columns that this field writes back."""
     names: FieldNames
     objections: tuple[Objection, ...] = field(repr=False)
-    """Why the field may be rejected; the last ones, one for each source column, are for the character NUL."""
+    """Why the field may be rejected; the last ones, one for each source column, are for bytes that are no text, and for
+    the character NUL."""
     events: tuple[Objection, ...] = field(repr=False)
     refusals: tuple[Refusal, ...] = field(repr=False)
     reading: Program = field(repr=False)
@@ -107,6 +109,11 @@ class LensPlan:
     def nul_objection(self) -> int:
         """Give the number of the objection to the character NUL in the first source column."""
         return len(self.objections) - len(self.rule.sources)
+
+    @property
+    def undecoded_objection(self) -> int:
+        """Give the number of the objection to bytes that are no text in the first source column."""
+        return self.nul_objection - len(self.rule.sources)
 
     @property
     def answers(self) -> tuple[str, ...]:
@@ -161,13 +168,15 @@ class LensPlan:
         )
 
     def silence(self, board: pl.DataFrame) -> pl.DataFrame:
-        """Reject the cells that hold the character NUL, whatever the lens read in them, unless it reads NUL."""
-        if self.reads_nul:
-            return board
+        """Reject the cells that no lens may read: bytes that are no text, and the character NUL unless it reads NUL."""
         for number, column in reversed(list(enumerate(self.rule.sources))):
-            holds = board[column].str.contains(NUL, literal=True).fill_null(value=False)
-            if holds.any():
-                board = board.with_columns(self._silenced(holds, self.nul_objection + number, board.columns))
+            texts = board[column].str
+            faults = {} if self.reads_nul else {self.nul_objection: texts.contains(NUL, literal=True)}
+            faults[self.undecoded_objection] = texts.starts_with(MARK)
+            for objection, found in faults.items():
+                holds = found.fill_null(value=False)
+                if holds.any():
+                    board = board.with_columns(self._silenced(holds, objection + number, board.columns))
         return board
 
     def _silenced(self, holds: pl.Series, objection: int, columns: Sequence[str]) -> list[pl.Expr]:

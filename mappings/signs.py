@@ -20,6 +20,7 @@ ENCODING_SIGNS: Final[Mapping[str, str]] = {
     "control characters": "[\\x01-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]",
 }
 """What texts hold when bytes were read under another encoding than they were written in."""
+UNDECODED_SIGN: Final = "bytes that are no text of the encoding declared"
 
 _SPECIAL: Final = re.compile(
     r"relig|ethni|race|origine|sant[eé]|health|handicap|syndic|politi|opinion|sexuel|sexual|adn|dna|empreinte|biometr",

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 import polars as pl
 
+from banyan.undecoded import MARK
 from mappings.model import Ruleset
 from mappings.profile import FEW_KINDS, PATTERNS
-from mappings.signs import ENCODING_SIGNS, tag
+from mappings.signs import ENCODING_SIGNS, UNDECODED_SIGN, tag
 
 LEAST_ROWS_OF_A_CODE: Final = 5
 _LONGEST_CODE: Final = 12
@@ -47,6 +48,9 @@ class ColumnSurvey:
         trimmed = bare.str.strip_chars(" ")
         filled = trimmed.filter(trimmed != "")
         self.empty += len(bare) - len(filled)
+        if (marked := bare.str.starts_with(MARK)).any():
+            self._count(self.encoding, UNDECODED_SIGN, marked)
+            bare, filled = bare.filter(~marked), filled.filter(~filled.str.starts_with(MARK))
         self.longest = max(self.longest, int(bare.str.len_chars().max() or 0))  # type: ignore[arg-type]
         for name, pattern in PATTERNS.items():
             series = bare if name == "trailing blanks" else filled

@@ -63,10 +63,30 @@ def write_evidence(connection: Connection, entry: EvidenceEntry) -> None:
 
 
 def find_last_evidence(connection: Connection, closure: str) -> EvidenceEntry | None:
-    """Find the newest evidence of a closure."""
-    row = connection.execute(
-        sa.select(EVIDENCE).where(EVIDENCE.c.closure == closure).order_by(EVIDENCE.c.made_at.desc()).limit(1)
-    ).first()
+    """Find the newest evidence of a closure, whatever it was made for."""
+    return _find(connection, EVIDENCE.c.closure == closure)
+
+
+def find_evidence_for(connection: Connection, closure: str, profiles: Sequence[str]) -> EvidenceEntry | None:
+    """Find the newest evidence of a closure that was made for one of these profiles."""
+    return _find(connection, EVIDENCE.c.closure == closure, EVIDENCE.c.profile.in_(profiles))
+
+
+def find_later_refusal(connection: Connection, evidence: EvidenceEntry) -> EvidenceEntry | None:
+    """Find the newest evidence of the same closure that says NO-GO and was made after this one, for any profile."""
+    made = sa.select(EVIDENCE.c.made_at).where(EVIDENCE.c.evidence_id == evidence.evidence_id).scalar_subquery()
+    return _find(
+        connection,
+        EVIDENCE.c.closure == evidence.closure,
+        EVIDENCE.c.verdict == VerdictKind.NO_GO.value,
+        EVIDENCE.c.evidence_id != evidence.evidence_id,
+        EVIDENCE.c.made_at >= made,
+    )
+
+
+def _find(connection: Connection, *wanted: sa.ColumnElement[bool]) -> EvidenceEntry | None:
+    newest = (EVIDENCE.c.made_at.desc(), EVIDENCE.c.evidence_id.desc())
+    row = connection.execute(sa.select(EVIDENCE).where(*wanted).order_by(*newest).limit(1)).first()
     if row is None:
         return None
     return EvidenceEntry(

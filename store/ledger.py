@@ -4,7 +4,7 @@ A run belongs to an owner under a lease, a chunk to an (owner, attempt). Work is
 chunk is locked and compared in the transaction that writes its rows, so that a late orphan writes nothing.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from store import ledger_statements as say
 from store.runs import (
     ChunkLease,
     ChunkPlan,
+    Intent,
     Run,
     RunProgress,
     RunRequest,
@@ -117,6 +118,13 @@ class LedgerReader:
     def count_done(self, run_no: int, tables: Collection[str]) -> int:
         """Count the chunks of these tables that a run has carried."""
         return int(self._connection.scalar(say.COUNT_DONE, {"run": run_no, "tables": sorted(tables)}) or 0)
+
+    def find_intent(self, lease: ChunkLease) -> tuple[Intent, ChunkCounts] | None:
+        """Find what an earlier attempt at a chunk would have done, when it came so far."""
+        told = self._connection.scalar(say.FIND_INTENT, {"run": lease.run_no, "chunk": lease.chunk_no})
+        if told is None:
+            return None
+        return Intent(told["name"], Position(told["position"]), told["attempt"]), counts_of(told["counts"])
 
     def read_figures(self, run_no: int) -> dict[str, dict[str, int]]:
         """Read the figures a run left, by table and name."""
@@ -282,14 +290,28 @@ class Ledger(LedgerReader):
             )
         self._held = lease
 
-    def finish_chunk(self, lease: ChunkLease, counts: ChunkCounts, *, parcel: str | None = None) -> None:
-        """Record a chunk as done with the fates of its rows; refuses counts that do not add up."""
+    def finish_chunk(
+        self, lease: ChunkLease, counts: ChunkCounts, *, parcel: str | None = None, in_flight: Sequence[str] = ()
+    ) -> None:
+        """Record a chunk as done with the fates of its rows and the keys of those in flight; refuses counts that do not
+        add up.
+        """
         if lease != self._held:
             self.hold_chunk(lease)
-        if not counts.is_balanced:
-            raise _unbalanced(lease.table, counts)
+        _refuse_unbalanced(lease.table, counts)
+        if counts.rows.in_flight != len(in_flight):
+            raise _broken(lease.table, f"{counts.rows.in_flight} rows are in flight, and {len(in_flight)} are listed")
         told = {"run": lease.run_no, "chunk": lease.chunk_no, "told": asdict(counts), "its_parcel": parcel}
-        self._connection.execute(say.FINISH_CHUNK, told)
+        self._connection.execute(say.FINISH_CHUNK, told | {"moving": list(in_flight) or None})
+
+    def intend_chunk(self, lease: ChunkLease, counts: ChunkCounts, intent: Intent) -> None:
+        """Note what a chunk will have done once the other side holds a Position; it counts when that was read back."""
+        if lease != self._held:
+            self.hold_chunk(lease)
+        _refuse_unbalanced(lease.table, counts)
+        told = {"name": intent.name, "position": intent.position, "attempt": intent.attempt, "counts": asdict(counts)}
+        bound = {"run": lease.run_no, "chunk": lease.chunk_no, "told": told, "rows": list(intent.rows)}
+        self._connection.execute(say.INTEND_CHUNK, bound)
 
     def write_watermark(self, run: Run, position: Position, *, expected: Position | None) -> None:
         """Move a route's watermark from where this run found it; refuses when somebody else moved it."""
@@ -331,8 +353,7 @@ def _refuse_unfinished(run: Run, totals: Mapping[str, ChunkCounts], waiting: int
     if waiting:
         raise UsageError(f"run {run.run_no} has {waiting} chunks that are not done; it stays open")
     for table, counts in totals.items():
-        if not counts.is_balanced:
-            raise _unbalanced(table, counts)
+        _refuse_unbalanced(table, counts)
 
 
 def _lost_run(run: Run) -> LeaseLost:
@@ -343,10 +364,21 @@ def _lost_run(run: Run) -> LeaseLost:
     )
 
 
-def _unbalanced(table: str, counts: ChunkCounts) -> ConservationBroken:
+def _refuse_unbalanced(table: str, counts: ChunkCounts) -> None:
+    rows, parts = counts.rows, counts.parts
+    if not rows.is_balanced:
+        raise _broken(table, f"{rows.read} rows were read, {rows.accounted} are accounted for")
+    if not parts.is_balanced:
+        placed = parts.inserted + parts.updated + parts.unchanged + parts.merged
+        raise _broken(table, f"{parts.emitted} parts were emitted, {placed} were placed")
+    if not counts.is_split_exactly:
+        emitting = rows.loaded + rows.unchanged
+        raise _broken(table, f"{emitting} rows emitted {parts.emitted} parts, {parts.split} beyond the first of each")
+
+
+def _broken(table: str, said: str) -> ConservationBroken:
     return ConservationBroken(
-        f"the rows of {table} do not add up: {counts.rows.read} read, {counts.rows.accounted} accounted for; "
-        "nothing of this chunk was written",
-        hint="banyan log show",
+        f"the figures of {table} do not add up: {said}; nothing of this chunk was written",
+        hint="banyan sync status",
         table=table,
     )

@@ -128,8 +128,16 @@ HOLD_CHUNK: Final = sa.text(
 FINISH_CHUNK: Final = (
     sa.update(CHUNK)
     .where(*_THE_CHUNK)
-    .values(state="DONE", counts=sa.bindparam("told"), parcel=sa.bindparam("its_parcel"), finished_at=_NOW)
+    .values(
+        state="DONE",
+        counts=sa.bindparam("told"),
+        parcel=sa.bindparam("its_parcel"),
+        in_flight=sa.bindparam("moving"),
+        finished_at=_NOW,
+    )
 )
+INTEND_CHUNK: Final = sa.update(CHUNK).where(*_THE_CHUNK).values(intent=sa.bindparam("told"), keys=sa.bindparam("rows"))
+FIND_INTENT: Final = sa.select(CHUNK.c.intent).where(*_THE_CHUNK)
 MOVE_WATERMARK: Final = (
     sa.update(WATERMARK)
     .where(*route(WATERMARK), WATERMARK.c.position == sa.bindparam("expected"))

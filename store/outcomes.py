@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from banyan.canonical.columns import Kind
+from banyan.errors import SourceUnreadable
 from store.keys import KeyRing
 from store.records import RowsPlace, bury, text_array, uuid_array
 from store.row_tables import Departure
@@ -32,7 +33,8 @@ def write_quarantine(
     """List rows and fields no rule may carry (columns source_key, column, cause, raw bytes); gives how many.
 
     Raw values are sealed, each for its place. Entries of `keys_seen` that are refused no more leave the list: SETTLED
-    when they were repaired at the source, REPLAYED when a decision lets them through.
+    when they were repaired at the source, REPLAYED when a decision lets them through. What is refused again with
+    another value, for another cause, or in spite of a decision, is a new entry: the old one is SETTLED as it was.
     """
     raws = [
         None
@@ -64,16 +66,52 @@ def write_quarantine(
     )
     if refused.is_empty():
         return 0
+    _settle_changed(connection, bound, refused, keys)
     return connection.execute(
         "insert into mig.quarantine (department_code, source_table_no, source_key, column_name, cause, raw, rule_id,"
         " run_no, state) select %(department)s, %(table)s, r.key, r.col, r.cause, r.raw, %(rule)s, %(run)s, 'OPEN'"
         " from unnest(%(refused)s::text[], %(columns)s::text[], %(causes)s::text[], %(raws)s::bytea[])"
         " as r(key, col, cause, raw)"
         " on conflict (department_code, source_table_no, source_key, column_name) where state = 'OPEN'"
-        " do update set cause = excluded.cause, raw = excluded.raw, rule_id = excluded.rule_id,"
-        " run_no = excluded.run_no, decision = null",  # a decision that did not help is none
+        " do update set rule_id = excluded.rule_id, run_no = excluded.run_no",
         bound,
     ).rowcount
+
+
+def _settle_changed(
+    connection: psycopg.Connection[Any], bound: dict[str, object], refused: pl.DataFrame, keys: KeyRing
+) -> None:
+    """Close the open entries whose refusal is another one now; their value, cause and decision stay as they were."""
+    now = {(key, column): (cause, raw) for key, column, cause, raw in refused.iter_rows()}
+    found = connection.execute(
+        "select quarantine_no, source_key, column_name, cause, raw, decision is not null from mig.quarantine"
+        " where department_code = %(department)s and source_table_no = %(table)s and state = 'OPEN'"
+        " and source_key = any(%(refused)s::text[])",
+        bound,
+    ).fetchall()
+    changed = [
+        number
+        for number, key, column, cause, sealed, is_decided in found
+        if is_decided or now.get((key, column)) != (cause, _open(keys, bound, (key, column), sealed))
+    ]
+    if changed:
+        connection.execute(
+            "update mig.quarantine set state = 'SETTLED', decided_at = now(), decided_by = 'run ' || %(run)s::text"
+            " where quarantine_no = any(%(changed)s::bigint[])",
+            bound | {"changed": changed},
+        )
+
+
+def _open(
+    keys: KeyRing, bound: Mapping[str, object], cell: tuple[str, str | None], sealed: bytes | None
+) -> bytes | None:
+    """Open what was refused before; one that does not open any more is another one than today's."""
+    department, table = str(bound["department"]), int(str(bound["table"]))
+    try:
+        place = sealed_place_of(department, table, cell[0], column=cell[1])
+        return None if sealed is None else keys.open(bytes(sealed), place=place)
+    except SourceUnreadable:
+        return b"\xff: no text of today"
 
 
 def _list_refused(

@@ -37,11 +37,13 @@ def check_provider(config: LandingConfig) -> None:
             hint="correct endpoint_url, or have the endpoint added to the provider profile",
             endpoint=config.endpoint_url,
         )
-    if provider.regions and config.region not in provider.regions:
+    is_here = endpoint is not None and endpoint[1] in _LOOPBACK  # what stays on this machine is in no region
+    if config.region not in provider.regions and (provider.regions or not is_here):
+        known = f"write region: {provider.regions[0]}, or " if provider.regions else ""
         raise ConfigurationError(
             f"the region {config.region or 'that is not named'} of the landing zone is refused: it is not on the "
             "allow-list of the provider profile; nothing was sent",
-            hint=f"write region: {provider.regions[0]}, or have the region added to the provider profile",
+            hint=f"{known}have the region added under regions of the provider profile",
             region=config.region,
         )
 
@@ -107,16 +109,28 @@ def probe(door: Door, stranger: Door, config: LandingConfig) -> Iterator[ProbeRe
         ("wrong SHA-256 checksum is refused", False, lambda: _wrong_sha(door, key("sha"))),
         ("multipart", True, lambda: _multipart(door, key("parts"))),
         ("wrong secret is refused", False, lambda: _stranger(stranger, key("stranger"))),
-        ("versioning", False, lambda: _told(door, "get_bucket_versioning", "Status", "Enabled")),
-        ("object lock", False, lambda: _lock(door)),
+        ("versioning", False, lambda: _versioning(door, key("twice"))),
+        ("object lock", False, lambda: _lock(door, key("held"))),
         ("encryption announced", bool(asked), lambda: _encryption(door, key("sse"), asked or "AES256")),
     )
+    is_versioned = False
     try:
         for name, is_required, check in checks:
-            yield _result(name, check, is_required=is_required)
+            result = _result(name, check, is_required=is_required)
+            is_versioned = is_versioned or (name == "versioning" and result.told.startswith("Enabled"))
+            yield result
     finally:
         for one in written:
             door.ask("delete_object", {"Key": one}, {"NoSuchKey": {}})
+        if is_versioned:
+            _forget_versions(door, prefix)
+
+
+def _forget_versions(door: Door, prefix: str) -> None:
+    """Delete what a versioned bucket keeps of deleted objects, and the marks of their deletion."""
+    kept = door.ask("list_object_versions", {"Prefix": prefix})
+    for one in (*kept.get("Versions", ()), *kept.get("DeleteMarkers", ())):
+        door.ask("delete_object", {"Key": one["Key"], "VersionId": one["VersionId"]}, {"NoSuchVersion": {}})
 
 
 def _result(name: str, check: Callable[[], tuple[bool, str]], *, is_required: bool) -> ProbeResult:
@@ -184,18 +198,36 @@ def _stranger(stranger: Door, key: str) -> tuple[bool, str]:
     return "refused" in answer, "refused" if "refused" in answer else "accepted: this endpoint authenticates nobody"
 
 
-def _told(door: Door, operation: str, field: str, wanted: str) -> tuple[bool, str]:
-    told = str(door.ask(operation, {}).get(field, "off"))
-    return told == wanted, told
+def _versioning(door: Door, key: str) -> tuple[bool, str]:
+    """Overwrite an object where versions are announced, and read the first one back."""
+    told = str(door.ask("get_bucket_versioning", {}).get("Status", "off"))
+    if told != "Enabled":
+        return False, told
+    first = _put(door, key, b"first")
+    _put(door, key, b"second")
+    read = {"Key": key, "VersionId": str(first.get("VersionId", "null"))}
+    is_kept = door.ask("get_object", read, {"NoSuchVersion": {}, "NoSuchKey": {}}).get("Body") == b"first"
+    return (
+        is_kept,
+        "Enabled: what is overwritten can be read" if is_kept else "Enabled, but what is overwritten is gone",
+    )
 
 
-def _lock(door: Door) -> tuple[bool, str]:
+def _lock(door: Door, key: str) -> tuple[bool, str]:
+    """Hold an object where locks are announced, and try to delete it; the hold is taken away again."""
     off: dict[str, dict[str, Any]] = {
         code: {} for code in ("ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration")
     }
     found = door.ask("get_object_lock_configuration", {}, off).get("ObjectLockConfiguration", {})
     told = str(found.get("ObjectLockEnabled", "off"))
-    return told == "Enabled", told
+    if told != "Enabled":
+        return False, told
+    version = {"Key": key, "VersionId": str(_put(door, key, b"held", ObjectLockLegalHoldStatus="ON")["VersionId"])}
+    refusals = {code: {"refused": True} for code in ("AccessDenied", "InvalidRequest", "ObjectLocked")}
+    is_held = "refused" in door.ask("delete_object", version, refusals)
+    if is_held:
+        door.ask("put_object_legal_hold", {**version, "LegalHold": {"Status": "OFF"}})
+    return is_held, "Enabled: a held object is not deleted" if is_held else "Enabled, but a held object was deleted"
 
 
 def _encryption(door: Door, key: str, wanted: str) -> tuple[bool, str]:

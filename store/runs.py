@@ -1,7 +1,7 @@
 """Words of the ledger: runs, chunks and leases, and how they look in its rows."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -88,6 +88,19 @@ class ChunkLease:
     keys: KeyRange | tuple[str, ...]
     owner: str
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What tells that a chunk was committed on a side that keeps its own Position: the name of the Position, and it.
+
+    `rows` names the rows that are written, as table, U+001F, key.
+    """
+
+    name: str
+    position: Position
+    attempt: int
+    rows: tuple[str, ...] = field(default=(), repr=False)
 
 
 def figures_of(counts: ChunkCounts) -> dict[str, int]:

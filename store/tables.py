@@ -164,6 +164,10 @@ sa.Index(
     "one_open_run", RUN.c.department_code, RUN.c.system_code, RUN.c.to_side, unique=True,
     postgresql_where=RUN.c.state == sa.literal_column("'OPEN'"),
 )  # fmt: skip
+sa.Index(
+    "held_run", RUN.c.department_code, RUN.c.system_code, RUN.c.to_side,
+    postgresql_where=RUN.c.state == sa.literal_column("'FAILED'"),
+)  # fmt: skip
 CHUNK = table(
     "chunk",
     number("run_no", sa.ForeignKey("mig.run.run_no")),
@@ -179,6 +183,8 @@ CHUNK = table(
     sa.Column("counts", JSONB(), nullable=True),
     text("parcel", nullable=True),
     instant("finished_at", nullable=True),
+    sa.Column("in_flight", ARRAY(sa.Text()), nullable=True),
+    sa.Column("intent", JSONB(), nullable=True),
     sa.PrimaryKeyConstraint("run_no", "chunk_no"),
     one_of("state", ("PLANNED", "LEASED", "DONE")),
 )

@@ -178,6 +178,7 @@ class Rig:
     @property
     def database(self) -> DatabasePort:
         """Give the port of a legacy database, with what only a database can do."""
+        self._refuse_files("nothing is installed there")
         if not isinstance(self.port, DatabasePort):
             raise UsageError(
                 f"{self.source} is no database: files are read, and nothing more; nothing was changed",
@@ -207,26 +208,29 @@ class Rig:
             )
 
 
-def open_port(workspace: Workspace, source: SourceRef) -> LegacyPort:
-    """Open a legacy system for reading: a database at its first question, files with their bytes checked."""
+def open_port(workspace: Workspace, source: SourceRef, *, only_told: bool = False) -> LegacyPort:
+    """Open a legacy system for reading: a database at its first question, files with their bytes checked.
+
+    With `only_told`, changes that only looks at every row find are those of the last look: nothing is looked at anew.
+    """
     config = workspace.source_config(source)
     if config.medium == "postgresql":
         urls = workspace.legacy_urls(source)
-        way = capture_of(workspace, source)
+        way = capture_of(workspace, source, only_told=only_told)
         return open_postgresql(urls.reader, config.schema_name, reverse_url=urls.reverse, capture=way)
     if config.medium == "mariadb":
         from connectors.mariadb import open_mariadb  # its driver is an extra of the installation
 
         urls = workspace.legacy_urls(source)
         tables = tuple(workspace.book(source).rulesets)
-        way_of = mariadb_capture_of(workspace, source)
+        way_of = mariadb_capture_of(workspace, source, only_told=only_told)
         return open_mariadb(urls.reader, config.schema_name, reverse_url=urls.reverse, way=way_of, tables=tables)
     if config.medium in FILE_MEDIA:
         return open_files(workspace.project, source, tuple(workspace.book(source).rulesets))
     if config.fence:
-        return open_both_ways(workspace, source)
+        return open_both_ways(workspace, source, only_told=only_told)
     if config.is_one_way:
-        return open_one_way(workspace, source)
+        return open_one_way(workspace, source, only_told=only_told)
     raise ConfigurationError(f"there is no port for the medium {config.medium}; nothing was read")
 
 
@@ -259,9 +263,9 @@ def closures_of(workspace: Workspace, source: SourceRef, book: RuleBook) -> tupl
     return (Closure(source.department_code, domains, tables, shared),)
 
 
-def open_rig(workspace: Workspace, source: SourceRef) -> Rig:
-    """Open a legacy system whose department is registered in the store."""
-    return _assemble(workspace, source, open_port(workspace, source))
+def open_rig(workspace: Workspace, source: SourceRef, *, only_told: bool = False) -> Rig:
+    """Open a legacy system whose department is registered in the store; `only_told` as for its port."""
+    return _assemble(workspace, source, open_port(workspace, source, only_told=only_told))
 
 
 def _assemble(workspace: Workspace, source: SourceRef, port: LegacyPort) -> Rig:
@@ -305,7 +309,7 @@ def prepare(workspace: Workspace, source: SourceRef) -> Rig:
     )
     add_department(open_engine(superuser, pool_size=0), registration)
     rig = _assemble(workspace, source, port)
-    if isinstance(port, DatabasePort):
+    if isinstance(port, DatabasePort) and not rig.is_one_way:
         _install_guards(rig, port)
     else:
         _arm(rig)

@@ -9,6 +9,7 @@ from banyan.departments import Side, SourceRef
 from banyan.errors import ConfigurationError, SourceDrifted
 from banyan.ports import Incremental, LegacyPort
 from connectors.capture import OpenCapture
+from connectors.looks import Looks
 from connectors.postgresql_capture import JournalCapture
 from connectors.postgresql_log import open_log
 from connectors.row_version import open_row_version
@@ -33,7 +34,7 @@ CAPTURED_BY: Final = {
 """What each way of capture promises of a table it follows."""
 
 
-def capture_of(workspace: Workspace, source: SourceRef) -> OpenCapture:
+def capture_of(workspace: Workspace, source: SourceRef, *, only_told: bool = False) -> OpenCapture:
     """Give the way of capture of a legacy database; what it remembers stands in the canonical store."""
     config = workspace.source_config(source)
     match config.capture:
@@ -45,26 +46,30 @@ def capture_of(workspace: Workspace, source: SourceRef) -> OpenCapture:
             return open_row_version(tuple(workspace.book(source).rulesets), config.version_column)
         case "snapshot":
             marks = StoreRowMarks(lambda: workspace.engine("banyan_forward"), source)
-            return open_snapshot_diff(tuple(workspace.book(source).rulesets), marks, key=workspace.digest_key)
+            tables = tuple(workspace.book(source).rulesets)
+            return open_snapshot_diff(tables, marks, key=workspace.digest_key, only_told=only_told)
         case _:
             assert_never(config.capture)
 
 
-def mariadb_capture_of(workspace: Workspace, source: SourceRef) -> "OpenMariaDBCapture":
+def mariadb_capture_of(workspace: Workspace, source: SourceRef, *, only_told: bool = False) -> "OpenMariaDBCapture":
     """Give the way of capture of a legacy MariaDB; its driver is an extra of the installation."""
+    from connectors.mariadb_beside import open_beside
     from connectors.mariadb_journal import MariaDBJournal
     from connectors.mariadb_log import open_mariadb_log
     from connectors.mariadb_snapshot import open_mariadb_snapshot
 
     config = workspace.source_config(source)
+    marks = StoreRowMarks(lambda: workspace.engine("banyan_forward"), source)
+    tables, known = tuple(workspace.book(source).rulesets), KeysOfTheStore(workspace, source)
+    looks = Looks(tables, marks, workspace.digest_key, only_told=only_told)
     match config.capture:
         case "journal":
-            return MariaDBJournal
+            return open_beside(MariaDBJournal, looks, known)
         case "log":
-            return open_mariadb_log(KeysOfTheStore(workspace, source))
+            return open_beside(open_mariadb_log(known), looks, known)
         case "snapshot":
-            marks = StoreRowMarks(lambda: workspace.engine("banyan_forward"), source)
-            return open_mariadb_snapshot(tuple(workspace.book(source).rulesets), marks, key=workspace.digest_key)
+            return open_mariadb_snapshot(tables, marks, key=workspace.digest_key, only_told=only_told)
         case "row_version":
             raise ConfigurationError(
                 f"{source} asks for capture: row_version, which is built for PostgreSQL only: a MariaDB does not tell "
@@ -109,8 +114,15 @@ class KeysOfTheStore:
 
 
 def find_unfollowed(port: LegacyPort, config: SourceConfig, tables: Sequence[str]) -> list[str]:
-    """Name the tables of a legacy database whose changes its way of capture does not find today."""
+    """Name the tables of a legacy database whose changes are not found today: not by its capture, nor by looks."""
     if not config.is_database:
         return []
-    wanted = CAPTURED_BY[config.capture]
-    return sorted(name for name in tables if port.capabilities(name).incremental is not wanted)
+    found = (CAPTURED_BY[config.capture], Incremental.SNAPSHOT_DIFF)  # a port says so only of what it does look at
+    return sorted(name for name in tables if port.capabilities(name).incremental not in found)
+
+
+def find_looked_at(port: LegacyPort, config: SourceConfig, tables: Sequence[str]) -> list[str]:
+    """Name the tables that are compared row by row because the capture of their source can never follow them."""
+    if not config.is_database or config.capture == "snapshot":
+        return []
+    return sorted(name for name in tables if port.capabilities(name).incremental is Incremental.SNAPSHOT_DIFF)

@@ -198,11 +198,14 @@ def _find_rows(
     """Find the legacy rows as the run that last carried them received, found or left them, in the landing zone."""
     table = compiled.ruleset.table
     found = [pl.DataFrame(schema={name: pl.String for name in (*compiled.hashed, "source_key")})]
+    # what the crosswalk remembers of a way back was written with its intent, whether or not it came to be
+    known = sa.or_(CHUNK.c.state == "DONE", CHUNK.c.intent.is_not(None))
+    attempt = sa.func.coalesce(CHUNK.c.intent["attempt"].as_integer(), CHUNK.c.attempt)
     with transaction(setting.engine) as connection:
         chunks = connection.execute(
-            sa.select(CHUNK.c.run_no, CHUNK.c.chunk_no, CHUNK.c.attempt, CHUNK.c.parcel, RUN.c.to_side)
+            sa.select(CHUNK.c.run_no, CHUNK.c.chunk_no, attempt, CHUNK.c.parcel, RUN.c.to_side)
             .join(RUN, RUN.c.run_no == CHUNK.c.run_no)
-            .where(CHUNK.c.run_no.in_(behind["run_no"].unique().to_list()), CHUNK.c.state == "DONE")
+            .where(CHUNK.c.run_no.in_(behind["run_no"].unique().to_list()), known)
             .where(sa.or_(CHUNK.c.table_name == table, RUN.c.to_side == Side.LEGACY.value))
         ).fetchall()
     for run_no, chunk_no, attempt, parcel, to_side in chunks:

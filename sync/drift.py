@@ -4,16 +4,15 @@ What it is measured from are the rules, and the columns as they were when they w
 whenever somebody accepts the present ones.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import polars as pl
-import sqlalchemy as sa
 
 from banyan.clock import today
 from banyan.departments import Actor
-from banyan.errors import SourceDrifted, SourceUnavailable, UsageError
-from connectors.postgresql_connection import PostgreSQLConnections
+from banyan.errors import SourceDrifted, UsageError
+from banyan.ports import Tallying
 from mappings.model import Mark, Ruleset
 from mappings.plans import CAUSE, LensPlan
 from store.journal import ProcessingEntry, append_processing
@@ -21,13 +20,23 @@ from store.postgres import transaction
 from store.source_columns import read_columns, write_columns
 from sync.assembly import Rig
 from sync.drift_policy import Drift, DriftKind, Judged, compare_columns, judge, marks_of, policy_of
+from sync.waiting import Breath, hold_breath
 
-_CODES_AT_MOST = 1_000
+TEXTS_AT_MOST = 100_000
+"""A column with more different texts than this holds no codes."""
+_ROWS_AT_ONCE = 50_000
 _SHOWN = 5
 _SHORT = 8
 
+Told = Callable[[Sequence[Judged]], None]
+"""Told of the changes that a run goes on with."""
 
-def find_drift(rig: Rig, *, with_codes: bool = True) -> tuple[Judged, ...]:
+
+def tell_nobody(_: Sequence[Judged]) -> None:
+    """Tell nobody: who asked lists them himself."""
+
+
+def find_drift(rig: Rig, *, with_codes: bool = True, before_each: Breath = hold_breath) -> tuple[Judged, ...]:
     """Find how a legacy system differs from what was agreed with it, and what each difference leads to today."""
     config = rig.workspace.source_config(rig.source).drift
     with transaction(rig.workspace.engine("banyan_forward")) as connection:
@@ -42,18 +51,20 @@ def find_drift(rig: Rig, *, with_codes: bool = True) -> tuple[Judged, ...]:
             continue
         drifts = [*compare_columns(ruleset, rig.port.columns(name), agreed.get(name, ()))]
         if with_codes:
-            drifts += find_new_codes(rig, ruleset)
+            drifts += find_new_codes(rig, ruleset, before_each=before_each)
         found += [judge(one, ruleset, config, today=today()) for one in drifts]
     return tuple(found)
 
 
-def refuse_drift(rig: Rig) -> None:
+def refuse_drift(rig: Rig, *, before_each: Breath = hold_breath, told: Told = tell_nobody) -> None:
     """Refuse to read a legacy system whose changes stop by policy; agrees on the columns where nothing was agreed yet.
 
-    Codes are looked for beforehand only where a new one stops; else they are met, and quarantined, one by one.
+    Changes that do not stop are told, each time, until somebody accepts them. Codes are looked for beforehand only
+    where a new one stops; else they are met, and quarantined, one by one.
     """
     config = rig.workspace.source_config(rig.source).drift
-    found = find_drift(rig, with_codes=policy_of(config, DriftKind.NEW_CODES).policy == "stop")
+    with_codes = policy_of(config, DriftKind.NEW_CODES).policy == "stop"
+    found = find_drift(rig, with_codes=with_codes, before_each=before_each)
     stopping = [one for one in found if one.is_stopping]
     if stopping:
         first = stopping[0].drift
@@ -66,6 +77,8 @@ def refuse_drift(rig: Rig) -> None:
             missing=[one.drift.column for one in stopping if one.drift.kind is DriftKind.REMOVED],
             unknown=[one.drift.column for one in stopping if one.drift.kind is DriftKind.ADDED],
         )
+    if found:
+        told(relative(found, str(rig.workspace.project.folder)))
     agree(rig, only_new=True)
 
 
@@ -103,52 +116,56 @@ def accept(rig: Rig, actor: Actor, *, reason: str) -> int:
     return tables
 
 
-def find_new_codes(rig: Rig, ruleset: Ruleset) -> Iterator[Drift]:
+def find_new_codes(rig: Rig, ruleset: Ruleset, *, before_each: Breath = hold_breath) -> Iterator[Drift]:
     """Find texts of the legacy system that no code map knows, read by the lens that will meet them."""
     plans = [plan for plan in rig.setting("banyan_forward").compiled(ruleset.table).lenses if plan.rule.code_map]
-    single = [plan for plan in plans if len(plan.rule.sources) == 1]
-    for column in dict.fromkeys(plan.rule.sources[0] for plan in single):
-        texts = _distinct(rig, ruleset, column)
-        for plan in single:
-            if plan.rule.sources[0] == column:
+    asked = list(dict.fromkeys(plan.rule.sources for plan in plans))
+    for columns, texts in _distinct(rig, ruleset.table, asked, before_each):
+        for plan in plans:
+            if plan.rule.sources == columns:
                 yield from _unknown(ruleset, plan, texts, rig.book.code_maps[plan.rule.code_map or ""].mark)
 
 
-def _unknown(ruleset: Ruleset, plan: LensPlan, texts: pl.Series, mark: Mark) -> Iterator[Drift]:
-    column = plan.rule.sources[0]
-    raws = texts.alias(column).to_frame()
-    refused = texts.filter(plan.read(raws)[CAUSE].is_not_null()).drop_nulls()
-    if refused.is_empty():
+def _unknown(ruleset: Ruleset, plan: LensPlan, texts: pl.DataFrame, mark: Mark) -> Iterator[Drift]:
+    columns = plan.rule.sources
+    is_refused = (
+        plan.read(texts)[CAUSE].is_not_null() & texts.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
+    )
+    refused = texts.filter(is_refused)
+    if texts.height <= TEXTS_AT_MOST and refused.is_empty():
         return
-    short = sorted({text.strip() for text in refused if len(text.strip()) <= _SHORT})
+    said = refused.select(pl.concat_str(pl.all().str.strip_chars().fill_null(""), separator=" / ")).to_series()
+    short = sorted({text for text in said if len(text) <= _SHORT * len(columns)})
     shown = ", ".join(short[:_SHOWN]) or "longer texts"
-    told = f"holds {len(refused)} codes that {plan.rule.code_map} does not know: {shown}"
-    marks = (*marks_of(ruleset, column), *((mark,) if mark.line else ()))
-    yield Drift(DriftKind.NEW_CODES, ruleset.table, column, told + (" ..." if len(short) > _SHOWN else ""), marks)
+    told = f"holds {refused.height} codes that {plan.rule.code_map} does not know: {shown}"
+    told += " ..." if len(short) > _SHOWN else ""
+    if texts.height > TEXTS_AT_MOST:
+        told = f"holds more than {TEXTS_AT_MOST} different texts: not all were compared with {plan.rule.code_map}"
+    lines = tuple(dict.fromkeys(line for column in columns for line in marks_of(ruleset, column)))
+    marks = (*lines, *((mark,) if mark.line else ()))
+    yield Drift(DriftKind.NEW_CODES, ruleset.table, ", ".join(columns), told, marks)
 
 
-def _distinct(rig: Rig, ruleset: Ruleset, column: str) -> pl.Series:
-    """Give the different texts of a column: asked of the server, or gathered from files that are read anyway."""
-    config = rig.workspace.source_config(rig.source)
-    if config.medium == "postgresql":
-        return _ask(rig, ruleset.table, column, schema=config.schema_name)
-    ranges = rig.port.plan_ranges(ruleset.table, 1 << 20)
-    read = [rig.port.read_range(ruleset.table, keys).rows[column].unique() for keys in ranges]
-    return pl.concat([pl.Series(column, [], pl.String), *read]).unique()
-
-
-def _ask(rig: Rig, table: str, column: str, *, schema: str) -> pl.Series:
-    reader = PostgreSQLConnections(rig.workspace.legacy_urls(rig.source).reader)
-    asked = sa.table(table, sa.column(column), schema=schema)
-    query = sa.select(asked.c[column]).distinct().limit(_CODES_AT_MOST)
-    try:
-        with reader.session("looking for new codes", table=table), reader.engine.connect() as connection:
-            found = list(connection.scalars(query))
-    except sa.exc.OperationalError as error:
-        raise SourceUnavailable(f"{rig.source} does not answer; nothing was read", hint="banyan doctor") from error
-    finally:
-        reader.close()
-    return pl.Series(column, [None if value is None else str(value) for value in found], dtype=pl.String)
+def _distinct(
+    rig: Rig, table: str, asked: Sequence[tuple[str, ...]], before_each: Breath
+) -> Iterator[tuple[tuple[str, ...], pl.DataFrame]]:
+    """Give the different texts of some groups of columns: asked of the server, or gathered in one reading of all."""
+    if not asked:
+        return
+    if isinstance(rig.port, Tallying):
+        for columns in asked:
+            before_each()
+            yield columns, rig.port.find_texts(table, columns, at_most=TEXTS_AT_MOST + 1)
+        return
+    found = {columns: pl.DataFrame(schema=dict.fromkeys(columns, pl.String)) for columns in asked}
+    before_each()
+    for keys in rig.port.plan_ranges(table, _ROWS_AT_ONCE):
+        before_each()
+        rows = rig.port.read_range(table, keys).rows
+        for columns, texts in found.items():
+            if texts.height <= TEXTS_AT_MOST:
+                found[columns] = pl.concat([texts, rows.select(columns)]).unique(maintain_order=True)
+    yield from found.items()
 
 
 def _line(one: Judged) -> str:

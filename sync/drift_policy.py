@@ -11,6 +11,12 @@ from banyan.ports import SourceColumn
 from mappings.fates import find_uses
 from mappings.model import Mark, Ruleset
 
+_INTEGERS = {"tinyint": 1, "smallint": 2, "mediumint": 3, "int": 4, "integer": 4, "bigint": 5}
+_INTEGER = re.compile(rf"(?P<base>{'|'.join(_INTEGERS)})(?:\(\d+\))?(?P<rest>(?: unsigned| zerofill)*)")
+_LISTED = re.compile(r"(?P<base>enum|set)\((?P<items>.*)\)", re.DOTALL)
+_ITEM = re.compile(r"'(?:[^']|'')*'")
+_TEXTS = ("tinytext", "text", "mediumtext", "longtext")
+_GROWING = frozenset(("varchar", "nvarchar", "varbinary", "bit varying", "decimal", "numeric", "number"))
 _SIZED = re.compile(r"(?P<base>.+?)\((?P<size>\d+)(?:,\s*(?P<scale>\d+))?\)(?P<rest>.*)")
 
 
@@ -90,16 +96,47 @@ def compare_columns(
 
 
 def is_wider(was: str, now: str) -> bool:
-    """Tell whether every value of one type has a place, unchanged, in another one."""
+    """Tell whether every value of one type has a place, unchanged and written alike, in another one."""
+    whole = _INTEGER.fullmatch(was), _INTEGER.fullmatch(now)
+    if whole[0] is not None and whole[1] is not None:
+        return _holds(whole[0], whole[1])
+    listed = _LISTED.fullmatch(was), _LISTED.fullmatch(now)
+    if listed[0] is not None and listed[1] is not None:
+        return _lists(listed[0], listed[1])
+    if was in _TEXTS and now in _TEXTS:
+        return _TEXTS.index(was) < _TEXTS.index(now)
     old, new = _SIZED.fullmatch(was), _SIZED.fullmatch(now)
     if old is None:
-        return (was, now) in {("smallint", "integer"), ("smallint", "bigint"), ("integer", "bigint")}
+        return False
     if new is None:
-        return old["base"] == "varchar" and now in ("varchar", "text")
-    if (old["base"], old["rest"]) != (new["base"], new["rest"]) or old["base"].startswith("char"):
-        return False  # char(n) pads: a wider one is another text
+        return old["base"] == "varchar" and now in ("varchar", *_TEXTS[1:])
+    if (old["base"], old["rest"]) != (new["base"], new["rest"]) or not _keeps_text(old["base"], old["rest"]):
+        return False
     scales = int(old["scale"] or 0), int(new["scale"] or 0)
     return int(new["size"]) - scales[1] >= int(old["size"]) - scales[0] and scales[0] == scales[1]
+
+
+def _holds(old: re.Match[str], new: re.Match[str]) -> bool:
+    """Tell whether one whole number type holds all of another one; zeros that fill a number follow its width."""
+    if "zerofill" in old["rest"] or "zerofill" in new["rest"]:
+        return False
+    ranks = _INTEGERS[old["base"]], _INTEGERS[new["base"]]
+    if ("unsigned" in old["rest"]) == ("unsigned" in new["rest"]):
+        return ranks[1] >= ranks[0]
+    return "unsigned" in old["rest"] and ranks[1] > ranks[0]
+
+
+def _lists(old: re.Match[str], new: re.Match[str]) -> bool:
+    """Tell whether a list of allowed values holds another one; a set is written in the order of its list."""
+    if old["base"] != new["base"]:
+        return False
+    before, after = _ITEM.findall(old["items"]), _ITEM.findall(new["items"])
+    return after[: len(before)] == before if old["base"] == "set" else set(before) <= set(after)
+
+
+def _keeps_text(base: str, rest: str) -> bool:
+    """Tell whether a larger size writes a value as before: char pads, and a MariaDB clock writes more zeros."""
+    return base in _GROWING or (base in ("timestamp", "time") and rest.startswith(" with"))
 
 
 def marks_of(ruleset: Ruleset, column: str) -> tuple[Mark, ...]:

@@ -15,11 +15,13 @@ from sqlalchemy.engine import Connection, Engine
 
 from banyan.clock import monotonic
 from banyan.departments import Side
-from banyan.errors import LeaseLost, UsageError
+from banyan.errors import ConservationBroken, LeaseLost, UsageError
 from banyan.records import ChunkCounts, KeyRange, Position
+from store.accounts import refuse_unlisted_run
+from store.held import hold_run, refuse_held
 from store.ledger import Ledger, LedgerReader
 from store.postgres import asking, transaction
-from store.runs import ChunkLease, ChunkPlan, Run, RunKind, RunProgress, RunRequest, RunState
+from store.runs import ChunkLease, ChunkPlan, Run, RunKind, RunProgress, RunRequest, RunState, figures_of
 from store.tables import CHUNK
 from store.takeover import release_run
 from sync.lane import Checkpoint, Lane, Step, pass_by
@@ -196,6 +198,7 @@ class SyncEngine:
                 hint=f"banyan load {lane.route.source.department_code}",
             )
         with asking(self._engine) as connection:
+            refuse_held(connection, lane.route.source, lane.route.to)
             left_open = LedgerReader(connection).find_open_run(lane.route.source, lane.route.to)
         if left_open is not None:
             return self._open(lane, left_open.kind, since, since, tuple, "")
@@ -255,7 +258,11 @@ class SyncEngine:
         if lease is None:
             return None
         watch = Stopwatch(self._checkpoint)
-        counts = lane.carry(lease, watch.pass_point)
+        try:
+            counts = lane.carry(lease, watch.pass_point)
+        except ConservationBroken as broken:
+            self._hold(run, broken)
+            raise
         if throttle is not None and isinstance(lease.keys, KeyRange):
             throttle.learn(lease.table, counts.rows.read, watch.reading_seconds)
         return counts
@@ -297,7 +304,7 @@ class SyncEngine:
         loads = [run for run in runs if run.kind is RunKind.LOAD and run.to_side is lane.route.to]
         if any(run.state is RunState.DONE for run in loads):
             return None
-        begun = [run.from_position for run in loads if run.state in (RunState.CANCELLED, RunState.FAILED)]
+        begun = [run.from_position for run in loads]  # of one that is open: it is resumed, and needs no look
         return begun[-1] if begun else None
 
     def finish(self, lane: Lane, run: Run) -> RunResult:
@@ -332,6 +339,7 @@ class SyncEngine:
         self, lane: Lane, request: RunRequest, plans: Callable[[], Sequence[ChunkPlan]], *, takes_first: bool = False
     ) -> Run:
         with transaction(self._engine) as connection:
+            refuse_held(connection, request.source, request.to_side)
             ledger = Ledger(connection)
             run, first = ledger.open_new(request), None
             if run is not None:
@@ -357,10 +365,24 @@ class SyncEngine:
         if until is None:
             raise LeaseLost(f"run {run.run_no} names no Position to reach; it stays open", run_no=run.run_no)
         expected = lane.watermark()
+        try:
+            with transaction(self._engine) as connection:
+                ledger = Ledger(connection)
+                totals = ledger.close_run(run, RunState.DONE)
+                if run.kind is RunKind.LOAD:
+                    refuse_unlisted_run(connection, run, totals)
+                # the Position of a route to LEGACY stands in the legacy store, committed with its rows
+                if lane.route.to is Side.CANONICAL and expected != until:
+                    ledger.write_watermark(run, until, expected=expected)
+        except ConservationBroken as broken:
+            self._hold(run, broken)
+            raise
+        return RunResult(run.run_no, totals, until)
+
+    def _hold(self, run: Run, broken: ConservationBroken) -> None:
+        """Let the route stand still until a person has looked: a run opened anew would cover what was found."""
         with transaction(self._engine) as connection:
             ledger = Ledger(connection)
-            totals = ledger.close_run(run, RunState.DONE)
-            # the Position of a route to LEGACY stands in the legacy store, committed with its rows
-            if lane.route.to is Side.CANONICAL and expected != until:
-                ledger.write_watermark(run, until, expected=expected)
-        return RunResult(run.run_no, totals, until)
+            for table, counts in ledger.read_totals(run.run_no).items():
+                ledger.write_figures(run.run_no, table, figures_of(counts))
+            hold_run(connection, run, broken.message)

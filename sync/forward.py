@@ -13,6 +13,7 @@ from banyan.records import ChangedKey, ChunkCounts, KeyRange, Origin, PartCounts
 from mappings.closure import find_domains, load_order
 from mappings.engine import Mapped, apply_forward
 from mappings.model import Ruleset
+from store.accounts import refuse_unlisted_chunk
 from store.gaps import find_gaps
 from store.landing import LandingZone
 from store.ledger import Ledger, LedgerReader
@@ -43,7 +44,8 @@ class _Rows:
 
     rows: pl.DataFrame = field(repr=False)
     missing: pl.Series = field(repr=False)
-    in_flight: int
+    in_flight: tuple[str, ...]
+    """Keys of rows that moved while they were read."""
     read: int
     unread: pl.DataFrame = field(repr=False)
     """Values of columns that no rule knows, where the project wants them in quarantine: source_key, column, raw."""
@@ -184,7 +186,10 @@ class ForwardLane:
                 children += plan_readmitted(raw(connection), self._setting, lease.table, rows=found.rows, keys=changed)
             if children:
                 ledger.write_chunks(ledger.read_run(lease.run_no), children)
-            ledger.finish_chunk(lease, counts, parcel=parcel.name)
+            if not is_first:  # what is only appended is compared with the lists at the end of its run
+                keys = (mapped.filtered["source_key"], mapped.rejected["source_key"])
+                refuse_unlisted_chunk(raw(connection), place, mapped.crosswalk["id"], filtered=keys[0], refused=keys[1])
+            ledger.finish_chunk(lease, counts, parcel=parcel.name, in_flight=found.in_flight)
             checkpoint(Step.WRITTEN)
         checkpoint(Step.COMMITTED)
         return counts
@@ -202,15 +207,15 @@ class ForwardLane:
             rows = batch.rows[kept]  # dropped columns have a legal reason not to be kept, nor landed
             present = set(keys_of(ruleset, rows).to_list())
             missing = pl.Series("source_key", [key for key in keys if key not in present], dtype=pl.String)
-            return _Rows(rows, missing, in_flight=0, read=len(keys), unread=_unread(ruleset, batch.rows, unknown))
+            return _Rows(rows, missing, in_flight=(), read=len(keys), unread=_unread(ruleset, batch.rows, unknown))
         batch = port.read_range(ruleset.table, keys)
         rows = batch.rows[kept]
         moved = [c.key for c in port.changes(batch.low, batch.high) if c.table == ruleset.table]
-        settled = rows.filter(~key_column(ruleset).is_in(moved)) if moved else rows
         # a row that moved while it was read is left to the changes, whose capture began before
+        settled = rows.filter(~key_column(ruleset).is_in(moved)) if moved else rows
+        in_flight = keys_of(ruleset, rows.filter(key_column(ruleset).is_in(moved))).to_list() if moved else []
         nothing = pl.Series("source_key", [], dtype=pl.String)
-        in_flight = rows.height - settled.height
-        return _Rows(settled, nothing, in_flight, rows.height, _unread(ruleset, batch.rows, unknown))
+        return _Rows(settled, nothing, tuple(in_flight), rows.height, _unread(ruleset, batch.rows, unknown))
 
     def _write(
         self, connection: Psycopg, lease: ChunkLease, found: _Rows, mapped: Mapped, *, is_first: bool
@@ -252,9 +257,9 @@ class ForwardLane:
             deleted=mapped.deleted.height + found.missing.len(),
             filtered=mapped.filtered.height,
             quarantined=mapped.rejected.height,
-            in_flight=found.in_flight,
+            in_flight=len(found.in_flight),
         )
-        split = PartCounts(split=parts.emitted - mapped.crosswalk.height, removed=written.parts_removed + removed)
+        split = PartCounts(split=mapped.links.height, removed=written.parts_removed + removed)
         fields = refused.height - refused["column"].null_count()  # two lenses may refuse one cell
         return ChunkCounts(rows, parts + split, fields)
 

@@ -1,8 +1,9 @@
-"""Tables whose changes nobody writes down: noted before their capture is repaired, so that no death forgets them."""
+"""Tables whose changes nobody finds: told by each run, noted before their capture is repaired so that none is lost."""
 
 from typing import TYPE_CHECKING
 
 from banyan.departments import Phase, Side
+from banyan.errors import SourceDrifted
 from store.gaps import close_gaps, find_gaps, note_gaps
 from store.ledger import LedgerReader
 from store.postgres import transaction
@@ -28,6 +29,22 @@ def note_unfollowed(rig: "Rig") -> list[str]:
     with transaction(rig.workspace.engine("banyan_forward")) as connection:
         note_gaps(connection, rig.source, loose)
     return loose
+
+
+def refuse_unfollowed(rig: "Rig") -> None:
+    """Refuse, once all others are carried, while nobody finds the changes of a table that the old system owns."""
+    followed = [found for found in rig.closures if rig.slices(found.name)[0].owner is Side.LEGACY]
+    tables = [table for found in followed for table in found.tables]
+    config = rig.workspace.source_config(rig.source)
+    loose = find_unfollowed(rig.port, config, tables)
+    if loose:
+        names = ", ".join(loose)
+        raise SourceDrifted(
+            f"changes of {names} are found by nothing: capture: {config.capture} is not on them, and no look can be; "
+            "the changes of every other table were carried",
+            hint=f"banyan load {rig.source.department_code}, which installs it and reads them again",
+            tables=names,
+        )
 
 
 def forget_unfollowable(rig: "Rig", loose: list[str]) -> None:

@@ -25,6 +25,7 @@ from sync.assembly import closures_of, open_rig
 from sync.drift import refuse_drift
 from sync.engine import RunResult, SyncEngine, free_chunks_of_the_dead, this_owner
 from sync.forward import ForwardLane
+from sync.gaps import refuse_unfollowed
 from sync.pruning import prune_capture
 from sync.throttle import Throttle
 from sync.workspace import Workspace
@@ -85,16 +86,19 @@ def judge_slices(slices: Sequence[SliceRow]) -> Permission:
 def plan_incremental(workspace: Workspace, source: SourceRef, *, run_key: str, actor: Actor) -> list[ChunkRef]:
     """Open a run over what changed, or take back the one this key left open; gives its open chunks, none if no change.
 
-    A run found with all its chunks done is finished here: it had lost only its last step.
+    A run found with all its chunks done is finished here: it had lost only its last step. Without a change, a table
+    whose changes nothing finds is refused by name.
     """
     engine = _engine(workspace, run_key)
     _refuse_drift(workspace, source)
     with _lane(workspace, source) as lane:
+        _refuse_busy(_throttle(lane), source)
         while (run := engine.open_changes(lane)) is not None:
             waiting = _waiting(workspace, run.run_no)
             if waiting:
                 return waiting
             _close(engine, lane, run, actor)
+    _refuse_unfollowed(workspace, source)
     return []
 
 
@@ -110,10 +114,9 @@ def carry_chunk(workspace: Workspace, source: SourceRef, *, run_no: int, run_key
         Ledger(connection).renew_run(_held(run, run_key), lease_seconds=_LEASE_SECONDS)
         free_chunks_of_the_dead(connection, run_no, also=this_owner())  # it carries one at a time: it gave up on it
     with _lane(workspace, source) as lane:
-        setting = lane.setting
-        throttle = Throttle(setting.engine, source, setting.department, setting.port)
+        throttle = _throttle(lane)
         _refuse_busy(throttle, source)
-        counts = SyncEngine(setting.engine, throttle=throttle).carry_next(lane, run)
+        counts = SyncEngine(lane.setting.engine, throttle=throttle).carry_next(lane, run)
     if counts is None:
         _refuse_waiting(workspace, run)
     return counts
@@ -125,9 +128,11 @@ def finish_incremental(
     """Close a run whose chunks are all done and move the watermark with it; gives the result again when it is closed.
 
     The run is compared by owner and attempt in that transaction: when another owner took it over, nothing moves.
+    Refuses, with the run closed, while there are tables whose changes nothing finds.
     """
     run = _read(workspace, source, run_no)
     if run.state is RunState.DONE:
+        _refuse_unfollowed(workspace, source)
         return _result_of(workspace, run)
     _held(run, run_key)
     while carry_chunk(workspace, source, run_no=run_no, run_key=run_key) is not None:
@@ -138,6 +143,7 @@ def finish_incremental(
     rig = open_rig(workspace, source)
     try:
         prune_capture(rig)
+        refuse_unfollowed(rig)
     finally:
         rig.close()
     return done
@@ -166,7 +172,15 @@ def _lane(workspace: Workspace, source: SourceRef) -> Iterator[ForwardLane]:
 def _refuse_drift(workspace: Workspace, source: SourceRef) -> None:
     rig = open_rig(workspace, source)
     try:
-        refuse_drift(rig)
+        refuse_drift(rig, before_each=lambda: _refuse_busy(rig.throttle(), source))
+    finally:
+        rig.close()
+
+
+def _refuse_unfollowed(workspace: Workspace, source: SourceRef) -> None:
+    rig = open_rig(workspace, source)
+    try:
+        refuse_unfollowed(rig)
     finally:
         rig.close()
 
@@ -234,6 +248,11 @@ def _refuse_waiting(workspace: Workspace, run: Run) -> None:
             hint="wait for their leases (5 minutes), then run the same step again",
             run_no=run.run_no,
         )
+
+
+def _throttle(lane: ForwardLane) -> Throttle:
+    setting = lane.setting
+    return Throttle(setting.engine, setting.source, setting.department, setting.port)
 
 
 def _refuse_busy(throttle: Throttle, source: SourceRef) -> None:

@@ -6,7 +6,7 @@ Every function may run again at any time: it resumes what was left open, or find
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from banyan.clock import today
+from banyan.clock import now, today
 from banyan.config import OperatingSystemActors
 from banyan.departments import Actor, Closure, Phase, Side, SourceRef
 from banyan.errors import StoreFenced, UsageError
@@ -23,13 +23,15 @@ from store.records import analyze_records, index_references
 from store.runs import RunKind, RunState
 from store.slices import Expected, Target, transition
 from sync.assembly import Rig, open_port
-from sync.drift import refuse_drift
+from sync.drift import Told, refuse_drift, tell_nobody
 from sync.engine import RunResult, SyncEngine, Watcher, watch_nothing
+from sync.gaps import refuse_unfollowed
 from sync.lane import Checkpoint, pass_by
 from sync.pruning import prune_capture
 from sync.real_files import apply_after_load, find_after_load, load_files
 from sync.retention import JudgedSource, judge_source, remember_terms
 from sync.sweeping import sweep_gaps
+from sync.waiting import Breath, breathe
 from sync.workers import beside
 from sync.workspace import Workspace
 
@@ -76,22 +78,26 @@ def first_copy(
     watcher: Watcher = watch_nothing,
     checkpoint: Checkpoint = pass_by,
     workers: int = 1,
+    told: Told = tell_nobody,
 ) -> Carried:
     """Make or resume the first copy of a legacy system; its slices end in SYNCING. A second time it only tells.
 
     Databases are read by so many processes; files and what is only looked at are read by one.
     """
     _refuse_moved(rig)
-    refuse_drift(rig)
+    before_each = breathe(rig, watcher)
+    refuse_drift(rig, before_each=before_each, told=told)
     lane = rig.forward()
-    told = _find_first_copy(rig)
-    if told is not None:
-        _sweep(rig, actor)
-        told = replace(told, after_load=_follow(rig))
+    done = _find_first_copy(rig)
+    if done is not None:
+        _sweep(rig, actor, watcher)
+        done = replace(done, after_load=_follow(rig))
         _advance_phases(rig, Phase.SYNCING, actor)  # a copy that ended just before its slices were moved
-        return told
+        return done
     _advance_phases(rig, Phase.LOADING, actor)
-    _judge_terms(rig)
+    if not _is_begun(rig):  # else the run that is resumed waits by itself
+        _judge_terms(rig, before_each)
+        before_each()
     engine = rig.forward_engine(watcher=watcher, checkpoint=checkpoint, throttle=rig.throttle())
     if rig.is_write_once:
         result = load_files(engine, lane)
@@ -108,21 +114,23 @@ def first_copy(
         index_references(raw(connection), rig.source.department_code)
         analyze_records(raw(connection))
     _log(rig, actor, "banyan_forward", ("collection", f"first copy of {rig.source}", result.run_no))
-    _sweep(rig, actor)
+    _sweep(rig, actor, watcher)
     _advance_phases(rig, Phase.SYNCING, actor)
     return Carried(str(lane.route), result.run_no, RunKind.LOAD, result.totals, after_load=changed)
 
 
-def _judge_terms(rig: Rig) -> None:
+def _is_begun(rig: Rig) -> bool:
+    with transaction(rig.workspace.engine("banyan_forward")) as connection:
+        return LedgerReader(connection).find_open_run(rig.source, Side.CANONICAL) is not None
+
+
+def _judge_terms(rig: Rig, before_each: Breath) -> None:
     """Judge until when rows may be kept, before the first is loaded; a copy that was begun is not judged anew."""
     setting = rig.setting("banyan_forward")
     if setting.retention is None:
         return
-    with transaction(setting.engine) as connection:
-        if LedgerReader(connection).find_open_run(rig.source, Side.CANONICAL) is not None:
-            return
     reader = FactReader(setting.retention, rig.book, setting.context())
-    judged = judge_source(rig.port, reader, as_of=today())
+    judged = judge_source(rig.port, reader, as_of=today(), before_each=before_each)
     remember_terms(setting, setting.retention, judged.terms)
 
 
@@ -150,9 +158,15 @@ def _follow(rig: Rig) -> int | None:
     return apply_after_load(rig.workspace.engine("banyan_forward"), script, rig.source.department_code)
 
 
-def carry_changes(rig: Rig, actor: Actor, *, watcher: Watcher = watch_nothing) -> list[Carried]:
-    """Carry what changed since the last time: to the canonical store, and back for closures it owns."""
-    refuse_drift(rig)
+def carry_changes(
+    rig: Rig, actor: Actor, *, watcher: Watcher = watch_nothing, told: Told = tell_nobody
+) -> list[Carried]:
+    """Carry what changed since the last time: to the canonical store, and back for closures it owns.
+
+    Ends in a refusal that names them while there are tables whose changes nothing finds; all others are carried.
+    """
+    before_each = breathe(rig, watcher)
+    refuse_drift(rig, before_each=before_each, told=told)
     done: list[Carried] = []
     owned = [found for found in rig.closures if rig.slices(found.name)[0].owner is Side.CANONICAL]
     lane = rig.forward()
@@ -161,13 +175,27 @@ def carry_changes(rig: Rig, actor: Actor, *, watcher: Watcher = watch_nothing) -
             f"{rig.source} has no first copy yet, or it was not finished; nothing was carried",
             hint=f"banyan load {rig.source.department_code}",
         )
-    if len(owned) < len(rig.closures):
-        done += _sweep(rig, actor)
-        engine = rig.forward_engine(watcher=watcher, throttle=rig.throttle())
-        result = engine.advance(lane)
-        done += _told(rig, actor, str(lane.route), RunKind.CHANGES, result)
-        if result is not None:
-            prune_capture(rig)
+    if len(owned) == len(rig.closures):
+        return _carry_back(rig, actor, owned, watcher)
+    if rig.throttle().find_obstacle(now()):  # the way back does not wait for what may not be read
+        done += _carry_back(rig, actor, owned, watcher)
+        owned = []
+    if not _is_begun(rig):  # else the run that is resumed waits by itself
+        before_each()
+    done += _sweep(rig, actor, watcher)
+    engine = rig.forward_engine(watcher=watcher, throttle=rig.throttle())
+    result = engine.advance(lane)
+    done += _told(rig, actor, str(lane.route), RunKind.CHANGES, result)
+    if result is not None:
+        prune_capture(rig)
+    done += _carry_back(rig, actor, owned, watcher)
+    refuse_unfollowed(rig)
+    return done
+
+
+def _carry_back(rig: Rig, actor: Actor, owned: list[Closure], watcher: Watcher) -> list[Carried]:
+    """Carry back what people changed in closures that the new side owns."""
+    done: list[Carried] = []
     for found in owned:
         if _is_going_back(rig, found):
             back = rig.reverse(found.name)
@@ -176,9 +204,9 @@ def carry_changes(rig: Rig, actor: Actor, *, watcher: Watcher = watch_nothing) -
     return done
 
 
-def _sweep(rig: Rig, actor: Actor) -> list[Carried]:
+def _sweep(rig: Rig, actor: Actor, watcher: Watcher) -> list[Carried]:
     """Read again the tables whose capture was away, if any."""
-    return _told(rig, actor, str(rig.forward().route), RunKind.CHANGES, sweep_gaps(rig))
+    return _told(rig, actor, str(rig.forward().route), RunKind.CHANGES, sweep_gaps(rig, watcher=watcher))
 
 
 def _is_going_back(rig: Rig, found: Closure) -> bool:

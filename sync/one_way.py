@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from connectors.sqlite_files import SqliteFiles
 
 
-def open_one_way(workspace: Workspace, source: SourceRef, *, is_followed: bool = True) -> OneWayPort:
+def open_one_way(
+    workspace: Workspace, source: SourceRef, *, is_followed: bool = True, only_told: bool = False
+) -> OneWayPort:
     """Open a legacy system that is only read; nothing of it is read before the first question.
 
     Opened to be followed, it remembers its looks in the store; else no store need exist.
     """
     config = workspace.source_config(source)
-    looks = _looks(workspace, source) if is_followed else None
+    looks = _looks(workspace, source, only_told=only_told) if is_followed else None
     place = workspace.legacy_urls(source).reader
     match config.medium:
         case "sqlite":
@@ -42,7 +44,7 @@ def open_one_way(workspace: Workspace, source: SourceRef, *, is_followed: bool =
 
 
 def open_both_ways(
-    workspace: Workspace, source: SourceRef, *, is_followed: bool = True
+    workspace: Workspace, source: SourceRef, *, is_followed: bool = True, only_told: bool = False
 ) -> "SqliteDatabase | SqliteFiles":
     """Open a SQLite file, or several, that are written back behind the fence that the project says."""
     from connectors.sqlite_database import open_sqlite_database
@@ -50,16 +52,16 @@ def open_both_ways(
 
     config = workspace.source_config(source)
     assert config.fence, "a file without a fence is only read"
-    looks = _looks(workspace, source) if is_followed else None
+    looks = _looks(workspace, source, only_told=only_told) if is_followed else None
     place, encoding = workspace.legacy_urls(source).reader, _codec(config.encoding)
     if config.files:
         return open_sqlite_files(paths_in(place, config.files), config.fence, encoding=encoding, looks=looks)
     return open_sqlite_database(Path(place), config.fence, encoding=encoding, looks=looks)
 
 
-def _looks(workspace: Workspace, source: SourceRef) -> Looks:
+def _looks(workspace: Workspace, source: SourceRef, *, only_told: bool) -> Looks:
     marks = StoreRowMarks(lambda: workspace.engine("banyan_forward"), source)
-    return Looks(tuple(workspace.book(source).rulesets), marks, key=workspace.digest_key)
+    return Looks(tuple(workspace.book(source).rulesets), marks, key=workspace.digest_key, only_told=only_told)
 
 
 def _codec(encoding: str) -> str:

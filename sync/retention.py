@@ -4,6 +4,7 @@ Judged once, before the first copy. From then on whoever takes part in something
 a new offence prolongs, and nothing that may be lawful waits for another judgement.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -31,9 +32,14 @@ class JudgedSource:
     unapplied: tuple[Finding, ...] = field(repr=False)
 
 
-def judge_source(port: LegacyPort, reader: FactReader, *, as_of: date) -> JudgedSource:
-    """Read the tables that the terms ask, and judge every participation and person; writes nothing."""
-    reduced = {table: _read(port, reader, table) for table in reader.sources.columns}
+def judge_source(
+    port: LegacyPort, reader: FactReader, *, as_of: date, before_each: Callable[[], None] = lambda: None
+) -> JudgedSource:
+    """Read the tables that the terms ask, and judge every participation and person; writes nothing.
+
+    `before_each` is called before each range that is read: it may wait.
+    """
+    reduced = {table: _read(port, reader, table, before_each) for table in reader.sources.columns}
     judged = judge_terms(reader.join(reduced), as_of=as_of)
     return JudgedSource(judged, list_archives(judged), find_unapplied(reader.dispositions(reduced), judged))
 
@@ -83,7 +89,11 @@ def plan_readmitted(
     ]
 
 
-def _read(port: LegacyPort, reader: FactReader, table: str) -> pl.DataFrame:
+def _read(port: LegacyPort, reader: FactReader, table: str, before_each: Callable[[], None]) -> pl.DataFrame:
     """Read a legacy table by key ranges, keeping of each batch only what counts."""
-    ranges = port.plan_ranges(table, ROWS_PER_CHUNK)
-    return pl.concat([reader.reduce(table, port.read_range(table, keys).rows) for keys in ranges])
+    before_each()
+    kept = []
+    for keys in port.plan_ranges(table, ROWS_PER_CHUNK):
+        before_each()
+        kept.append(reader.reduce(table, port.read_range(table, keys).rows))
+    return pl.concat(kept)

@@ -2,27 +2,27 @@
 
 Reads the keys of the outbox and the present state of their records in one snapshot; reserves legacy keys for rows born
 in the target; writes rows, deletes and the Position in one legacy transaction; reads back what legacy triggers made of
-them. Crosswalk, links and the list of degraded write-backs are written, idempotently, just before that commit.
+them. Crosswalk, links and the list of degraded write-backs are written, idempotently, just before that commit; the
+fates of the rows are noted with them, and count only once the Position was read back.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import polars as pl
 from sqlalchemy.engine import Connection
 
-from banyan.canonical.model import TABLES
 from banyan.departments import Closure, Side
+from banyan.errors import SourceUnavailable
 from banyan.ports import ReverseSession
-from banyan.records import ChunkCounts, Position, RowCounts
+from banyan.records import KEY_SEPARATOR, ChunkCounts, Position, RowCounts
 from mappings.closure import closure as closures_of
 from mappings.closure import find_cut, load_order, refuse_part
 from mappings.digest import hash_rows
-from mappings.engine import Compiled, Lookups, MapContext, Mapped, WrittenBack, apply_forward, write_back
-from mappings.outcomes import TERM_COLUMNS
+from mappings.engine import Lookups, MapContext, apply_forward, write_back
 from store.landing import LandingZone
-from store.ledger import Ledger
+from store.ledger import Ledger, LedgerReader
 from store.outbox import OutboxChanges, beginning, changes_since, head
 from store.outcomes import (
     adopt_keys,
@@ -32,9 +32,9 @@ from store.outcomes import (
     unlink_parts,
     write_degraded,
 )
-from store.postgres import Isolation, raw, transaction
-from store.records import LINK_KINDS, note_row_hashes, write_crosswalk
-from store.runs import ChunkLease, ChunkPlan
+from store.postgres import Isolation, asking, raw, transaction
+from store.records import note_row_hashes, write_crosswalk
+from store.runs import ChunkLease, ChunkPlan, Intent
 from sync.conflicts import AFTER, BEFORE, Standing, judge_conflicts, parcel_name
 from sync.epochs import find_keys_by_id
 from sync.lane import Checkpoint, Step, pass_by
@@ -43,10 +43,9 @@ from sync.refused import Refusals
 from sync.route import Route
 from sync.scope import NO_PLACE, Scope, ScopeFinder, TableScope
 from sync.setting import Psycopg, Setting, key_column, look_up
+from sync.writing import Writing, links_of, list_kept_out, list_rewritten, list_without_rule
 
 OUTBOX = "outbox"
-REWRITTEN = "REWRITTEN"
-KEPT_OUT = "KEPT_OUT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +55,6 @@ class ReverseGuard:
     closure: str
     token: int
     nonce: UUID = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Writing:
-    """One legacy table, ready to be written."""
-
-    scope: TableScope = field(repr=False)
-    compiled: Compiled = field(repr=False)
-    written: WrittenBack = field(repr=False)
-    keys: pl.DataFrame = field(repr=False)
-    """Columns id, source_key of every row, born ones included."""
-    previous: pl.DataFrame = field(repr=False)
-    """The legacy rows as they stand before this writing."""
-    conflicts: pl.DataFrame = field(repr=False)
-    """What was changed behind the fence, overwritten or not; columns as of degraded write-backs."""
-
-    @property
-    def table(self) -> str:
-        """Give the legacy table."""
-        return self.scope.ruleset.table
 
 
 class ReverseLane:
@@ -134,8 +113,15 @@ class ReverseLane:
         return [ChunkPlan(OUTBOX, ())] if self.queue() else []
 
     def carry(self, lease: ChunkLease, checkpoint: Checkpoint = pass_by) -> ChunkCounts:
-        """Carry what the outbox holds now; rows and Position commit together in the legacy store."""
+        """Carry what the outbox holds now; rows and Position commit together in the legacy store.
+
+        The chunk is done, and its rows count, once that Position was read back there. When an earlier attempt came so
+        far and no further, nothing is written again: what it said it would have done is what was done.
+        """
         checkpoint(Step.LEASED)
+        settled = self._settle(lease, is_resumed=True)
+        if settled is not None:
+            return settled
         setting = self._setting
         with transaction(setting.engine, isolation=Isolation.REPEATABLE_READ) as connection:
             changes = self._find(connection, self.watermark())
@@ -164,10 +150,37 @@ class ReverseLane:
                 ledger.hold_chunk(lease)
                 self._remember(raw(connection), writings, read_back, lease.run_no, refusals)
                 self._list_homeless(raw(connection), scope, lease.run_no)
-                ledger.finish_chunk(lease, counts)
+                rows = tuple(_names(writings))
+                ledger.intend_chunk(lease, counts, Intent(self._position_name, changes.high, lease.attempt, rows))
             checkpoint(Step.WRITTEN)
         checkpoint(Step.COMMITTED)
-        return counts
+        settled = self._settle(lease, is_resumed=False)
+        if settled is None:
+            raise SourceUnavailable(
+                f"{setting.source} does not hold the Position that run {lease.run_no} left there; its chunk stays "
+                "open, and nothing of it counts",
+                hint="banyan sync run",
+                run_no=lease.run_no,
+            )
+        return settled
+
+    def _settle(self, lease: ChunkLease, *, is_resumed: bool) -> ChunkCounts | None:
+        """End a chunk whose Position stands in the legacy store, with the counts noted before its commit there.
+
+        What people changed since an earlier attempt is carried by another chunk of the run. Gives None when no attempt
+        came so far.
+        """
+        with asking(self._setting.engine) as connection:
+            found = LedgerReader(connection).find_intent(lease)
+        if found is None or self._setting.port.reverse_position(found[0].name) != found[0].position:
+            return None
+        more = is_resumed and self.queue() > 0
+        with transaction(self._setting.engine) as connection:
+            ledger = Ledger(connection)
+            ledger.finish_chunk(lease, found[1])
+            if more:
+                ledger.write_chunks(ledger.read_run(lease.run_no), [ChunkPlan(OUTBOX, ())])
+        return found[1]
 
     def _reserve(self, scope: Scope, run_no: int) -> dict[str, pl.DataFrame]:
         """Give rows born in the target their legacy keys, reserved by advancing the legacy counter first."""
@@ -187,7 +200,7 @@ class ReverseLane:
             keys[table] = pl.concat([known, adopted])
         return keys
 
-    def _write_back(self, found: TableScope, keys: Mapping[str, pl.DataFrame]) -> _Writing:
+    def _write_back(self, found: TableScope, keys: Mapping[str, pl.DataFrame]) -> Writing:
         table = found.ruleset.table
         compiled = self._setting.compiled(table)
         own = keys[table]
@@ -202,9 +215,9 @@ class ReverseLane:
         written = write_back(compiled, found.parts, crosswalk, lookups)
         standing = Standing(compiled, found.crosswalk, previous, written.rows)
         judged = judge_conflicts(self._setting, self._landing, standing)
-        return _Writing(found, compiled, replace(written, rows=judged.written), own, previous, judged.listed)
+        return Writing(found, compiled, replace(written, rows=judged.written), own, previous, judged.listed)
 
-    def _land(self, writing: _Writing, lease: ChunkLease, rows: pl.DataFrame, moment: str) -> None:
+    def _land(self, writing: Writing, lease: ChunkLease, rows: pl.DataFrame, moment: str) -> None:
         """Land the legacy rows as they were found, or as they were left: what was overwritten can be read again."""
         if rows.is_empty():
             return
@@ -220,7 +233,7 @@ class ReverseLane:
             metadata={"table": writing.table, "rule": ruleset.rule_id, "to": Side.LEGACY.value, "moment": moment},
         )
 
-    def _send(self, session: ReverseSession, writings: list[_Writing], scope: Scope) -> tuple[ChunkCounts, Refusals]:
+    def _send(self, session: ReverseSession, writings: list[Writing], scope: Scope) -> tuple[ChunkCounts, Refusals]:
         rows = RowCounts(read=scope.without_place.height, quarantined=scope.without_place.height)
         refusals = Refusals({})
         for writing in writings:
@@ -243,7 +256,7 @@ class ReverseLane:
     def _remember(
         self,
         connection: Psycopg,
-        writings: list[_Writing],
+        writings: list[Writing],
         read_back: Mapping[str, pl.DataFrame],
         run_no: int,
         refusals: Refusals,
@@ -252,7 +265,7 @@ class ReverseLane:
         code = self._setting.department.code
         for writing in writings:
             place = self._setting.place(writing.table, run_no)
-            links = _links(writing.scope)
+            links = links_of(writing.scope)
             rows = read_back[writing.table].drop(list(writing.scope.ruleset.drop), strict=False)
             mapped = apply_forward(writing.compiled, rows, self._context(connection, writing, links, rows))
             settle_degraded(connection, code, writing.keys["id"])
@@ -264,16 +277,16 @@ class ReverseLane:
             write_crosswalk(connection, place, taken, links.join(taken, on="id", how="semi"))
             bury_rows(connection, place, gone.filter(~pl.col("id").is_in(refused["main_id"].implode()))["id"])
             write_degraded(connection, place, writing.written.degraded)
-            rewritten = self._rewritten(writing, mapped.parts)
+            rewritten = list_rewritten(writing, mapped.parts)
             write_degraded(connection, place, rewritten.join(refused, on="main_id", how="anti"))
             write_degraded(connection, place, refused)
-            write_degraded(connection, place, _without_rule(writing))
-            write_degraded(connection, place, _kept_out(writing, mapped))
+            write_degraded(connection, place, list_without_rule(writing))
+            write_degraded(connection, place, list_kept_out(writing, mapped))
             write_degraded(connection, place, writing.conflicts.join(refused, on="main_id", how="anti"))
             known = pl.concat([mapped.crosswalk.select("id"), refused.select(id="main_id")])
             note_row_hashes(connection, place, self._hashes(writing, rows, known))
 
-    def _hashes(self, writing: _Writing, rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    def _hashes(self, writing: Writing, rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
         """Give the digests of rows that stand and that no rule would load again: columns id, row_hash."""
         hashed = writing.compiled.hashed
         keyed = rows.select(
@@ -281,7 +294,7 @@ class ReverseLane:
         )
         return keyed.join(writing.keys, on="source_key").select("id", "row_hash").join(known, on="id", how="anti")
 
-    def _context(self, connection: Psycopg, writing: _Writing, links: pl.DataFrame, rows: pl.DataFrame) -> MapContext:
+    def _context(self, connection: Psycopg, writing: Writing, links: pl.DataFrame, rows: pl.DataFrame) -> MapContext:
         """Give the context in which rows read back get the ids that their records and parts have."""
         context = look_up(connection, self._setting, writing.scope.ruleset, rows)
         known = context.adopted if context.adopted is not None else pl.DataFrame()
@@ -293,33 +306,6 @@ class ReverseLane:
             "part",
         )
         return replace(context, adopted=pl.concat([others, parts]) if known.width else None)
-
-    def _rewritten(self, writing: _Writing, now: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-        """List values that legacy triggers made different from what was written."""
-        listed = writing.written.degraded.select("main_id", "canonical_table", "column")
-        found = [writing.written.degraded.clear()]
-        for part in writing.compiled.parts:
-            current = writing.scope.parts[part.rule.name]
-            after = now[part.rule.name]
-            if current.is_empty() or after.is_empty():
-                continue
-            names = [name for name in part.dtypes if name != part.rule.attach]
-            both = current.select("id", "main_id", *names).join(after.select("id", *names), on="id", suffix=" after")
-            for name in names:
-                no_place = "the old system holds no term of retention" if name in TERM_COLUMNS else ""
-                differs = both.filter(pl.col(name).ne_missing(pl.col(f"{name} after")))
-                found.append(
-                    differs.join(writing.keys.rename({"id": "main_id"}), on="main_id").select(
-                        "source_key",
-                        "main_id",
-                        pl.lit(part.rule.table).alias("canonical_table"),
-                        pl.lit(name).alias("column"),
-                        pl.lit(NO_PLACE if no_place else REWRITTEN).alias("kind"),
-                        pl.lit(no_place or "the old system rewrote the value").alias("cause"),
-                        pl.lit(None, pl.String).alias("legacy_column"),
-                    )
-                )
-        return pl.concat(found).join(listed, on=["main_id", "canonical_table", "column"], how="anti", nulls_equal=True)
 
     def _list_homeless(self, connection: Psycopg, scope: Scope, run_no: int) -> None:
         if scope.without_place.is_empty():
@@ -339,62 +325,8 @@ class ReverseLane:
         )
 
 
-def _without_rule(writing: _Writing) -> pl.DataFrame:
-    """List values in columns that no rule fills: the old system has no place for them."""
-    found = [writing.written.degraded.clear()]
-    for part in writing.compiled.parts:
-        rows = writing.scope.parts[part.rule.name]
-        for name in TABLES[part.rule.table].column_names:
-            if name in part.dtypes:
-                continue
-            found.append(
-                rows.filter(pl.col(name).is_not_null())
-                .join(writing.keys.rename({"id": "main_id"}), on="main_id")
-                .select(
-                    "source_key",
-                    "main_id",
-                    pl.lit(part.rule.table).alias("canonical_table"),
-                    pl.lit(name).alias("column"),
-                    pl.lit(NO_PLACE).alias("kind"),
-                    pl.lit("no rule fills this column from the old system").alias("cause"),
-                    pl.lit(None, pl.String).alias("legacy_column"),
-                )
-            )
-    return pl.concat(found)
-
-
-def _kept_out(writing: _Writing, mapped: Mapped) -> pl.DataFrame:
-    """List records whose legacy row, as now written, a named rule would keep out."""
-    keys = writing.keys.select(pl.col("id").alias("main_id"), "source_key")
-    kept_out = mapped.filtered.join(keys, on="source_key")
-    frames = [writing.written.degraded.clear()]
-    for part in writing.scope.ruleset.parts:
-        present = writing.scope.parts[part.name].select("main_id")
-        frames.append(
-            kept_out.join(present, on="main_id", how="semi").select(
-                "source_key",
-                "main_id",
-                pl.lit(part.table).alias("canonical_table"),
-                pl.lit(None, pl.String).alias("column"),
-                pl.lit(KEPT_OUT).alias("kind"),
-                pl.format("the rule {} keeps such a row out", pl.col("rule")).alias("cause"),
-                pl.lit(None, pl.String).alias("legacy_column"),
-            )
-        )
-    return pl.concat(frames)
-
-
-def _links(scope: TableScope) -> pl.DataFrame:
-    """Give the links of the parts that stand now: columns as in LINK_KINDS."""
-    frames = [
-        scope.parts[part.name].select(
-            pl.col("main_id").alias("id"),
-            pl.lit(part.name).alias("part"),
-            pl.lit(part.table).alias("canonical_table"),
-            pl.col("id").alias("canonical_id"),
-        )
-        for part in scope.ruleset.parts
-        if not part.main
-    ]
-    schema = {"id": pl.Binary, "part": pl.String, "canonical_table": pl.String, "canonical_id": pl.Binary}
-    return pl.concat([pl.DataFrame(schema=schema), *frames]).select(list(LINK_KINDS))
+def _names(writings: list[Writing]) -> Iterator[str]:
+    """Name the rows that a chunk writes, those that go included: whoever follows one finds the chunk by it."""
+    for writing in writings:
+        keys = pl.concat([writing.keys["source_key"], writing.scope.gone["source_key"]])
+        yield from (f"{writing.table}{KEY_SEPARATOR}{key}" for key in keys.unique(maintain_order=True).to_list())

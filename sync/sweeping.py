@@ -18,46 +18,53 @@ from store.postgres import transaction
 from store.row_tables import CROSSWALK
 from sync.assembly import Rig
 from sync.captures import find_unfollowed
-from sync.engine import RunResult
+from sync.engine import RunResult, Watcher, watch_nothing
 from sync.setting import key_column
+from sync.waiting import Breath, breathe, hold_breath
 
 _ROWS_AT_ONCE = 20_000
 
 
-def sweep_gaps(rig: Rig) -> RunResult | None:
+def sweep_gaps(rig: Rig, *, watcher: Watcher = watch_nothing) -> RunResult | None:
     """Read again every row of the tables that wait for it; None when none does, or before the first copy is done.
 
-    Whoever dies on the way leaves the tables waiting: the next one reads them from the beginning.
+    Reads at the pace of the source. Whoever dies on the way leaves the tables waiting: the next one reads them from the
+    beginning.
     """
     with transaction(rig.workspace.engine("banyan_forward")) as connection:
         gaps = find_gaps(connection, rig.source)
         open_run = LedgerReader(connection).find_open_run(rig.source, Side.CANONICAL)
-    lane, engine = rig.forward(), rig.forward_engine()
+    lane, engine = rig.forward(), rig.forward_engine(watcher=watcher, throttle=rig.throttle())
     since = lane.watermark()
     if not gaps or since is None:
         return None
     _refuse_unfollowed(rig, tuple(gaps))
+    before_each = breathe(rig, watcher)
+    before_each()
     rig.port.changes(since)  # refused when the history is another one: then two persons decide, and all is read
     if open_run is not None:
         engine.advance(lane)
-    done = engine.carry_keys(lane, lane.plan_keys(find_all_keys(rig, gaps)))
+    done = engine.carry_keys(lane, lane.plan_keys(find_all_keys(rig, gaps, before_each=before_each)))
     with transaction(rig.workspace.engine("banyan_forward")) as connection:
         close_gaps(connection, rig.source, gaps)
     return done
 
 
-def find_all_keys(rig: Rig, tables: Iterable[str]) -> dict[str, list[str]]:
+def find_all_keys(rig: Rig, tables: Iterable[str], *, before_each: Breath = hold_breath) -> dict[str, list[str]]:
     """Give the keys of all rows of these tables: those that are there, and those the store knows, gone ones too."""
     with transaction(rig.workspace.engine("banyan_forward")) as connection:
         known = {table: read_known_keys(connection, rig.source, table) for table in tables}
-    return {table: sorted(read_keys(rig, table).union(known[table])) for table in known}
+    return {table: sorted(read_keys(rig, table, before_each=before_each).union(known[table])) for table in known}
 
 
-def read_keys(rig: Rig, table: str, *, removed: Mapping[str, str] | None = None) -> set[str]:
+def read_keys(
+    rig: Rig, table: str, *, removed: Mapping[str, str] | None = None, before_each: Breath = hold_breath
+) -> set[str]:
     """Read the keys of a legacy table, without the rows that are marked as removed by these values of a column."""
     ruleset = rig.book.rulesets[table]
     found: set[str] = set()
     for keys in rig.port.plan_ranges(table, _ROWS_AT_ONCE):
+        before_each()
         rows = rig.port.read_range(table, keys).rows
         for column, value in (removed or {}).items():
             rows = rows.filter(pl.col(column).ne_missing(value))

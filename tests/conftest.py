@@ -80,6 +80,13 @@ def project_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole stories come first: what takes longest does not begin when the other worker has nothing left."""
+    folders = ("journeys", "dags", "sync", "cutover")
+    places = {name: place for place, name in enumerate(folders)}
+    items.sort(key=lambda item: places.get(item.path.parent.name, len(folders)))
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """A skipped test fails the run: what cannot run is deselected by name, never skipped."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

@@ -39,7 +39,7 @@ if [ -n "${CI:-}" ] && [ -n "$not_run" ]; then
 fi
 make -s check
 status=0
-$bin/pytest -n 2 --dist loadfile -m "$select" --durations=10 || status=$?
+$bin/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "$select" --durations=10 || status=$?
 [ -z "$not_run" ] || echo "NOT RUN:$not_run        sudo apt-get install$missing"
 [ -z "${real:-}" ] || echo "$real"
 exit $status

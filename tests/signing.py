@@ -6,6 +6,7 @@ production rests on, and nothing is loosened for it.
 
 import hashlib
 import itertools
+from datetime import datetime
 
 from banyan.clock import now
 from banyan.departments import Actor
@@ -62,7 +63,14 @@ def _figures(profile: Profile, level: str) -> dict[str, int | str | bool]:
     return figures | {"parts": "+".join(profile.parts_of(level))}
 
 
-def write_evidence_of(rig: Rig, facts: EvidenceFacts, *, verdict: str = "AWAITING", remembered: str = "") -> Bundle:
+def write_evidence_of(
+    rig: Rig,
+    facts: EvidenceFacts,
+    *,
+    verdict: str = "AWAITING",
+    remembered: str = "",
+    expires_at: datetime | None = None,
+) -> Bundle:
     """Write the bundle of facts into the project, and its entry into the store, as the judge does.
 
     `remembered` is a position of the old system that the store is given instead.
@@ -80,7 +88,7 @@ def write_evidence_of(rig: Rig, facts: EvidenceFacts, *, verdict: str = "AWAITIN
         canonical_position=Position(facts.positions.canonical),
         rules_digest=rig.book.digest,
         previous_id=None,
-        expires_at=None,
+        expires_at=expires_at,
     )
     with transaction(rig.workspace.engine("banyan_judge")) as connection:
         write_evidence(connection, entry)

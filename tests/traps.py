@@ -49,6 +49,10 @@ def day(value):
     return Meaning("date.iso", "opened_on", value)
 
 
+def written(value):
+    return Meaning("text.trimmed", "description", value)
+
+
 def number(value):
     return Meaning("number.decimal", "quantity", value, (45,))
 
@@ -138,6 +142,14 @@ TRAPS = (
          meaning=day(REFUSED)),
     Trap("800 hours", mariadb=Held("time", "'800:00:01'", "800:00:01")),
     Trap("two in a column of yes and no", mariadb=Held("tinyint(1)", "2", "2")),
+    Trap("a text of cp1252 where UTF-8 is declared", sqlite=Held("text", "cast(x'4761eb6c6c65' as text)",
+                                                                "\ufdd0x4761eb6c6c65"), meaning=written(REFUSED)),
+    Trap("a text of cp1252 in a column of days", sqlite=Held("date", "cast(x'3331e92f3132' as text)",
+                                                             "\ufdd0x3331e92f3132"), meaning=day(REFUSED)),
+    Trap("a text cut in the middle of a letter", sqlite=Held("text", "cast(x'4e6fc3' as text)", "\ufdd0x4e6fc3"),
+         meaning=Meaning("text.control_free", "description", REFUSED, (80,))),
+    Trap("a text that is written as such bytes are carried", sqlite=Held(
+        "text", "char(64976) || 'x41'", "\ufdd0xefb790783431"), meaning=written(REFUSED)),
     Trap("zeros in front", mariadb=Held("int(5) zerofill", "42", "00042"), sqlite=Held("text", "'00042'", "00042")),
     Trap("a text in a column of numbers", sqlite=Held("integer", "'abc'", "abc"), meaning=number(REFUSED)),
     Trap("a half in a column of whole numbers", sqlite=Held("integer", "2.5", "2.5")),

@@ -3,6 +3,9 @@ an amount and a year are written there, and the same figures asked of the store 
 
 The old system is counted from its raw text, in pandas, by what stands here: no rule, lens or code map is used. A file
 that is wrong is refused at file:line:column before anything is read.
+
+A closure that holds facts or amounts and for which none is declared has not answered that part of L5: the profiles of
+a switch ask it. Where there is nothing to count, `none` says so by canonical table, with the reason.
 """
 
 from collections.abc import Collection, Mapping
@@ -22,6 +25,8 @@ from validation.questions import find_question_problems
 from validation.text import Text
 
 TOTALS_FOLDER = "totals"
+COUNTED: tuple[str, ...] = ("case_file", "detention", "evidence", "incident", "item", "offense")
+"""The canonical tables of facts and amounts: a closure that fills one of them has a control total, or says why not."""
 
 
 class AmountForm(StrEnum):
@@ -80,6 +85,14 @@ class DeclaredTotal:
         return tuple(dict.fromkeys((*self.reads, *(column for column, _ in self.without))))
 
 
+@dataclass(frozen=True, slots=True)
+class DeclaredTotals:
+    """All that stands beside the rules: the totals, and the canonical tables of which none can be counted, with why."""
+
+    totals: tuple[DeclaredTotal, ...] = ()
+    nowhere: Mapping[str, Text] = field(default_factory=dict)
+
+
 class _Amount(Document):
     source: Annotated[Words, Field(alias="from")]
     written: AmountForm
@@ -104,20 +117,30 @@ class _Total(Document):
     canonical: Words
 
 
+class _Reason(Document):
+    fr: Words
+    en: Words
+
+
 class _Totals(Document):
-    totals: tuple[_Total, ...]
+    totals: tuple[_Total, ...] = ()
+    none: Annotated[dict[str, _Reason], Field(default_factory=dict)]
 
 
-def load_totals(rules: Path | None, columns: Mapping[str, Collection[str]]) -> tuple[DeclaredTotal, ...]:
+_KNOWN: dict[str, type[Document]] = {"totals": _Total, "amount": _Amount, "year": _Year, "none": _Reason}
+
+
+def load_totals(rules: Path | None, columns: Mapping[str, Collection[str]]) -> DeclaredTotals:
     """Read the control totals that stand beside the rules, in the order of their names; none when nobody declared any.
 
     `columns` are those of each legacy table that has rules. A wrong file is refused whole, at its place.
     """
     folder = None if rules is None else rules / TOTALS_FOLDER
     if folder is None or not folder.is_dir():
-        return ()
+        return DeclaredTotals()
     found = Diagnostics()
     totals: dict[str, DeclaredTotal] = {}
+    nowhere: dict[str, Text] = {}
     for path in sorted(folder.glob("*.yaml")):
         known = len(found.found)
         file = read_yaml(path, found)
@@ -131,17 +154,22 @@ def load_totals(rules: Path | None, columns: Mapping[str, Collection[str]]) -> t
             total = _total(one)
             _check(file, number, (total, columns), found)
             totals[one.id] = total
+        for table, reason in document.none.items():
+            if table not in COUNTED:
+                hint = suggest(table, COUNTED, what="canonical tables with totals")
+                found.refuse(file.key_mark(("none", table)), f"no control total is asked of {table}", hint)
+            nowhere[table] = Text(reason.fr, reason.en)
     for problem in found.in_order():
         if problem.severity is DiagnosticSeverity.ERROR:
             raise problem.as_error()
-    return tuple(totals[name] for name in sorted(totals))
+    return DeclaredTotals(tuple(totals[name] for name in sorted(totals)), nowhere)
 
 
 def _parse(file: YamlFile, found: Diagnostics) -> _Totals | None:
     try:
         return _Totals.model_validate(file.with_nulls())
     except ValidationError as error:
-        refuse_all(file, error, found, document=_Totals, known={"totals": _Total, "amount": _Amount, "year": _Year})
+        refuse_all(file, error, found, document=_Totals, known=_KNOWN)
         return None
 
 

@@ -21,7 +21,7 @@ RUN = "run.json"
 BUCKETS = "buckets.csv"
 _BESIDE = ("measured_at", "run", "findings", "buckets")
 """Facts that the manifest leaves out: times and run go to run.json, findings and buckets to files of their own."""
-_LATER = ("questions", "versions", "algorithms", "chunks")
+_LATER = ("questions", "versions", "algorithms", "chunks", "not_counted")
 """Facts that evidence did not always have; where there are none the manifest is silent, as that of earlier evidence."""
 
 

@@ -1,5 +1,7 @@
-"""One difference of each cause, side by side: raw, rule, expected, found; read again, masked before it is kept.
+"""One difference of each cause, side by side: raw, decoded, rule, expected, found; read again, masked before kept.
 
+Raw is what stands in the old system: its bytes. Where all of them are plain letters the text says the same, and stands
+alone; elsewhere both are shown, the bytes and what they were decoded to, which is nothing where they are no text.
 A text is kept in clear only when its column says nothing of a person and it is a known code, or as short as one: a name
 that somebody typed into a code column is masked as well.
 """
@@ -13,6 +15,7 @@ import polars as pl
 
 from banyan.canonical.columns import Sensitivity
 from banyan.canonical.model import TABLES
+from banyan.undecoded import find_bytes
 from mappings.engine import apply_forward
 from mappings.model import FieldRule, PartRule
 from store.postgres import Isolation, raw, transaction
@@ -28,10 +31,13 @@ MOST = 12
 _CODE = re.compile(r"\w{1,3}|\d{1,6}")
 
 
-def find_examples(subject: Subject, found: Reconciliation, causes: Sequence[CauseFact]) -> tuple[Example, ...]:
+def find_examples(
+    subject: Subject, found: Reconciliation, causes: Sequence[CauseFact], *, encoding: str = "utf-8"
+) -> tuple[Example, ...]:
     """Read one record of each cause again on both sides and show its path; changes nothing.
 
-    A record that is gone meanwhile, or that no legacy row explains, gives no example.
+    A record that is gone meanwhile, or that no legacy row explains, gives no example. `encoding` is that of the texts
+    in the old system; a database gives them in UTF-8.
     """
     shown: list[Example] = []
     for cause in causes:
@@ -44,12 +50,12 @@ def find_examples(subject: Subject, found: Reconciliation, causes: Sequence[Caus
             & pl.col("legacy_table").is_in(list(subject.tables))
             & pl.col("source_key").is_not_null()
         )
-        if listed.height and (example := _example(subject, cause, listed.row(0, named=True))) is not None:
+        if listed.height and (example := _example(subject, cause, listed.row(0, named=True), encoding)) is not None:
             shown.append(example)
     return tuple(shown)
 
 
-def _example(subject: Subject, cause: CauseFact, place: dict[str, object]) -> Example | None:
+def _example(subject: Subject, cause: CauseFact, place: dict[str, object], encoding: str) -> Example | None:
     table, key = str(place["legacy_table"]), str(place["source_key"])
     compiled = subject.compiled(table)
     rows = kept_columns(compiled, subject.port.read_keys(table, (key,)).rows)
@@ -64,16 +70,18 @@ def _example(subject: Subject, cause: CauseFact, place: dict[str, object]) -> Ex
         if part.table == cause.table and expected.height:
             rule = _rule_of(part, cause.column)
             sources = rule.sources if rule else ()
-            eyes = _Eyes(TABLES[cause.table].column(cause.column).sensitivity, _known_codes(subject, rule))
+            eyes = Eyes(TABLES[cause.table].column(cause.column).sensitivity, _known_codes(subject, rule))
+            raw_value, decoded = eyes.see_cells([rows[name][0] for name in sources if name in rows.columns], encoding)
             return Example(
                 cause=cause.name,
                 table=cause.table,
                 column=cause.column,
                 record=pseudonym(subject.digest_key, cause.table, key),
-                raw=eyes.see_row([rows[name][0] for name in sources if name in rows.columns]),
+                raw=raw_value,
                 rule=" ".join([compiled.ruleset.rule_id, *([_say_rule(rule)] if rule else [])]),
                 expected=eyes.see(expected[cause.column][0] if cause.column in expected.columns else None),
                 found=eyes.see(stored[cause.column][0] if stored.height else None),
+                decoded=decoded,
                 note=Text.same(", ".join(sources)),
             )
     return None
@@ -95,16 +103,37 @@ def _known_codes(subject: Subject, rule: FieldRule | None) -> frozenset[str]:
     return frozenset({*known.entries, *known.entries.values()}) if known else frozenset()
 
 
+def _bytes_of(cell: str, encoding: str) -> bytes:
+    """Give the bytes of a cell as they stand in the old system."""
+    known = find_bytes(cell)
+    if known is not None:
+        return known
+    try:
+        return cell.encode(encoding)
+    except UnicodeEncodeError:  # it was read otherwise than it is declared
+        return cell.encode("utf-8", "surrogatepass")
+
+
 @dataclass(frozen=True, slots=True)
-class _Eyes:
+class Eyes:
     """What may be seen of the values of one column."""
 
     kind: Sensitivity
     codes: Collection[str]
 
-    def see_row(self, values: Sequence[object]) -> Masked:
-        """Give what may be seen of the raw texts of a legacy row that one field reads."""
-        seen = [self.see(value) for value in values if value is not None]
+    def see_cells(self, cells: Sequence[str | None], encoding: str) -> tuple[Masked, Masked | None]:
+        """Give what may be seen of the cells that one field reads: their bytes and texts; no texts where both agree."""
+        held = [cell for cell in cells if cell is not None]
+        texts = [cell for cell in held if find_bytes(cell) is None]
+        seen = self._see_all(texts)
+        if len(texts) == len(held) and all(text.isascii() for text in texts):
+            return seen, None
+        spelt = b" ".join(_bytes_of(cell, encoding) for cell in held)
+        is_clear = len(texts) == len(held) and not seen.is_masked
+        return (Masked(spelt.hex(" ").upper(), is_masked=False) if is_clear else mask_bytes(spelt)), seen
+
+    def _see_all(self, values: Sequence[object]) -> Masked:
+        seen = [self.see(value) for value in values]
         if not seen:
             return ABSENT
         return Masked(" ".join(each.text for each in seen), is_masked=any(each.is_masked for each in seen))

@@ -1,12 +1,16 @@
 """L0: was everything read? Every chunk done, every parcel as it was written, every row of it counted.
 
 Judged are the last first copy to the canonical side and the runs of changes after it: their chunks, and the parcels
-that hold what was received.
+that hold what was received. Cells whose bytes are no text of the encoding declared are counted there, where they stand
+behind a mark: many of them say that the encoding is another one. What a medium states of itself beside its rows (a
+trailer, the number of records in a header) is a part of its own: one that nobody compares is not answered.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Final
 
 import polars as pl
 import sqlalchemy as sa
@@ -16,6 +20,7 @@ from banyan.departments import Side
 from banyan.errors import BanyanError
 from banyan.findings import Finding, FindingKind, LevelResult, LevelState, Severity
 from banyan.records import RowCounts
+from banyan.undecoded import MARK
 from mappings.fate_masks import holds
 from store.landing import LandingZone
 from store.ledger import LedgerReader
@@ -23,6 +28,16 @@ from store.postgres import transaction
 from store.runs import Run, RunKind, RunState, counts_of
 from store.tables import CHUNK
 from validation.subject import Progress, Subject, Watcher, key_of, watch_nothing
+
+_NAMED: Final = 5
+COUNTS, TRAILERS = "counts", "trailers"
+PER_MILLION: Final = 1_000_000
+STATES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("postgresql", "mariadb", "odbc", "sqlite"), "a database states no totals of itself"),
+    **dict.fromkeys(("csv", "xlsx"), "this kind of file states no totals of itself"),
+    "dbf": "the header of each file counts its records, and none is read that counts others",
+}
+"""What each medium that can be loaded states of itself; of any other the totals are not compared."""
 
 
 @dataclass(slots=True)
@@ -34,10 +49,18 @@ class _Count:
     chunks: int = 0
     parcels: int = 0
     decode_errors: int = 0
+    cells: int = 0
+    undecoded: Counter[str] = field(default_factory=Counter)
+    """Cells that are no text of the encoding declared, by table and column."""
 
 
-def check_extraction(subject: Subject, landing: LandingZone, *, watcher: Watcher = watch_nothing) -> LevelResult:
-    """Read every parcel of the last load and of later changes back, and compare it with what was counted."""
+def check_extraction(
+    subject: Subject, landing: LandingZone, *, medium: str = "", watcher: Watcher = watch_nothing
+) -> LevelResult:
+    """Read every parcel of the last load and of later changes back, and compare it with what was counted.
+
+    `medium` is that of the source, as the project names it.
+    """
     with transaction(subject.engine) as connection:
         runs = _judged_runs(LedgerReader(connection).read_runs(subject.source))
         chunks = {
@@ -56,7 +79,7 @@ def check_extraction(subject: Subject, landing: LandingZone, *, watcher: Watcher
             if chunk.table_name in subject.tables:
                 findings += _judge_chunk(subject, landing, chunk, count)
             watcher(Progress(chunk.table_name, count.chunks, planned, count.rows))
-    return _conclude(findings, count, runs)
+    return _conclude(findings, count, len(runs), medium)
 
 
 def _judged_runs(runs: Sequence[Run]) -> list[Run]:
@@ -74,21 +97,34 @@ def _judged_runs(runs: Sequence[Run]) -> list[Run]:
     return [loads[-1], *later]
 
 
-def _conclude(findings: list[Finding], count: _Count, runs: Sequence[Run]) -> LevelResult:
+def _conclude(findings: list[Finding], count: _Count, runs: int, medium: str) -> LevelResult:
     state = LevelState.FAIL if findings else LevelState.PASS if count.rows else LevelState.NOT_RUN
     figures: dict[str, int | str | bool] = {
         "tables": len(count.tables),
         "rows": count.rows,
         "decode_errors": count.decode_errors,
-        "runs": len(runs),
+        "runs": runs,
         "chunks": count.chunks,
         "parcels": count.parcels,
+        "cells": count.cells,
+        "undecoded_cells": count.undecoded.total(),
+        "undecoded_per_million": -(-count.undecoded.total() * PER_MILLION // max(1, count.cells)),
+        "parts": "+".join((COUNTS, TRAILERS) if medium in STATES else (COUNTS,)),
     }
     sentence = (
-        f"{count.chunks} chunks of {len(runs)} runs, {count.parcels} parcels with {count.rows} rows read back,"
-        f" {len(findings)} problems"
+        f"{count.chunks} chunks of {runs} runs, {count.parcels} parcels with {count.rows} rows read back,"
+        f" {len(findings)} problems{_undecoded(count)}; {STATES.get(medium, _not_compared(medium))}"
     )
     return LevelResult("L0", state, sentence, figures, tuple(findings))
+
+
+def _undecoded(count: _Count) -> str:
+    most = ", ".join(f"{place} {cells}" for place, cells in count.undecoded.most_common(_NAMED))
+    return f"; {count.undecoded.total()} cells are no text of the encoding declared: {most}" if most else ""
+
+
+def _not_compared(medium: str) -> str:
+    return f"totals that {medium or 'its medium'} may state of itself are not compared"
 
 
 def _coverage(subject: Subject, chunks: Sequence[Row[tuple[object, ...]]]) -> Iterator[Finding]:
@@ -123,6 +159,10 @@ def _judge_chunk(
     count.parcels += 1
     count.rows += rows.height
     count.tables.add(table)
+    count.cells += rows.height * rows.width
+    marked = rows.select(pl.col(pl.String).str.starts_with(MARK).sum())
+    count.undecoded.update({f"{table}.{column}": int(marked[column][0]) for column in marked.columns})
+    count.undecoded += Counter()  # without those of which there are none
     for problem in _problems(subject, chunk, rows):
         yield _unreadable(table, name, problem)
 

@@ -154,6 +154,14 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True)
+class NotCounted:
+    """A canonical table of facts or amounts of which no control total can be counted, and why."""
+
+    table: str
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True)
 class QuestionFact:
     """A recorded question as both sides answered it, by counts only; its rows are named in the findings."""
 
@@ -273,6 +281,8 @@ class EvidenceFacts:
     chunks: tuple[ChunkPlan, ...] = ()
     """How L4 cut each legacy table; empty when it judged keys and not tables."""
     buckets: tuple[BucketFact, ...] = field(default=(), repr=False)
+    not_counted: tuple[NotCounted, ...] = ()
+    """Facts and amounts of which it is declared that no control total can be counted."""
 
     def __post_init__(self) -> None:
         if self.measured_at.tzinfo is None:

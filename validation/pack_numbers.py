@@ -10,6 +10,7 @@ from enum import StrEnum
 from banyan.findings import FindingKind, LevelState, Severity
 from validation.cause_words import say_text
 from validation.facts import EvidenceFacts, FindingLine
+from validation.reconciliation import EXPLAINED
 from validation.retention_total import find_expired
 from validation.text import Language, Text, write_number
 from validation.trend import History
@@ -17,6 +18,9 @@ from validation.waivers import find_unaccepted
 
 HEADER = ("list", "table", "column", "record", "reason_fr", "reason_en", "count")
 Row = tuple[str | int, ...]
+_PIECES = frozenset(("document", "evidence", "custody_transfer"))
+_WITH_PIECES = frozenset(("documents", "custody"))
+"""Canonical tables of documents and seals, and the domains that hold them."""
 
 
 class Standing(StrEnum):
@@ -103,14 +107,33 @@ def _history(facts: EvidenceFacts) -> Measure:
 
 
 def _evidence(facts: EvidenceFacts) -> Measure:
-    """No level opens the files themselves yet: only the numbers of live seals are compared, and said."""
+    """Measure documents, seals and their movements record by record, as L4 compared them; no file is opened."""
+    if not _WITH_PIECES & set(facts.domains):
+        return Measure(Standing.NOT_CONCERNED)
+    level = facts.level("L4")
+    if level is None or level.state not in (LevelState.PASS, LevelState.FAIL):
+        return Measure(Standing.NOT_RUN)
+    compared = {
+        table: max(each.compared for each in facts.columns if each.table == table)
+        for table in {each.table for each in facts.columns} & _PIECES
+    }
+    different = sum(cause.rows for cause in facts.causes if cause.table in _PIECES and cause.sentence.en != EXPLAINED)
+    if not compared and not different:
+        return Measure(Standing.NOT_CONCERNED)
+    said = [
+        _say("fiches comparées\u202f: {0}", "records compared: {0}", sum(compared.values())),
+        _say("écarts\u202f: {0}", "differences: {0}", different),
+    ]
     figures = _figures(facts)
-    if "open_work_live_seals_canonical" not in figures:
-        return Measure(Standing.NOT_ASKED)
-    seals = _number(figures, "open_work_live_seals_canonical")
-    alive = _number(figures, "open_work_live_seals_legacy") - _number(figures, "open_work_live_seals_filtered")
-    said = _say("scellés par leur numéro\u202f: {0} sur {1}", "seals by number: {0} of {1}", seals, alive)
-    return Measure(Standing.NOT_ASKED, (said,))
+    if "open_work_live_seals_canonical" in figures:
+        seals = _number(figures, "open_work_live_seals_canonical")
+        alive = _number(figures, "open_work_live_seals_legacy") - _number(figures, "open_work_live_seals_filtered")
+        said.append(_say("scellés par leur numéro\u202f: {0} sur {1}", "seals by number: {0} of {1}", seals, alive))
+    left = [line for line in find_unaccepted(facts, "L4") if line.table in _PIECES]
+    standing = Standing.REACHED
+    if different:
+        standing = Standing.MISSED if left or not facts.waivers else Standing.WAIVED
+    return Measure(standing, tuple(said), different)
 
 
 def _statistics(facts: EvidenceFacts) -> Measure:
@@ -230,14 +253,15 @@ def _filtered_rows(facts: EvidenceFacts) -> Iterable[Row]:
         yield ("filtered", each.table, "", each.rule, each.reason.fr, each.reason.en, each.rows)
 
 
-def _nothing(_: EvidenceFacts) -> Iterable[Row]:
-    return ()
+def _piece_rows(facts: EvidenceFacts) -> Iterable[Row]:
+    blocking = (line for line in facts.findings if line.level == "L4" and line.severity is Severity.BLOCK)
+    return (_finding(line) for line in blocking if line.table in _PIECES)
 
 
 _NUMBERS: dict[str, tuple[Callable[[EvidenceFacts], Measure], Callable[[EvidenceFacts], Iterable[Row]]]] = {
     "open_work": (_open_work, _found(FindingKind.OPEN_WORK_DIFFERS)),
     "history": (_history, _history_rows),
-    "evidence": (_evidence, _nothing),
+    "evidence": (_evidence, _piece_rows),
     "statistics": (_statistics, _statistics_rows),
     "queries": (_queries, _found(FindingKind.ANSWER_DIFFERS)),
     "retention": (_retention, _filtered_rows),

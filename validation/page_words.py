@@ -199,6 +199,8 @@ PAGE: dict[str, Text] = {
         "Aucun total de contrôle n’est déclaré pour cette clôture\u202f: rien de tel n’est prouvé ici.",
         "No control total is declared for this closure: nothing of the kind is proved here.",
     ),
+    "none_counted": Text("Rien à compter dans", "Nothing to count in"),
+    "because": Text(" :", ":"),
     "h_record_counts": Text("Fiches annoncées, fiches présentes", "Records claimed, records held"),
     "p_record_counts": Text(
         "La base nouvelle compte seule\u202f: ce que le chargement dit avoir écrit, et ce qu’elle contient."
@@ -233,6 +235,7 @@ PAGE: dict[str, Text] = {
     "differs": Text("Écart sans explication", "Unexplained"),
     "h_columns": Text("Colonnes et causes", "Columns and causes"),
     "p_columns_some": Text("{0} à examiner, et non {1}.", "{0} to look at, not {1}."),
+    "p_columns_each": Text("{0} à examiner.", "{0} to look at."),
     "p_columns_none": Text("Aucune différence, dans aucune colonne.", "No difference, in any column."),
     "rule": Text("Règle", "Rule"),
     "compared": Text("Comparées", "Compared"),

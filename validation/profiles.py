@@ -20,11 +20,16 @@ LEVELS: dict[str, Text] = {
 """Each level and the question it answers."""
 
 PARTS: dict[str, dict[str, Text]] = {
+    "L0": {
+        "counts": Text("L0, lecture complète, comptée", "L0, everything read, and counted"),
+        "trailers": Text("L0, totaux que la source donne d’elle-même", "L0, totals that the source states of itself"),
+    },
     "L5": {
         "open_work": Text("L5, parité du travail en cours, nom par nom", "L5, open-work parity, name by name"),
         "statistics": Text("L5, parité des statistiques", "L5, statistics parity"),
         "sample": Text("L5, échantillon comparé au papier", "L5, sample compared to the paper"),
         "replay": Text("L5, rejeu des recherches", "L5, query replay"),
+        "totals": Text("L5, totaux de contrôle déclarés", "L5, declared control totals"),
     },
 }
 """Levels that ask several questions: a profile names the parts it asks, a level names in `parts` those it answered."""
@@ -94,7 +99,19 @@ _STILL = (Threshold("L4", "moving", 0, _MOVING), Threshold("L6", "moving", 0, _M
 _SETTLED = (Threshold("L5", "replay_moving", 0, Text("réponses encore en mouvement", "answers that still move")),)
 _DECIDED = (Threshold("L5", "moving", 0, Text("noms et faits encore en mouvement", "names and facts that still move")),)
 _WHOLE = (Threshold("L4", "incomplete", 0, Text("passage incomplet", "incomplete pass")),)
-_UNKNOWN = (Threshold("L0", "decode_errors", 0, Text("erreurs de lecture", "decoding errors")),)
+_UNKNOWN = (
+    Threshold("L0", "decode_errors", 0, Text("erreurs de lecture", "decoding errors")),
+    Threshold(
+        "L0",
+        "undecoded_per_million",
+        1_000,
+        Text(
+            "cellules sur un million ne sont pas du texte dans l’encodage déclaré",
+            "cells in a million are no text of the encoding declared",
+        ),
+    ),
+)
+_READ = ("L0.counts", "L0.trailers")
 _SAMPLED = (
     Threshold(
         "L5",
@@ -126,6 +143,7 @@ PROFILES: dict[str, Profile] = {
             Text("répétition", "rehearsal"),
             asked=("L0", "L1", "L2", "L4"),
             roles=("steward",),
+            parts=_READ,
             thresholds=_UNKNOWN,
             freshness_hours=7 * 24,
         ),
@@ -134,14 +152,14 @@ PROFILES: dict[str, Profile] = {
             Text("marche en double", "shadow"),
             asked=("L0", "L1", "L2", "L3", "L4", "L5"),
             roles=("steward",),
-            parts=("L5.open_work", "L5.statistics"),
+            parts=(*_READ, "L5.open_work", "L5.statistics"),
             thresholds=(*_UNKNOWN, _STILL[0]),
         ),
         Profile(
             "switch",
             Text("bascule", "switch"),
             asked=tuple(LEVELS),
-            parts=("L5.open_work", "L5.statistics"),
+            parts=(*_READ, "L5.open_work", "L5.statistics", "L5.totals"),
             thresholds=(*_UNKNOWN, *_STILL, *_DECIDED, *_WHOLE),
         ),
         Profile(

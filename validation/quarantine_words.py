@@ -6,6 +6,7 @@ record. What is not known here stands for itself; a test reads every cause that 
 
 import re
 
+from banyan.undecoded import KEY_NOT_DECODED, NOT_DECODED
 from validation.text import Text
 
 _CAUSES = {
@@ -54,6 +55,8 @@ _CAUSES = {
     "too great for the canonical number": "trop grand pour le nombre du nouveau système",
     "the key is missing": "la clé manque",
     "the key holds the character NUL": "la clé contient le caractère NUL",
+    NOT_DECODED: "ses octets ne sont pas un texte dans le codage déclaré pour sa source",
+    KEY_NOT_DECODED: "les octets de la clé ne sont pas un texte dans le codage déclaré pour sa source",
     "the key stands twice in the batch": "la clé figure deux fois dans le lot",
     "the column is new and no rule knows it": "la colonne est nouvelle et aucune règle ne la connaît",
 }

@@ -82,6 +82,8 @@ def _sayings(facts: EvidenceFacts, judgement: Judgement, story: Story, speech: S
 def _prepared(facts: EvidenceFacts, speech: Speech) -> dict[str, object]:
     lists = view.lists_of(facts)
     shown = view.shown_totals(facts.control_totals, _YEARS)
+    statistics = view.shown_statistics(facts.statistics, _MOST_LINES)
+    left = sum(bool(total.difference) for total in facts.statistics) - len(statistics)
     first_example: dict[str, int] = {}
     for number, example in enumerate(facts.examples, start=1):
         first_example.setdefault(example.cause, number)
@@ -93,7 +95,8 @@ def _prepared(facts: EvidenceFacts, speech: Speech) -> dict[str, object]:
         "different_values": sum(column.different for column in facts.columns),
         "shown_totals": shown,
         "left_totals": speech.count(len(facts.control_totals) - len(shown), "total"),
-        "unequal_statistics": [total for total in facts.statistics if total.difference],
+        "unequal_statistics": statistics,
+        "left_statistics": speech.count(left, "line") if left else "",
         "equal_statistics": sum(1 for total in facts.statistics if not total.difference),
         "open_work": view.open_work_lines(facts),
         "paper": view.paper_sentence(facts),

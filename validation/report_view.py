@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import groupby
 
 from banyan.departments import Phase
@@ -174,6 +175,17 @@ def shown_totals(totals: Sequence[Total], years: int) -> list[Total]:
             if number <= years or is_open:
                 found.append(total)
     return found
+
+
+def shown_statistics(statistics: Sequence[Total], most: int) -> list[Total]:
+    """Give the unequal statistics that a page shows: all that nothing explains, then the widest explained ones."""
+    unequal = [total for total in statistics if total.difference]
+    explained = [total for total in unequal if total.explanation is not None]
+    widest = sorted(range(len(explained)), key=lambda at: abs(Decimal(explained[at].difference)), reverse=True)[:most]
+    return [
+        *(total for total in unequal if total.explanation is None),
+        *(explained[at] for at in sorted(widest)),
+    ]
 
 
 def paper_sentence(facts: EvidenceFacts) -> Text | None:

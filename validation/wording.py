@@ -134,6 +134,11 @@ _MEASURED: dict[str, tuple[tuple[str, ...], Text]] = {
 }  # fmt: skip
 
 _MEASURED_MORE: dict[str, tuple[tuple[str, ...], Text]] = {
+    "L0": (
+        ("undecoded_cells", "cells"),
+        Text("cellules qui ne sont pas du texte dans l’encodage déclaré : {undecoded_cells} sur {cells}",
+             "cells that are no text of the encoding declared: {undecoded_cells} of {cells}"),
+    ),
     "L2": (
         ("dispositions_not_applied",),
         Text("décisions d’effacement connues et non appliquées dans l’ancien système\u202f: {dispositions_not_applied}",
@@ -170,6 +175,10 @@ _MEASURED_PARTS: dict[str, tuple[tuple[str, ...], Text]] = {
         Text("recherches\u202f: {replay_questions} rejouées, {replay_rows} réponses, différentes\u202f:"
              " {replay_different}",
              "queries: {replay_questions} replayed, {replay_rows} answers, different: {replay_different}"),
+    ),
+    "totals": (
+        ("totals_declared",),
+        Text("totaux de contrôle déclarés : {totals_declared}", "control totals declared: {totals_declared}"),
     ),
     "sample": (
         ("sample_read", "sample_population", "sample_different"),

@@ -240,10 +240,13 @@ def copy_in(connection: psycopg.Connection[Any], table: sql.Composable, frame: p
     """Copy a frame into a table by binary COPY, columns by name; gives the number of rows sent.
 
     The column types must be exactly those of the table: binary COPY does not cast. Binary columns of 16 bytes go into
-    uuid columns as they are.
+    uuid columns as they are; categoricals go as the texts they stand for.
     """
     if frame.is_empty():
         return 0
+    named = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Categorical | pl.Enum)]
+    if named:
+        frame = frame.with_columns(pl.col(named).cast(pl.String))
     alphabet = alphabet_of(connection)
     if alphabet is not None:
         frame = alphabet.written(frame)

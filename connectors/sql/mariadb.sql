@@ -61,6 +61,9 @@ select @@global.gtid_binlog_pos
 -- name: log_end
 show master status
 
+-- name: log_files
+show binary logs
+
 -- name: server
 select @@server_id
 

@@ -158,6 +158,27 @@ left join banyan.fenced f on f.closure = %(closure)s and f.table_name = c.relnam
 left join pg_catalog.pg_trigger t on t.tgrelid = c.oid and t.tgname = 'aa_banyan'
 where n.nspname = %(schema)s and c.relname = %(table)s
 
+-- name: fence_subscribed
+select c.relname, s.subname
+from pg_catalog.pg_subscription_rel r
+join pg_catalog.pg_subscription s on s.oid = r.srsubid
+join pg_catalog.pg_class c on c.oid = r.srrelid
+join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where n.nspname = %(schema)s and c.relname = any(%(tables)s)
+order by 1, 2
+
+-- name: fence_masters
+-- whoever administers the server from the start (role 10) can do anything anyway
+select r.rolname, '', 'superuser'
+from pg_catalog.pg_roles r where r.rolsuper and r.rolcanlogin and r.oid <> 10
+union all
+select r.rolname, c.relname, 'owner'
+from pg_catalog.pg_class c
+join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+join pg_catalog.pg_roles r on r.rolcanlogin and not r.rolsuper and pg_catalog.pg_has_role(r.oid, c.relowner, 'MEMBER')
+where n.nspname = %(schema)s and c.relname = any(%(tables)s)
+order by 1, 2
+
 -- name: fence_functions
 select p.proname, p.prosrc, p.prosecdef, p.proconfig
 from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace

@@ -131,3 +131,24 @@ UPDATE sqlite_sequence SET seq = ? WHERE name = ?
 
 -- name: begin_counting
 INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)
+
+-- name: triggers_around
+SELECT tbl_name, name FROM sqlite_master WHERE type = 'trigger' AND name NOT LIKE 'banyan\_%' ESCAPE '\' ORDER BY 1, 2
+
+-- name: views_around
+SELECT name FROM sqlite_master WHERE type = 'view' ORDER BY 1
+
+-- name: pages_around
+SELECT rootpage, tbl_name FROM sqlite_master WHERE rootpage > 0
+
+-- name: encoding_around
+SELECT CAST(encoding AS TEXT) FROM pragma_encoding
+
+-- name: references_around
+-- declared of one column; without a column of the parent, its key is meant
+SELECT m.name, f."from", f."table", coalesce(f."to", (SELECT p.name FROM pragma_table_info(f."table") p WHERE p.pk = 1))
+FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f
+WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\_%' ESCAPE '\'
+  AND (SELECT count(*) FROM pragma_foreign_key_list(m.name) o WHERE o.id = f.id) = 1
+  AND EXISTS (SELECT 1 FROM pragma_table_info(f."table") p WHERE f."to" IS NOT NULL OR p.pk = 1)
+ORDER BY 1, 2

@@ -1,9 +1,10 @@
-"""Did a steward and a lead accept the newest evidence, is it what they signed, and is it about these rules?"""
+"""Did a steward and a lead accept the newest evidence made for this, is it what they signed, under these rules?"""
 
 from typing import Final
 
 from banyan.departments import Phase
 from banyan.findings import VerdictKind
+from cutover.ground import contradiction
 from cutover.preconditions.condition import Obstacle, Scene
 from cutover.proof import Proof
 from store.judgements import EvidenceEntry
@@ -36,7 +37,7 @@ def is_about_these_rules(scene: Scene) -> Obstacle | None:
 
 
 def _find_doubt(scene: Scene, profiles: tuple[str, ...]) -> Obstacle | None:
-    """Say why this cannot rest on the newest evidence.
+    """Say why this cannot rest on the newest evidence made for it.
 
     Evidence is kept as it was written: what awaited signatures then still says so when they have been given.
     """
@@ -50,6 +51,9 @@ def _find_doubt(scene: Scene, profiles: tuple[str, ...]) -> Obstacle | None:
     if evidence.profile not in profiles:
         wanted = " or ".join(profiles)
         sentence = f"the newest evidence {short} was made for the profile {evidence.profile}, not for {wanted}"
+        return Obstacle("signed", sentence, _again(name, profiles))
+    if proof.refused_by is not None:
+        sentence = f"{contradiction(proof.refused_by)}: what {short} says may be true no more"
         return Obstacle("signed", sentence, _again(name, profiles))
     if proof.bundle is None:
         sentence = f"the bundle of evidence {short} is not in the folder {proof.folder.parent.name} of this project"

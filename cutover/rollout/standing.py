@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from banyan.clock import now
 from banyan.departments import Phase, Side
 from banyan.findings import VerdictKind
-from store.judgements import EvidenceEntry, find_last_evidence, read_signatures
+from cutover.ground import find_current
+from store.judgements import EvidenceEntry, read_signatures
 from store.postgres import transaction
 from store.runs import RunState
 from store.slices import SliceRow, read_slices
@@ -60,7 +61,7 @@ class Standing:
 
 
 def standing_of(row: SliceRow, evidence: EvidenceEntry | None, *, signatures: int, at: datetime) -> Standing:
-    """Derive a standing from the slice row, the newest evidence of its closure and the people who accepted it."""
+    """Derive a standing from the slice row, the evidence of its closure and the people who accepted it."""
     gate = GATE_OF.get(row.phase, "G4")
     canonical = row.owner is Side.CANONICAL
     if row.phase is Phase.HALT:
@@ -104,7 +105,7 @@ def read_standings(workspace: Workspace) -> dict[str, Standing]:
         rows = {row.closure: row for row in read_slices(connection)}
         standings: dict[str, Standing] = {}
         for name, row in rows.items():
-            evidence = find_last_evidence(connection, name)
+            evidence = find_current(connection, name, at=moment)
             signed = read_signatures(connection, evidence.evidence_id) if evidence else ()
             accepted = {one.actor.name for one in signed if one.accepted}
             standings[name] = standing_of(row, evidence, signatures=len(accepted), at=moment)

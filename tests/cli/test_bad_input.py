@@ -165,7 +165,7 @@ def test_a_table_without_a_primary_key_is_not_followed(fresh_project, capfd):
     code, said = refused(fresh_project, capfd, "load", "38")
 
     assert code == 3
-    assert "orion.t_tel has no primary key: its rows cannot be followed; nothing was changed" in said
+    assert "orion.t_tel has no primary key: nothing tells its rows apart" in said
 
 
 def test_an_impossible_date_is_listed_and_its_row_is_loaded(loaded_project):

@@ -146,7 +146,11 @@ def test_a_wider_column_is_told_and_a_retyped_one_stops_until_it_is_accepted(pro
         assert (code, [(one["kind"], one["policy"]) for one in found]) == (0, [("widened", "quarantine")])
         assert "was varchar(120) and is varchar(400)" in found[0]["told"]
         touch(project)
+        capsys.readouterr()
         assert project.banyan("sync", "run", "38") == 0
+        said = capsys.readouterr().err
+        assert "WAIT  widened: t_objet.descr was varchar(120) and is varchar(400)   (quarantine)" in said
+        assert "rules/orion/t_objet.yaml" in said
 
         alter(project, "alter table orion.t_objet alter column descr type text")
         alter(project, "alter table orion.t_objet alter column qte type varchar(12) using qte::text")

@@ -1,10 +1,15 @@
 import itertools
+import json
+import shutil
 import subprocess
 from pathlib import Path
 
 import pymysql
 import pytest
+from marels import PROJECT
 from mariadbs import LegacyMariaDB
+from projects import known_actor, run
+from sqlalchemy.engine import make_url
 
 import mappings
 from banyan.ports import FenceKind, Incremental
@@ -13,9 +18,11 @@ from cli.grants_mariadb import plan_mariadb_rung
 from cli.printed_grants import printed_lines
 from connectors.mariadb import open_mariadb
 from connectors.mariadb_connection import ask
-from estate.marel_load import create_marel
+from estate.marel import generate_marel
+from estate.marel_load import create_marel, load_marel
 from mappings.ruleset import load_rulebook
 
+__all__ = ["known_actor"]
 pytestmark = pytest.mark.mariadb
 
 _numbers = itertools.count(1)
@@ -74,7 +81,7 @@ def test_each_rung_is_granted_and_undone_by_its_own_text(bare, plans):
             can = port.capabilities("objets")
             steps.append((port.count("objets"), can.incremental, can.fence.kind))
     assert steps == [
-        (0, Incremental.SNAPSHOT_DIFF, FenceKind.NONE),
+        (0, Incremental.NONE, FenceKind.NONE),
         (0, Incremental.LOG, FenceKind.NONE),
         (0, Incremental.LOG, FenceKind.ONLINE),
     ]
@@ -124,3 +131,36 @@ def test_a_plan_runs_nothing_and_says_what_cannot_be(bare, plans):
     assert "sql_log_bin" in told[Rung.R2].cannot
     assert "MyISAM" in told[Rung.R4].cannot
     assert all(plan.grant and plan.undo for plan in told.values())
+
+
+@pytest.mark.server
+def test_with_the_right_to_read_alone_a_department_is_loaded_followed_and_never_switched(
+    bare, plans, make_database, tmp_path, capfd
+):
+    bare.run(f"drop database {bare.schema}", f"create database {bare.schema} character set utf8mb3")
+    load_marel(generate_marel("XS", 1, "35"), bare.url())
+    bare.run(*(f"drop user if exists {account}@'%'" for account in BANYAN))
+    kept = plans(Rung.R1)
+    through_client(bare, kept.grant)
+    store = make_url(make_database())
+    names = dict.fromkeys(("reverse", "guard", "admin"), "")
+    text = PROJECT.format(port=store.port, store=store.database, schema=bare.schema, capture="snapshot",
+                          reader=bare.url("banyan_reader"), application=bare.url("marel_app"), **names)  # fmt: skip
+    (tmp_path / "banyan.yaml").write_text(text.replace("_url: \n", "_url: ''\n"))
+    shutil.copytree(Path(mappings.__file__).parent / "rules" / "marel", tmp_path / "rules" / "marel")
+    banyan = ["-C", str(tmp_path)]
+
+    loaded = run([*banyan, "load", "35", "--json"])
+    bare.run("update objets set serie = 'SEEN'", "delete from suites order by id_suite desc limit 1")
+    capfd.readouterr()
+    followed = run([*banyan, "sync", "run", "35", "--json"])
+    told = json.loads(capfd.readouterr().out)
+    planned = run([*banyan, "switch", "plan", "35.vehicles"])
+    said = capfd.readouterr().err
+    through_client(bare, kept.undo)
+
+    assert (loaded, followed, planned) == (0, 0, 3)
+    assert told["runs"][0]["tables"]["suites"]["rows"]["deleted"] == 1
+    assert told["runs"][0]["tables"]["objets"]["rows"]["loaded"] > 5
+    assert "is read one way from mariadb" in said
+    assert own(bare)[1:] == ([], 0)

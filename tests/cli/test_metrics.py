@@ -2,8 +2,15 @@
 
 import json
 
+import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+
+from banyan.config import load_project
+from banyan.departments import SourceRef
+from cutover.alive import Heart
+from sync.assembly import open_rig
+from sync.workspace import opened
 
 pytestmark = pytest.mark.server
 
@@ -99,3 +106,58 @@ def test_a_file_for_a_collector_is_replaced_whole_and_json_says_the_same(loaded_
     text = (tmp_path / "banyan.prom").read_text()
     assert {sample["name"] for sample in told} == {family.name for family in text_string_to_metric_families(text)}
     assert [path.name for path in tmp_path.iterdir()] == ["banyan.prom"]
+
+
+def test_fences_slots_evidence_the_watchdog_and_the_way_back_are_told_with_their_values(loaded_project, capsys):
+    name, project = "38.cases+vehicles", loaded_project
+    slot = f"banyan_test_{project.legacy}"
+    project.ask(
+        project.store,
+        "insert into mig.evidence (evidence_id, department_code, closure, profile, verdict, reasons, made_at)"
+        " values ('e1', '38', :name, 'sync', 'NO-GO', '[]', now() - interval '2 hours')",
+        name=name,
+    )
+    with opened(load_project(project.folder)) as workspace:
+        rig = open_rig(workspace, SourceRef("38", "ORION"))
+        assert Heart(period_seconds=30).beat(workspace, is_sure=True)
+        nonce = rig.slices(name)[0].nonce
+        assert rig.fence(name).close(2, lease_seconds=600, nonce_old=nonce, nonce_new=nonce).accepted
+        project.ask(project.legacy, "select pg_create_logical_replication_slot(:slot, 'pgoutput')", slot=slot)
+        try:
+            project.ask(project.legacy, "update orion.t_unite set lib_unite = lib_unite")
+            _, closed = figures(project, capsys)
+        finally:
+            project.ask(project.legacy, "select pg_drop_replication_slot(:slot)", slot=slot)
+        assert rig.fence(name).seal(2, nonce_old=nonce).accepted
+        rig.close()
+    project.ask(
+        project.store,
+        "update mig.slice set owner = 'CANONICAL', phase = 'LIVE', epoch = epoch + 1 where closure = :name",
+        name=name,
+    )
+    edit = "update justice.person_identity set occupation_text = 'LUTHIER' where id in (select id from"
+    edit += " justice.person_identity order by id limit 3)"
+    with psycopg.connect(host="127.0.0.1", port=project.port, user="banyan_app", dbname=project.store) as connection:
+        connection.execute(edit)
+    project.ask(
+        project.store,
+        "insert into mig.degraded_write_back (department_code, source_table_no, main_id, canonical_table, kind, cause,"
+        " state) select '38', source_table_no, gen_random_uuid(), 'vehicle', 'NO_PLACE', 'test', 'OPEN'"
+        " from mig.source_table where table_name = 't_vehic'",
+    )
+    _, moved = figures(project, capsys)
+
+    assert 7_200 <= one(closed, "banyan_evidence_age_seconds", closure=name, verdict="NO-GO") < 7_800
+    assert one(closed, "banyan_guard_alive") == 1
+    assert 0 <= one(closed, "banyan_guard_heartbeat_age_seconds") < 600
+    assert one(closed, "banyan_fence_mode", closure=name) == 1
+    assert 0 < one(closed, "banyan_fence_lease_seconds", closure=name) <= 600
+    assert one(closed, "banyan_slot_bytes", slot=slot) > 0
+    assert one(closed, "banyan_slot_active", slot=slot) == 0
+    assert one(moved, "banyan_fence_mode", closure=name) == 2
+    assert not [labels for (known, labels) in moved if known == "banyan_fence_lease_seconds"]
+    assert one(moved, "banyan_lag_rows", closure=name, to="LEGACY") == 3
+    assert one(moved, "banyan_lag_seconds", closure=name, to="LEGACY") > 0
+    assert one(moved, "banyan_way_back_waiting_records", closure=name) == 3
+    assert one(moved, "banyan_slice_owned_by_canonical", domain="vehicles") == 1
+    assert one(moved, "banyan_degraded_write_backs", department="38") == 1

@@ -185,6 +185,17 @@ def test_what_people_do_in_the_new_system_goes_back_with_the_same_command(fresh_
         fresh_project.legacy, "select count(*) from orion.t_personne where profession = 'LUTHIER'"
     ) == [(3,)]
     assert after["lags"]["38.cases+vehicles -> LEGACY"]["pending"] == 0
+    routes = {account["route"]: account for account in after["accounts"]}
+    (account,) = routes["38.ORION -> LEGACY"]["tables"]
+    assert (account["counts"]["rows"]["read"], account["is_balanced"]) == (run["total"]["rows"]["read"], True)
+    key = fresh_project.ask(
+        fresh_project.legacy, "select min(id_pers) from orion.t_personne where profession = 'LUTHIER'"
+    )
+    assert fresh_project.banyan("trace", "t_personne", f"38:{key[0][0]}", "--reason", "test", "--json") == 0
+    back = told(capfd)["runs"][-1]
+    assert (back["kind"], back["fate"], back["run_no"]) == ("REVERSE", "LOADED", run["run_no"])
+    assert back["parcel_before"].endswith("-before")
+    assert back["parcel"].endswith("-after")
     assert fresh_project.banyan("load", "38") == 3
     assert "would overwrite what people did there; nothing was read" in capfd.readouterr().err
 

@@ -83,6 +83,53 @@ def test_a_scan_finds_orphans_encodings_codes_and_days_that_no_calendar_has(brig
     assert told["effort"]["parts"]["tables without a rule"]["count"] == 2
 
 
+def test_triggers_views_and_declared_references_of_a_file_are_told_by_table(brigade, capfd):
+    change(
+        brigade,
+        "create table affaire (numero text primary key, suivie integer references personne)",
+        "create table cote (id integer primary key, affaire text references affaire (numero), a int, b int,"
+        " foreign key (a, b) references implication (id, id_pers))",
+        "insert into affaire values ('1', 4), ('2', 9999), ('3', null)",
+        "create view mis_en_cause as select p.nom from personne p join implication i using (id_pers)",
+        "create view tous as select * from mis_en_cause",
+        "create view perdu as select * from absente",
+        "create trigger maj after update on personne begin update personne set dt_maj = '' where id_pers = 0; end",
+        "create trigger banyan_journal_insert_personne after insert on personne begin select 1; end",
+    )
+
+    told = scan(brigade, capfd)
+
+    tables = tables_of(told)
+    assert tables["personne"]["triggers"] == ["maj"]
+    assert tables["personne"]["views"] == tables["implication"]["views"] == ["mis_en_cause", "tous"]
+    assert tables["affaire"]["orphans"] == [{"column": "suivie", "parent": "personne", "rows": 1}]
+    assert tables["cote"]["orphans"] == [{"column": "affaire", "parent": "affaire", "rows": 0}]
+    assert told["encoding"] == "UTF-8"
+    assert any("the view perdu names what is not there" in line for line in told["unseen"])
+    assert not any("triggers" in line for line in told["unseen"])
+    assert told["effort"]["parts"]["triggers, routines and views"]["count"] == 5
+
+
+def test_bytes_of_another_encoding_are_counted_and_the_rest_of_the_column_is_looked_at(brigade, capfd):
+    change(
+        brigade,
+        "update personne set nom = cast(x'47e9726172642031' as text) where id_pers in (11, 12)",
+        "update personne set etat = cast(x'e9' as text) where id_pers between 21 and 40",
+    )
+
+    told = scan(brigade, capfd)
+
+    assert column(told, "personne", "nom")["encoding"] == {
+        "bytes that are no text of the encoding declared": 2, "UTF-8 read as latin1": 2
+    }  # fmt: skip
+    assert column(told, "personne", "nom")["filled"] == 200
+    assert column(told, "personne", "etat")["encoding"] == {"bytes that are no text of the encoding declared": 20}
+    assert set(column(told, "personne", "etat")["codes"]) == {"clos", "ouvert"}
+    page = "".join(path.read_text() for path in brigade.rglob("*.html"))
+    assert "bytes that are no text of the encoding declared" in page
+    assert "47e9726172642031" not in page
+
+
 def test_no_value_of_a_person_stands_in_the_page_the_document_or_on_the_screen(brigade, capfd):
     told = scan(brigade, capfd)
     assert run(["-C", str(brigade), "source", "scan", "48", "--to", str(brigade / "scans")]) == 0

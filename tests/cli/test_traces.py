@@ -130,3 +130,32 @@ def test_a_trace_is_readable_in_a_terminal(loaded_project, key, capfd):
     assert shown.startswith(f"TRACE  38.ORION/t_personne/{key}")
     assert "lives as residue" in shown
     assert "equal to what the rules make of the legacy row now" in shown
+
+
+def test_each_run_tells_the_fate_a_row_had_there_and_a_row_that_left_says_why(loaded_project, capfd):
+    (gone,), (changed,) = loaded_project.ask(
+        loaded_project.store,
+        "select source_key from mig.crosswalk join mig.source_table using (source_table_no)"
+        " where table_name = 't_objet' and deleted_at is null order by source_key desc limit 2",
+    )
+    loaded_project.ask(loaded_project.legacy, f"delete from orion.t_objet where id_objet = {gone}")
+    loaded_project.ask(loaded_project.legacy, f"update orion.t_objet set descr = 'AUTRE' where id_objet = {changed}")
+    assert loaded_project.banyan("sync", "run", "38") == 0
+    assert loaded_project.banyan("sync", "replay", "38", "--table", "t_objet") == 0
+    filtered = loaded_project.ask(
+        loaded_project.store,
+        "select source_key, rule from mig.filtered_row join mig.source_table using (source_table_no)"
+        " where table_name = 't_proc' order by 1 limit 1",
+    )[0]
+
+    left = trace(loaded_project, capfd, "t_objet", f"38:{gone}")
+    stays = trace(loaded_project, capfd, "t_objet", f"38:{changed}")
+    kept_out = trace(loaded_project, capfd, "t_proc", f"38:{filtered[0]}")
+
+    fates = [[(run["kind"], run["fate"], run["why"]) for run in found["runs"]] for found in (left, stays, kept_out)]
+    later = stays["runs"][1]["run_no"]
+    superseded = ("LOAD", "", f"run {later} found another one since")
+    assert fates[0] == [superseded, ("CHANGES", "DELETED", "GONE")]
+    assert (left["crosswalk"]["deleted_reason"], left["crosswalk"]["deleted_at"] is None) == ("GONE", False)
+    assert fates[1] == [superseded, ("CHANGES", "LOADED", ""), ("CHANGES", "UNCHANGED", "")]
+    assert fates[2] == [("LOAD", "FILTERED", filtered[1])]

@@ -68,3 +68,18 @@ def test_a_look_that_is_not_remembered_any_more_is_refused_in_either_place(looks
     for since, until in ((first, second), (second, first)):
         with pytest.raises(SourceDrifted, match="not in the store any more"):
             looks.changes(HOME, since, until, iter)
+
+
+def test_who_only_tells_of_the_last_look_reads_no_row_and_marks_nothing(looks):
+    first, second = look(looks), look(looks, "1")
+    telling = Looks(looks.tables, looks.marks, key=looks.key, only_told=True)
+
+    def never(table: str):
+        raise AssertionError(f"{table} was read")
+
+    assert telling.look(HOME, never) == telling.last(HOME, never) == second
+    assert [one.key for one in telling.changes(HOME, first, None, never)] == ["1"]
+    assert telling.changes(HOME, second, None, never) == []
+    assert looks.marks.read_place().reached == 2
+    with pytest.raises(SourceDrifted, match="another incarnation of this source; no row was read"):
+        telling.look("another file", never)

@@ -9,7 +9,9 @@ import pytest
 from banyan.errors import ConfigurationError, SourceDrifted
 from banyan.ports import FenceKind, Incremental, WriteBack
 from banyan.records import KEY_SEPARATOR, Operation, Origin, Position
+from connectors.dialects_mariadb import ForeignKey
 from connectors.mariadb import open_mariadb
+from connectors.mariadb_cascades import find_cascades
 from connectors.mariadb_connection import ask
 
 pytestmark = pytest.mark.mariadb
@@ -342,19 +344,34 @@ def test_capabilities_tell_each_table_apart(marel, way):
         port.install_capture(marel.url(), CAPTURED)
         full = {table: port.capabilities(table) for table in (*TABLES, "vrac", "arbre")}
 
-    diff, own = Incremental.SNAPSHOT_DIFF, {"log": Incremental.LOG, "journal": Incremental.JOURNAL}[way]
+    none, own = Incremental.NONE, {"log": Incremental.LOG, "journal": Incremental.JOURNAL}[way]
     log = way == "log"
     assert bare == {
-        "dossier": own if log else diff, "personne": diff, "vieux": own if log else diff, "vrac": diff
+        "dossier": own if log else none, "personne": none, "vieux": own if log else none, "vrac": none
     }  # fmt: skip
     assert {table: can.incremental for table, can in full.items()} == {
-        "dossier": own, "ligne": own, "code": own, "personne": own, "vrac": diff, "arbre": diff,
-        "vieux": own if log else diff,  # nothing is installed on it
+        "dossier": own, "ligne": own, "code": own, "personne": own, "vrac": none, "arbre": none,
+        "vieux": own if log else none,  # nothing is installed on it
     }  # fmt: skip
+    assert {table for table, can in full.items() if not can.deletes_visible} == {
+        table for table, can in full.items() if can.incremental is none
+    }
     assert {table: can.write_back for table, can in full.items() if can.write_back is WriteBack.NONE} == {
         "vieux": WriteBack.NONE, "vrac": WriteBack.NONE
     }  # fmt: skip
     assert {can.fence.kind for can in full.values()} == {FenceKind.NONE}
+
+
+def test_what_the_engine_takes_from_a_table_nobody_can_follow_is_followed_by_nobody_either():
+    def key(table, parent, on_delete="CASCADE"):
+        return ForeignKey(table, (f"id_{parent}",), parent, ("id",), on_delete, "RESTRICT")
+
+    keys = (key("arbre", "arbre"), key("feuille", "arbre"), key("nervure", "feuille", "SET NULL"), key("a", "b"))
+
+    found = find_cascades(keys, ("arbre", "feuille", "nervure", "a"))
+
+    assert found.lost == {"arbre", "feuille", "nervure"}
+    assert [one.parent for one in found.reaching("a")] == ["b"]
 
 
 def test_without_a_reverse_account_nothing_can_be_written(marel):

@@ -205,6 +205,51 @@ def test_ranges_of_a_composite_key_hold_every_row_once_and_use_the_index(marel):
     assert ranges[0].high == KEY_SEPARATOR.join(["1", "AB", "8"])
 
 
+ODD_KEYS = {
+    "float": ("float", "seq / 10"),
+    "double": ("double", "seq / 3 + 0.1e0"),
+    "uuid": ("uuid", "concat(substr(md5(seq), 1, 8), '-e634-11f1-a375-', substr(md5(seq), 9, 12))"),
+    "inet6": ("inet6", "concat('fe80::', hex(seq))"),
+    "inet4": ("inet4", "concat('10.0.', seq % 7, '.', seq)"),
+    "binary": ("binary(4)", "unhex(lpad(hex(seq * 7919), 8, '0'))"),
+    "varbinary": ("varbinary(9)", "unhex(substr(md5(seq), 1, 2 * (1 + seq % 9)))"),
+    "bit": ("bit(12)", "seq * 31"),
+    "enum": (f"enum({', '.join(repr(f'{n * 37 % 101}é') for n in range(1, 101))})", "seq"),
+    "timestamp": ("timestamp", "from_unixtime(1700000000 + seq * 977)"),
+    "float and text": ("float", "(seq % 9) / 10"),
+}
+"""How each kind of key is declared, and the value of the row of a number from 1 to 100."""
+
+
+@pytest.mark.parametrize("kind", ODD_KEYS)
+def test_ranges_of_an_odd_key_hold_every_row_once_and_each_row_is_found_by_its_key(marel, kind):
+    declared, value = ODD_KEYS[kind]
+    key = "k, n" if " and " in kind else "k"
+    marel.run(
+        f"create table odd (k {declared} not null, n varchar(9) not null, primary key ({key}))",
+        f"insert ignore into odd select {value}, seq from seq_1_to_100",
+    )
+
+    with marel.port() as port:
+        rows = port.count("odd")
+        ranges = port.plan_ranges("odd", 9)
+        read = [port.read_range("odd", keys).rows for keys in ranges]
+        port.child_from_rows = 0
+        in_child = [port.read_range("odd", keys).rows.height for keys in ranges]
+        whole = pl.concat(read)
+        names = whole.select(pl.concat_str(key.split(", "), separator=KEY_SEPARATOR)).to_series().to_list()
+        found = port.read_keys("odd", names).rows
+        cut = port.find_cut("odd", ranges[1], 4)
+        half = port.read_range("odd", KeyRange(ranges[1].low, cut)).rows.height
+
+    assert rows > 60
+    assert (whole.height, whole["n"].n_unique(), len(set(names))) == (rows, rows, rows)
+    assert {chunk.height for chunk in read[:-1]} == {9}
+    assert in_child == [chunk.height for chunk in read]
+    assert sorted(found["n"]) == sorted(whole["n"])
+    assert half == 4
+
+
 def test_ranges_of_a_text_key_follow_the_order_of_its_index(marel):
     keys = ["A", "b", "Z", "zz", "é", "0", "-", "_", "a b", "a-b", "ab"]
     marel.run(*(f"insert into code values ('{key}', null)" for key in keys))
@@ -257,6 +302,24 @@ def test_a_missing_table_is_drift_and_a_dropped_column_too(marel):
         marel.run("alter table code drop column libelle")
         with pytest.raises(SourceDrifted, match="1054"):
             port.read_keys("code", ["a"])
+
+
+def test_the_server_gathers_different_texts_by_their_bytes_as_rows_are_read(marel):
+    marel.run(
+        "create table codes (id int primary key, c varchar(5) character set latin1, e enum('m','f'), n int)",
+        "insert into codes values (1, 'a', 'm', 1), (2, 'A', 'm', 1), (3, 'é', 'f', 2), (4, 'e', 'f', 2),"
+        " (5, 'a', 'm', 1), (6, null, null, null), (7, 'a ', 'm', 1)",
+    )
+    with marel.port() as port:
+        texts = port.find_texts("codes", ("c",), at_most=100)["c"].to_list()
+        pairs = port.find_texts("codes", ("e", "n"), at_most=100).rows()
+        few = port.find_texts("codes", ("c",), at_most=3)
+        read = port.read_range("codes", KeyRange(None, None)).rows
+
+    assert sorted(texts, key=str) == sorted({*read["c"].to_list()}, key=str)
+    assert len(texts) == 6
+    assert sorted(pairs, key=str) == [("f", "2"), ("m", "1"), (None, None)]
+    assert few.height == 3
 
 
 def test_an_error_never_repeats_a_value_or_a_secret(marel):

@@ -76,20 +76,31 @@ def test_odbc_and_sqlite3_agree_on_every_digit_of_a_real(tmp_path):
     assert found.to_list() == expected.to_list()
 
 
-def test_bytes_of_another_encoding_are_refused_by_place_and_read_when_declared(tmp_path):
+def test_bytes_of_another_encoding_are_carried_as_bytes_and_read_when_declared(tmp_path):
     path = write_base(tmp_path / "bureau.db", ODD)
     with closing(sqlite3.connect(path)) as base, base:
         base.execute("UPDATE AFFAIRES SET nom = CAST(x'4761EB6C' AS TEXT) WHERE id = 3")
 
-    with (
-        through_odbc(path) as port,
-        pytest.raises(SourceUnreadable, match="row 3 of those read, column nom, byte offset 2 of the value") as caught,
-    ):
-        port.read_range("AFFAIRES", EVERYTHING)
-    assert "Ga" not in str(caught.value)
+    with through_odbc(path) as port:
+        rows = port.read_range("AFFAIRES", EVERYTHING).rows
+    assert (rows.height, rows["nom"][2]) == (len(ODD), "\ufdd0x4761eb6c")
+    assert rows.rows() == pl.concat(open_sqlite(path, "AFFAIRES", "utf-8").read(3)).rows()
 
     with through_odbc(path, encoding="cp1252") as declared:
         assert declared.read_range("AFFAIRES", EVERYTHING).rows["nom"][2] == "Gaël"
+
+
+def test_a_key_of_another_encoding_is_refused_by_place(tmp_path):
+    path = tmp_path / "keys.db"
+    with closing(sqlite3.connect(path)) as base, base:
+        base.execute("create table t (code text primary key, x)")
+        base.execute("insert into t values ('a', 1), (cast(x'4761eb6c' as text), 2)")
+
+    with through_odbc(path) as port, pytest.raises(SourceUnreadable, match="column code of the key") as caught:
+        port.read_range("t", EVERYTHING)
+
+    assert "Ga" not in str(caught.value)
+    assert "4761" not in str(caught.value)
 
 
 def test_ranges_hold_every_row_once_and_keys_give_exactly_their_rows(tmp_path):

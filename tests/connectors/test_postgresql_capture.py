@@ -64,6 +64,18 @@ def test_a_changed_key_leaves_the_old_and_the_new_one(legacy, captured):
     assert sorted(seen(captured, since)) == [("t_ligne", old, GONE), ("t_ligne", new, NEW)]
 
 
+def test_a_tree_that_falls_with_its_root_is_told_to_its_leaves(legacy, captured):
+    legacy.run(
+        "alter table orion.t_dossier add haut numeric(10) references orion.t_dossier on delete cascade;"
+        " insert into orion.t_dossier (id_dossier, haut) values (90, null), (91, 90), (92, 91), (93, 92)",
+    )
+    since = captured.head()
+
+    legacy.run("delete from orion.t_dossier where id_dossier = 90")
+
+    assert sorted(seen(captured, since)) == [("t_dossier", str(key), GONE) for key in (90, 91, 92, 93)]
+
+
 def test_keys_of_the_journal_are_those_of_the_rows_read(legacy, captured):
     since = captured.head()
     legacy.run("update orion.t_ligne set texte = 'trois' where code = 'AB'")

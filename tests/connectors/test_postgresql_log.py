@@ -52,7 +52,7 @@ def test_each_kind_of_statement_tells_the_keys_it_touched(logged):
     assert {change.origin for change in changes} == {Origin.PERSON}
     assert logged.port.changes(logged.port.head()) == []
     assert logged.port.capabilities("t_dossier").incremental is Incremental.LOG
-    assert logged.port.capabilities("t_vrac").incremental is Incremental.SNAPSHOT_DIFF
+    assert logged.port.capabilities("t_vrac").incremental is Incremental.NONE
 
 
 def test_a_capture_that_went_away_is_missed_on_a_connection_that_knew_it(logged):
@@ -162,6 +162,18 @@ def test_rows_that_fall_with_their_parent_are_told(logged):
         [("t_dossier", "1", GONE)]
         + [("t_ligne", KEY_SEPARATOR.join(key), GONE) for key in (["1", "A   ", "1"], ["1", "AB  ", "2"])]
     )
+
+
+def test_a_tree_that_falls_with_its_root_is_told_to_its_leaves(logged):
+    logged.legacy.run(
+        "alter table orion.t_dossier add haut numeric(10) references orion.t_dossier on delete cascade;"
+        " insert into orion.t_dossier (id_dossier, haut) values (90, null), (91, 90), (92, 91), (93, 92)",
+    )
+    since = logged.port.head()
+
+    logged.legacy.run("delete from orion.t_dossier where id_dossier = 90")
+
+    assert sorted(logged.seen(since)) == [("t_dossier", str(key), GONE) for key in (90, 91, 92, 93)]
 
 
 def test_what_the_reverse_applier_writes_is_the_route_s(logged):
@@ -364,7 +376,7 @@ def test_the_statements_of_the_plan_grant_all_that_is_needed_and_their_undo_take
     assert told == [("t_dossier", "1", CHANGED)]
     assert logged.state() == []
     assert logged.legacy.run("select rolreplication from pg_roles where rolname = 'banyan_reader'") == [(False,)]
-    assert logged.legacy.run("select has_schema_privilege('banyan_reader', 'banyan', 'usage')") == [(False,)]
+    assert logged.legacy.run("select to_regclass('banyan.log_capture')") == [(None,)]
     logged.port.install_capture(logged.legacy.url(), TABLES)
 
 

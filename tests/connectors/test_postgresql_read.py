@@ -34,6 +34,17 @@ def fill(legacy, rows=TRAPS):
             )
 
 
+def test_the_server_gathers_different_texts_as_rows_are_read(legacy, port):
+    fill(legacy, [*TRAPS, ("6", "é", "NULL", "12.5", "1.50", None, None, None, None, None)])
+
+    texts = port.find_texts("t_dossier", ("numero", "libelle"), at_most=100)
+    read = port.read_range("t_dossier", KeyRange(None, None)).rows.select("numero", "libelle")
+
+    assert sorted(texts.rows(), key=str) == sorted(set(read.rows()), key=str)
+    assert port.find_texts("t_dossier", ("numero",), at_most=2).height == 2
+    assert port.find_texts("t_dossier", ("numero",), at_most=100)["numero"].null_count() == 1
+
+
 def test_columns_are_named_and_typed_in_the_order_of_the_source(port):
     columns = port.columns("t_dossier")
 
@@ -192,7 +203,7 @@ def test_capabilities_say_what_is_installed_and_no_more(legacy, port):
 
     after = port.capabilities("t_dossier")
 
-    assert (before.incremental, before.fence.kind) == (Incremental.SNAPSHOT_DIFF, FenceKind.NONE)
+    assert (before.incremental, before.fence.kind) == (Incremental.NONE, FenceKind.NONE)
     assert (after.incremental, after.fence.kind) == (Incremental.JOURNAL, FenceKind.ONLINE)
     assert after.write_back is WriteBack.SQL
     assert open_postgresql(legacy.url("banyan_reader"), "orion").capabilities("t_code").write_back is WriteBack.NONE

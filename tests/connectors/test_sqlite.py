@@ -4,7 +4,9 @@ import polars as pl
 import pytest
 
 from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable, SourceUnreadable
+from banyan.undecoded import find_bytes
 from connectors.sqlite import open_sqlite
+from connectors.sqlite_port import open_sqlite_file
 
 
 @pytest.fixture
@@ -43,16 +45,52 @@ def test_a_table_without_a_key_is_read_in_the_order_it_was_written(base):
     assert pl.concat(open_sqlite(base, "t", "utf-8").read(2))["a"].to_list() == ["z", "a", "m"]
 
 
-def test_bytes_of_another_encoding_are_refused_by_place_and_read_when_declared(base):
+def test_bytes_of_another_encoding_are_carried_as_bytes_and_read_when_declared(base):
     with sqlite3.connect(base) as connection:
         connection.execute("""UPDATE "Main Courante" SET "du texte" = CAST(x'4761EB6C' AS TEXT) WHERE id = 3""")
     connection.close()
 
-    with pytest.raises(SourceUnreadable, match="row 3, column du texte, byte offset 2 of the value") as caught:
-        list(open_sqlite(base, "Main Courante", "utf-8").read(10))
+    read = pl.concat(open_sqlite(base, "Main Courante", "utf-8").read(10))["du texte"].to_list()
 
-    assert "Ga" not in str(caught.value)
+    assert read == [None, "0x01", "\ufdd0x4761eb6c", "05"]
     assert pl.concat(open_sqlite(base, "Main Courante", "cp1252").read(10))["du texte"][2] == "Gaël"
+
+
+def test_a_text_that_looks_like_the_mark_is_told_from_bytes_that_are_no_text(base):
+    with sqlite3.connect(base) as connection:
+        connection.execute("""UPDATE "Main Courante" SET "du texte" = CAST(x'4761EB6C' AS TEXT) WHERE id = 3""")
+        connection.execute("""UPDATE "Main Courante" SET "du texte" = ? WHERE id = 4""", ("\ufdd0x4761eb6c",))
+    connection.close()
+
+    read = pl.concat(open_sqlite(base, "Main Courante", "utf-8").read(10))["du texte"].to_list()
+
+    assert read[2] != read[3]
+    assert [find_bytes(text) for text in read[2:]] == [b"Ga\xebl", "\ufdd0x4761eb6c".encode()]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_keys_of_another_encoding_stand_in_one_range_each_and_are_found_again(tmp_path, encoding):
+    keys = [b"Ga\xebl", b"Zo\xe9", "Noël".encode(), b"plain", b"\x81", b"Ga", b"\xff\xfe"]
+    path = tmp_path / "keys.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE t (code TEXT PRIMARY KEY, n INTEGER)")
+        connection.executemany("INSERT INTO t VALUES (CAST(? AS TEXT), ?)", [(k, n) for n, k in enumerate(keys)])
+    connection.close()
+    port = open_sqlite_file(path, encoding=encoding)
+
+    ranges = port.plan_ranges("t", 2)
+    cuts = [port.find_cut("t", keys, 1) for keys in ranges]
+    read = [port.read_range("t", keys).rows for keys in ranges]
+    again = port.read_keys("t", pl.concat(read)["code"].to_list()).rows
+
+    assert sorted(pl.concat(read)["n"].to_list()) == sorted(again["n"].to_list()) == [str(n) for n in range(7)]
+    assert [rows.height for rows in read] == [2, 2, 2, 1]
+    assert cuts == [min(rows["code"], key=spelled(encoding)) for rows in read]
+    assert pl.concat(read)["code"].n_unique() == 7
+
+
+def spelled(encoding):
+    return lambda text: find_bytes(text) or text.encode(encoding)
 
 
 def test_the_file_is_never_written(base):

@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from projects import known_actor
@@ -25,6 +26,7 @@ from cutover.control import Writing, move
 from cutover.plan import plan_switch
 from cutover.proof import evidence_folder
 from cutover.reading import RigReader
+from cutover.signatures import current_evidence
 from cutover.switching import switch
 from validation.profiles import PROFILES
 from validation.sign_off import Decision, sign
@@ -72,6 +74,73 @@ def test_evidence_made_for_a_switch_and_signed_by_two_opens_it(switch_world, pro
     make_signed_evidence(switch_world.rig, NAME, profile=profile)
 
     assert refusals(switch_world) == []
+
+
+@pytest.mark.parametrize("profile", ["shadow", "complete"])
+def test_what_was_judged_since_for_something_else_takes_nothing_from_signed_evidence(switch_world, profile):
+    evidence = make_signed_evidence(switch_world.rig, NAME)
+    write_evidence_of(switch_world.rig, invented_facts(switch_world.rig, NAME, profile=profile), verdict="GO")
+
+    reader = RigReader(switch_world.rig, switch_world.closure)
+
+    assert refusals(switch_world) == []
+    assert (reader.evidence_id(), current_evidence(switch_world.rig, NAME).evidence_id) == (evidence, evidence)
+    assert switch_world.ask_store("select mig.is_signed(:e)", e=evidence) == [(True,)]
+
+
+@pytest.mark.parametrize("profile", ["shadow", "rehearsal"])
+def test_a_later_no_go_of_any_profile_stands_in_the_way_by_name_until_it_is_judged_again(switch_world, profile):
+    rig = switch_world.rig
+    evidence = make_signed_evidence(rig, NAME)
+    refusing = write_evidence_of(rig, invented_facts(rig, NAME, profile=profile), verdict="NO-GO").evidence_id
+    write_evidence_of(rig, invented_facts(rig, NAME, profile=profile), verdict="GO")
+
+    refused = refusals(switch_world)
+    with pytest.raises(SwitchRefused):
+        switch(rig, switch_world.closure, order())
+    with pytest.raises(BanyanError, match=f"evidence {refusing} was made after {evidence} and says NO-GO"):
+        fence_in_the_store(switch_world, evidence)
+    shown = current_evidence(rig, NAME).evidence_id
+    signed_by_the_store = switch_world.ask_store("select mig.is_signed(:e)", e=evidence)
+    make_signed_evidence(rig, NAME)
+
+    assert refused == [
+        (
+            "signed",
+            f"evidence {refusing[:8]}…, made after it for the profile {profile}, says NO-GO:"
+            f" what {evidence[:8]}… says may be true no more",
+            f"banyan validate run {NAME}",
+        )
+    ]
+    assert (shown, signed_by_the_store) == (refusing, [(False,)])
+    assert refusals(switch_world) == [], "judged again since and signed"
+
+
+def test_newer_evidence_for_a_switch_is_the_one_that_needs_its_signatures(switch_world):
+    earlier = make_signed_evidence(switch_world.rig, NAME)
+    newest = write_evidence_of(switch_world.rig, invented_facts(switch_world.rig, NAME, profile="full")).evidence_id
+
+    (refused,) = refusals(switch_world)
+    with pytest.raises(BanyanError, match="signed by a steward and a lead"):
+        fence_in_the_store(switch_world, earlier)
+
+    assert refused[1] == f"evidence {newest[:8]}… is not signed by a steward and a lead, or it has expired"
+    assert current_evidence(switch_world.rig, NAME).evidence_id == newest
+
+
+def test_what_is_past_its_day_is_shown_no_more_and_still_refused(switch_world):
+    rig = switch_world.rig
+    aged = dataclasses.replace(invented_facts(rig, NAME), measured_at=now() - timedelta(hours=25))
+    evidence = write_evidence_of(rig, aged, verdict="GO", expires_at=now() - timedelta(hours=1)).evidence_id
+    for role in ("steward", "lead"):
+        write_sign_off(rig, signed_by(rig, evidence, role))
+    since = write_evidence_of(rig, invented_facts(rig, NAME, profile="shadow"), verdict="GO").evidence_id
+
+    (refused,) = refusals(switch_world)
+
+    assert refused[1].startswith(f"the gate refuses evidence {evidence[:8]}… today: The evidence ended on")
+    assert current_evidence(rig, NAME).evidence_id == since
+    assert switch_world.ask_store("select mig.is_signed(:e)", e=evidence) == [(False,)]
 
 
 def test_rows_that_somebody_wrote_into_the_store_are_no_signatures(switch_world):

@@ -75,7 +75,7 @@ def test_a_sound_copy_waits_for_two_signatures_and_its_buckets_are_folded(banyan
     assert {level: found["state"] for level, found in told["levels"].items()} == dict.fromkeys(
         ("L0", "L1", "L2", "L3", "L4", "L5", "L6"), "PASS"
     )
-    assert told["levels"]["L5"]["parts"] == "open_work+statistics"
+    assert told["levels"]["L5"]["parts"] == "open_work+statistics+totals"
     assert told["not_asked"] == ["L5, sample compared to the paper", "L5, query replay"]
 
 
@@ -97,6 +97,20 @@ def test_a_record_changed_behind_our_back_is_no_go_by_name_and_go_once_it_is_put
     assert banyan("gate", "show", CLOSURE)["missing_signatures"] == ["lead"]
     banyan("gate", "sign", CLOSURE, "--as", "lead", who="paul")
     assert banyan("gate", "show", CLOSURE)["verdict"] == "GO"
+
+
+def test_what_is_judged_again_without_any_change_is_the_same_evidence_with_its_signatures(banyan, folder):
+    signed = banyan("gate", "show", CLOSURE)
+    bundle = folder / "evidence" / signed["evidence_id"]
+    before = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    bundles = {path.name for path in (folder / "evidence").iterdir()}
+
+    told = judge(banyan)
+
+    assert (told["evidence_id"], told["verdict"]) == (signed["evidence_id"], "GO")
+    assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
+    assert {path.name for path in (folder / "evidence").iterdir()} == bundles
+    assert banyan("validate", "verify", str(bundle), "--chain")["sound"] is True
 
 
 @pytest.fixture(scope="module")
@@ -245,8 +259,16 @@ def test_only_what_changed_is_judged_again(banyan):
     assert told["verdict"] == "AWAITING", told["reasons"]
 
 
+def newest_of(folder):
+    """Name the evidence of the closure that no other follows."""
+    manifests = [(path.parent.name, json.loads(path.read_text())) for path in folder.glob("evidence/*/manifest.json")]
+    chain = {name: each["previous_id"] for name, each in manifests if each["facts"]["closure"] == NAME}
+    (newest,) = chain.keys() - chain.values()
+    return newest
+
+
 def test_the_chain_is_verified_without_a_database_and_a_cut_tail_is_found(banyan, folder):
-    newest = str(folder / "evidence" / banyan("gate", "show", CLOSURE)["evidence_id"])
+    newest = str(folder / "evidence" / newest_of(folder))
     assert banyan("validate", "verify", newest, "--chain")["sound"] is True
 
     before = json.loads((folder / "evidence" / newest / "manifest.json").read_text())["previous_id"]
@@ -287,7 +309,7 @@ def test_the_full_profile_is_no_go_until_a_sample_is_read_and_go_once_it_is_and_
 
     assert silent["reasons"] == ["L5, sample compared to the paper: asked and was not run."]
     assert len(lines) == drawn["drawn"] == told["levels"]["L5"]["sample_read"] > 20
-    assert told["levels"]["L5"]["parts"] == "open_work+replay+sample+statistics"
+    assert told["levels"]["L5"]["parts"] == "open_work+replay+sample+statistics+totals"
     assert told["levels"]["L5"]["sample_bound_per_million"] <= 10_000
     assert told["levels"]["L5"]["replay_questions"] == 8
     assert told["levels"]["L5"]["replay_different"] == 0
@@ -302,7 +324,7 @@ def test_the_closures_without_cases_are_asked_no_paper_and_their_folds_are_one_a
     again = judge(banyan, "--incremental")
 
     assert (custody["verdict"], logbook["verdict"]) == ("AWAITING", "AWAITING")
-    assert custody["levels"]["L5"]["parts"] == "open_work+replay+sample+statistics"
+    assert custody["levels"]["L5"]["parts"] == "open_work+replay+sample+statistics+totals"
     assert custody["levels"]["L5"]["open_work_live_seals_canonical"] > 0
     assert again["levels"]["L3"]["first_fold"] is False
     assert again["verdict"] == "AWAITING", again["reasons"]

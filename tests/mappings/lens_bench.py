@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from banyan.canonical.model import TABLES
 from banyan.departments import Domain
+from banyan.undecoded import MARK, NOT_DECODED
 from mappings.catalogue import bind_parameters
 from mappings.compile import compile_ruleset
 from mappings.lookups import seat
@@ -261,6 +262,8 @@ def reference_read(case, raws):
     """Read one row as the oracle does: values, rejection, event."""
     nothing = (None,) * len(case.to)
     for number, raw in enumerate(raws):
+        if raw is not None and raw.startswith(MARK):
+            return nothing, (NOT_DECODED, number), None
         if raw is not None and "\x00" in raw and not reads_nul(case):
             return nothing, ("holds the character NUL, which no canonical text can hold", number), None
     try:

@@ -118,6 +118,22 @@ def test_values_come_back_to_the_bit_and_again_unchanged(place, kind, write, sha
         assert read(raw(connection), kind) == in_order(frame)
 
 
+@pytest.mark.parametrize("coded", [pl.Categorical(), pl.Enum(["", "F", "é", "M"])], ids=["categorical", "enum"])
+@pytest.mark.parametrize("shape", [at_once, staged])
+@pytest.mark.parametrize("write", [merge, append], ids=["merge", "append"])
+def test_a_categorical_is_written_as_the_texts_it_stands_for(place, coded, write, shape):
+    texts = frame_of(Kind.TEXT, ["M", "F", None, "é", "", "M"])
+    frame = texts.with_columns(pl.col("value").cast(coded))
+    with place.transaction() as connection:
+        make_table(raw(connection), Kind.TEXT)
+
+        first = write(raw(connection), shape(Kind.TEXT), "38", frame)
+        again = write(raw(connection), shape(Kind.TEXT), "38", frame)
+
+        assert (first.inserted, again.unchanged) == (len(frame), len(frame))
+        assert read(raw(connection), Kind.TEXT) == in_order(texts)
+
+
 @pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.name)
 @pytest.mark.parametrize("shape", [at_once, staged])
 def test_any_value_is_replaced_by_any_other_and_by_nothing(place, kind, shape):

@@ -292,3 +292,39 @@ def test_rows_read_for_the_first_time_are_listed_once_even_when_some_were_listed
     assert [row[:4] for row in open_ones] == [("q1", "ddn", "no day", 2), ("q1", None, "blank", 2)]
     sealed_place = sealed_place_of("38", place.table_no("t_personne"), "q1", column="ddn")
     assert (keys.open(open_ones[0][4], place=sealed_place), open_ones[1][4]) == (b"31/02", None)
+
+
+def test_what_is_refused_again_otherwise_is_a_new_entry_and_the_old_one_stays_as_it_was(place):
+    nothing_seen, keys = pl.Series("source_key", [], dtype=pl.String), KeyRing(bytes(32))
+    seen = pl.Series("source_key", ["h1"])
+
+    def refuse(run: int, cause: str, value: bytes, *, at: pl.Series = seen) -> None:
+        refused = pl.DataFrame({"source_key": ["h1"], "column": ["ddn"], "cause": [cause], "raw": [value]})
+        with place.transaction("banyan_forward") as connection:
+            write_quarantine(raw(connection), rows_place(place, run), at, refused, keys=keys)
+
+    refuse(1, "no day", b"31/02", at=nothing_seen)
+    refuse(2, "no day", b"31/02")  # the same refusal again
+    refuse(3, "no day", b"32/02")  # another value
+    refuse(4, "no month", b"32/02")  # for another cause
+    decide = "update mig.quarantine set decision = '{\"id\": 1}' where source_key = 'h1' and state = 'OPEN'"
+    place.run(decide)
+    refuse(5, "no month", b"32/02")  # in spite of a decision
+
+    with place.transaction("banyan_forward") as connection:
+        found = (
+            raw(connection)
+            .execute(
+                "select state, cause, raw, run_no, decided_by, decision is not null from mig.quarantine"
+                " where source_key = 'h1' order by quarantine_no"
+            )
+            .fetchall()
+        )
+    sealed_place = sealed_place_of("38", place.table_no("t_personne"), "h1", column="ddn")
+    told = [(row[0], row[1], keys.open(row[2], place=sealed_place), *row[3:]) for row in found]
+    assert told == [
+        ("SETTLED", "no day", b"31/02", 2, "run 3", False),
+        ("SETTLED", "no day", b"32/02", 3, "run 4", False),
+        ("SETTLED", "no month", b"32/02", 4, "run 5", True),
+        ("OPEN", "no month", b"32/02", 5, None, False),
+    ]

@@ -7,9 +7,10 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from banyan.config import PROJECT_FILE, LandingConfig, ProviderConfig
+from banyan.errors import ConfigurationError
 from cli.main import run
 from store.landing import S3Door
-from store.provider import Answer, probe
+from store.provider import Answer, check_provider, probe
 
 REGION = "eu-west-3"
 
@@ -61,13 +62,54 @@ def test_a_probe_tells_what_the_server_does_and_leaves_nothing_behind(s3, tmp_pa
     assert client.list_objects_v2(Bucket="plain")["KeyCount"] == 0
 
 
-def test_lock_and_versioning_are_seen_where_they_are(s3, tmp_path):
-    make_bucket(s3, "locked", has_lock=True)
+def test_lock_and_versioning_are_tried_where_they_are_announced_and_nothing_is_left(s3, tmp_path):
+    client = make_bucket(s3, "locked", has_lock=True)
     config = config_of(s3, "locked", tmp_path)
 
-    found = {one.name: one.answer for one in probe(S3Door(config), S3Door(config, secret="wrong"), config)}
+    found = {one.name: one for one in probe(S3Door(config), S3Door(config, secret="wrong"), config)}
 
-    assert found["versioning"] is found["object lock"] is Answer.YES
+    assert found["versioning"].answer is found["object lock"].answer is Answer.YES
+    assert found["versioning"].told == "Enabled: what is overwritten can be read"
+    assert found["object lock"].told == "Enabled: a held object is not deleted"
+    left = client.list_object_versions(Bucket="locked")
+    assert (left.get("Versions", []), left.get("DeleteMarkers", [])) == ([], [])
+
+
+def test_lock_and_versioning_that_are_only_announced_are_not_believed(s3, tmp_path):
+    client = make_bucket(s3, "boasting")
+    config = config_of(s3, "boasting", tmp_path)
+
+    class Boasting(S3Door):
+        """Announces both, and does as a bucket does that has neither."""
+
+        def ask(self, operation, parameters, answers=None):
+            if operation == "get_bucket_versioning":
+                return {"Status": "Enabled"}
+            if operation == "get_object_lock_configuration":
+                return {"ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled"}}
+            kept = {name: value for name, value in parameters.items() if not name.startswith("ObjectLock")}
+            answer = super().ask(operation, kept, answers)
+            return {"VersionId": "null", **answer} if operation == "put_object" else answer
+
+    found = {one.name: one for one in probe(Boasting(config), S3Door(config, secret="wrong"), config)}
+
+    assert found["versioning"].told == "Enabled, but what is overwritten is gone"
+    assert found["object lock"].told == "Enabled, but a held object was deleted"
+    assert found["versioning"].answer is found["object lock"].answer is Answer.NO
+    assert client.list_objects_v2(Bucket="boasting")["KeyCount"] == 0
+
+
+@pytest.mark.parametrize("endpoint", ["https://s3.region-a.example", "http://127.0.0.1:9"])
+def test_no_region_is_allowed_where_none_is_listed_but_this_machine(endpoint):
+    config = LandingConfig(
+        kind="s3", bucket="b", endpoint_url=endpoint, region="region-a", provider=ProviderConfig(endpoints=(endpoint,))
+    )
+
+    if endpoint.startswith("https"):
+        with pytest.raises(ConfigurationError, match=r"region region-a of the landing zone is refused.*nothing was se"):
+            check_provider(config)
+    else:
+        check_provider(config)
 
 
 def test_a_server_that_overwrites_is_not_enough(s3, tmp_path):

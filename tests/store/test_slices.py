@@ -188,6 +188,46 @@ def test_evidence_that_was_not_made_for_a_switch_fences_nothing(store, profile):
     assert {row.phase for row in slices(store)} == {Phase.READY}
 
 
+@pytest.mark.parametrize(
+    ("profile", "verdict", "said"),
+    [("shadow", "GO", ""), ("rehearsal", "AWAITING", ""), ("shadow", "NO-GO", "evidence e2 was made after e1 and says"),
+     ("complete", "NO-GO", "evidence e2 was made after e1 and says"), ("full", "AWAITING", "signed by a steward")],
+)  # fmt: skip
+def test_what_is_judged_after_the_signatures_counts_for_what_it_was_made(store, profile, verdict, said):
+    made_ready(store)
+    signed(store, *BOTH)
+    store.run(
+        "insert into mig.evidence (evidence_id, department_code, closure, profile, verdict, reasons)"
+        " values ('e2', '38', %s, %s, %s, '[]')",
+        (NAME, profile, verdict),
+    )
+
+    refused = ""
+    try:
+        moved(store, Expected(Phase.READY, 1), TO_FENCING)
+    except BanyanError as error:
+        refused = str(error)
+
+    assert (said in refused) if said else not refused
+    assert {row.phase for row in slices(store)} == {Phase.READY if said else Phase.FENCING}
+    assert store.run("select mig.is_signed('e1')", role="banyan_guard") == [(not said,)]
+
+
+def test_a_refusal_of_another_closure_or_from_before_stands_in_the_way_of_nothing(store):
+    made_ready(store)
+    store.run(
+        "insert into mig.evidence (evidence_id, department_code, closure, profile, verdict, reasons, made_at)"
+        " values ('e0', '38', %s, 'switch', 'NO-GO', '[]', now() - interval '1 h'),"
+        " ('e2', '38', '38.custody', 'switch', 'NO-GO', '[]', now() + interval '1 h')",
+        (NAME,),
+    )
+    signed(store, *BOTH)
+
+    moved(store, Expected(Phase.READY, 1), TO_FENCING)
+
+    assert {row.phase for row in slices(store)} == {Phase.FENCING}
+
+
 def test_one_person_cannot_sign_twice(store):
     signed(store, ("ana", "steward", "ACCEPTED"))
 

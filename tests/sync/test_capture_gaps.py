@@ -11,6 +11,7 @@ from store.gaps import find_gaps
 from store.postgres import transaction
 from store.runs import RunKind
 from sync.assembly import prepare
+from sync.incremental import sync_once
 from sync.movement import actor_of, carry_changes, first_copy
 from validation.reconcile import reconcile
 
@@ -87,6 +88,29 @@ def test_a_sweep_that_died_before_its_end_leaves_the_source_stopped_until_the_ne
     assert world.ask_store("select state from mig.run where run_no = :no", no=run.run_no) == [("DONE",)]
     assert carried[0].total.rows.read > 50
     assert waiting(world) == []
+    assert differences(world) == 0
+
+
+def test_a_table_that_nothing_follows_ends_every_run_loudly_and_the_others_are_carried(switch_world):
+    world = switch_world
+    world.catch_up()
+    urls = world.rig.workspace.legacy_urls(ORION)
+    done = "select count(*) from mig.run where kind = 'CHANGES' and state = 'DONE'"
+    ((before,),) = world.ask_store(done)
+    world.rig.port.remove_capture(urls.admin, ["t_objet"])
+    write_unseen(world, "NOBODY SAW")
+
+    with pytest.raises(SourceDrifted, match="changes of t_objet are found by nothing") as met:
+        carry_changes(world.rig, actor_of(world.rig.workspace))
+    with pytest.raises(SourceDrifted, match="t_objet"):
+        carry_changes(world.rig, actor_of(world.rig.workspace))
+    with pytest.raises(SourceDrifted, match="t_objet"):
+        sync_once(world.rig.workspace, ORION, run_key="a clock", actor=actor_of(world.rig.workspace))
+
+    assert met.value.exit_code == 3
+    assert world.ask_store(done) == [(before + 1,)]
+    prepare_again(world)
+    carry_changes(world.rig, actor_of(world.rig.workspace))
     assert differences(world) == 0
 
 

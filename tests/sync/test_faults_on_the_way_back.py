@@ -15,6 +15,7 @@ from worlds import World, build_world
 import banyan.clock
 from banyan.errors import BanyanError
 from connectors.postgresql import open_postgresql
+from store.runs import RunKind
 from sync.lane import Step
 from wire.cluster import Cluster, ClusterPlace, Durability, cluster_home
 
@@ -92,8 +93,17 @@ def stamps(world: World):
     return world.on_legacy("select count(*), count(distinct id_pers) from orion.t_personne", role="postgres")
 
 
+def written_back(world: World) -> tuple[int, int]:
+    """Chunks of the way back that are done, and the rows they say they wrote."""
+    return world.place.run(
+        "select count(*), coalesce(sum((c.counts -> 'rows' ->> 'loaded')::int), 0)::int from mig.chunk c"
+        " join mig.run r using (run_no) where r.to_side = 'LEGACY' and c.state = 'DONE'"
+    )[0]
+
+
 def judge(world: World, chosen, wanted: dict[str, str]) -> None:
-    """Every edit stands in the old system, none is listed as lost, and every run that was begun has its end."""
+    """Every edit stands in the old system and is counted once, none is listed as lost, and every run has its end."""
+    assert written_back(world)[1] == len(wanted)
     assert occupations(world, chosen) == wanted
     assert world.place.run("select count(*) from mig.degraded_write_back") == [(0,)]
     assert world.place.run("select distinct state from mig.run where to_side = 'LEGACY'") == [("DONE",)]
@@ -118,11 +128,12 @@ def test_a_link_cut_on_the_way_back_leaves_nothing_there_and_the_next_run_writes
 
     with pytest.raises((BanyanError, sa.exc.DBAPIError)):
         carry_until_nothing_is_left(far, "reverse", checkpoint=cut)
-    between = occupations(far, chosen)
+    between, counted = occupations(far, chosen), written_back(far)
     link.heal()
     carry_until_nothing_is_left(far, "reverse")
 
     assert between == stood
+    assert counted == (0, 0)
     judge(far, chosen, wanted)
     assert stamps(far) == rows
 
@@ -148,6 +159,28 @@ def test_a_commit_whose_answer_is_lost_is_found_done_and_is_not_done_again(far, 
     assert between == wanted
     judge(far, chosen, wanted)
     assert far.on_legacy(versions, ([key for _, key in chosen],), role="postgres") == written
+
+
+def test_rows_committed_just_before_a_worker_went_away_are_counted_once_and_later_edits_go_with_the_same_run(loaded):
+    loaded.switch_by_hand()
+    chosen = people(loaded, 4)
+    wanted = edit(loaded, chosen[:3], "NOTAIRE")
+
+    def go_away(here: Step) -> None:
+        if here is Step.COMMITTED:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        carry_until_nothing_is_left(loaded, "reverse", owner="one", checkpoint=go_away)
+    between, counted = occupations(loaded, chosen[:3]), written_back(loaded)
+    wanted |= edit(loaded, chosen[3:], "GREFFIER")
+    result = loaded.reverse_engine(owner="one").advance(loaded.reverse(), RunKind.REVERSE)
+
+    assert (between, counted) == (dict.fromkeys(between, "NOTAIRE"), (0, 0))
+    assert result.total.rows.loaded == 4
+    assert written_back(loaded) == (2, 4)
+    assert loaded.place.run("select loaded from mig.conservation where to_side = 'LEGACY'") == [(4,)]
+    judge(loaded, chosen, wanted)
 
 
 class Jumping(dt.datetime):

@@ -151,6 +151,8 @@ def test_a_change_while_a_chunk_is_read_is_left_to_the_changes(world):
     result = engine.load(meddled, meddled.plan_load, rules_digest="")
 
     assert result.totals["t_tel"].rows.in_flight == 1
+    listed = "select in_flight from mig.chunk where table_name = 't_tel' and in_flight is not null"
+    assert world.place.run(listed) == [([touched["key"]],)]
     assert touched["key"] not in live_keys(world, "t_tel")
     changes = world.forward_engine().advance(world.forward())
     assert changes.total.rows.deleted == 1

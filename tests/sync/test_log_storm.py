@@ -56,7 +56,7 @@ def strike(project) -> None:
 
 
 @pytest.mark.parametrize("server", ["18", pytest.param("15", marks=pytest.mark.pg15)])
-def test_a_storm_through_the_log_ends_with_both_sides_equal(cluster, tmp_path, capfd, server, request):
+def test_a_storm_through_the_log_ends_with_both_sides_equal(cluster, tmp_path, server, request):
     apart = request.getfixturevalue("postgresql_15") if server == "15" else None
     project = make_captured(cluster, tmp_path / "project", "log", apart)
     assert project.banyan("load", "38", "--json") == 0
@@ -64,7 +64,8 @@ def test_a_storm_through_the_log_ends_with_both_sides_equal(cluster, tmp_path, c
     storm = blow(project, kills=2)
     project.sync()
 
-    assert storm.changes > RATE * SECONDS * 0.5
+    print(f"{storm.reached:.0f} changes a second")  # 420 to 500 beside readers that begin and die, on two busy cores
+    assert storm.changes >= RATE * SECONDS
     assert project.differences() == {}
     assert project.ask(project.legacy, "select count(*) from banyan.log_capture") == [(1,)]
     assert project.ask(project.legacy, "select to_regclass('banyan.journal')") == [(None,)]

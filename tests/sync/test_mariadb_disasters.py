@@ -157,8 +157,8 @@ def test_a_purged_log_stops_the_sync_and_two_persons_have_every_row_read_again(b
     code, said = sync(begun, capfd)
 
     assert code == 3
-    assert "changes are missing; nothing was read" in said
-    assert "or if it was purged: banyan switch reconcile --keep legacy, by two persons" in said
+    assert "was purged: changes are missing; nothing was read" in said
+    assert "banyan sync sweep DEPT --reason TEXT" in said
     assert kept(begun) == before
 
     begun.marel.run("truncate table suites")  # in another closure, and in the log that is there again

@@ -84,6 +84,40 @@ def test_a_file_behind_triggers_is_followed_by_its_journal_and_what_left_no_entr
     assert any("banyan_fence_update_AFFAIRES is missing" in one["sentence"] for one in plan["obstacles"])
 
 
+def test_cells_of_another_encoding_wait_in_quarantine_and_every_row_is_loaded(cluster, tmp_path, capfd):
+    project = make(cluster, tmp_path, "triggers")
+    file = LegacyFile(project.folder / "brigade.db")
+    file.run("update AFFAIRES set MEMO = 'note'", "update SCELLES set NUMERO = 1")
+    file.run(
+        "update AFFAIRES set MEMO = cast(x'4761eb6c' as text) where ID = (select min(ID) from AFFAIRES)",
+        "update AFFAIRES set OUV_LE = cast(x'31e9' as text) where ID = (select max(ID) from AFFAIRES)",
+    )
+    (rows,) = file.run("select count(*) from AFFAIRES")[0]
+
+    assert project.banyan("load", "48") == 0
+
+    cause = "its bytes are no text of the encoding that is declared for its source"
+    waiting = project.ask(
+        project.store, f"select column_name from mig.quarantine where cause like '%{cause}' order by column_name"
+    )
+    loaded = project.ask(project.store, "select count(*), count(note_text), count(opened_on) from justice.case_file")
+    known = project.ask(
+        project.store,
+        "select count(*) from mig.crosswalk join mig.source_table using (source_table_no)"
+        " where table_name = 'AFFAIRES' and deleted_at is null",
+    )
+    assert waiting == [("MEMO",), ("OUV_LE",)]
+    assert known == [(rows,)]
+    assert loaded[0][1] == loaded[0][0] - 1
+
+    file.run("update AFFAIRES set MEMO = cast(x'e9e9' as text) where ID = (select max(ID) from AFFAIRES)")
+    assert project.banyan("sync", "run", "48") == 0
+
+    again = project.ask(project.store, f"select count(*) from mig.quarantine where cause like '%{cause}'")
+    assert again == [(3,)]
+    assert project.ask(project.store, "select count(note_text) from justice.case_file") == [(loaded[0][1] - 1,)]
+
+
 def test_a_closed_window_moves_everything_a_file_holds_and_the_plan_says_so(cluster, tmp_path, capfd):
     project = make(cluster, tmp_path, "closed_window")
 

@@ -268,6 +268,8 @@ def test_a_run_is_paused_killed_resumed_and_cancelled_while_it_goes_on_and_no_gh
     assert load.wait(20) == 4
     kept = done_chunks(project)
     assert project.ask(project.store, "select state, reason from mig.run") == [("CANCELLED", "wrong night")]
+    who = "select actor, reason from mig.processing_log where operation = 'alteration'"
+    assert project.ask(project.store, who) == [("tester", "run 1 of 38.ORION cancelled: wrong night")]
     attempts = project.ask(project.store, "select attempt, count(*) from mig.chunk where state = 'DONE' group by 1")
     assert dict(attempts) == {1: kept - 1, 2: 1}  # only the chunk that was killed was read twice
 

@@ -42,6 +42,9 @@ FORMULA = '=HYPERLINK("x")'
 ESCAPE = "\x1b[2J"
 OVERRIDE = "\u202egnp.exe"
 NUL = "a\x00b"
+_EXTRACTED = {
+    "tables": 2, "rows": 42_433, "decode_errors": 0, "undecoded_per_million": 0, "parts": "counts+trailers"
+}  # fmt: skip
 HOSTILE = (SCRIPT, FORMULA, ESCAPE, OVERRIDE, NUL, '"><img src=x onerror=alert(1)>', "+1", "-1+1", "@x", "\ty", "\rz")
 
 
@@ -66,12 +69,12 @@ def good_facts(**changes: object) -> EvidenceFacts:
         levels=tuple(
             LevelResult(name, LevelState.PASS, "said by the level", figures)
             for name, figures in (
-                ("L0", {"tables": 2, "rows": 42_433, "decode_errors": 0}),
+                ("L0", _EXTRACTED),
                 ("L1", {"rows": 42_433, "unexplained": 0}),
                 ("L2", {"declared": 12, "loaded": 12, "evaluated": 12}),
                 ("L3", {"buckets": 512, "compared": 512, "foreign": 0, "first_fold": False}),
                 ("L4", {"rows": 42_000, "different": 0, "moving": 0, "incomplete": 0}),
-                ("L5", {"parts": "open_work+statistics", "moving": 0}),
+                ("L5", {"parts": "open_work+statistics+totals", "moving": 0}),
                 ("L6", {"rows": 42_000, "identical": 42_000, "without_residue": 22_011, "moving": 0}),
             )
         ),
@@ -175,7 +178,7 @@ def hostile_facts() -> EvidenceFacts:
         levels=(
             *(level for level in facts.levels if level.level != "L5"),
             LevelResult(
-                "L5", LevelState.PASS, SCRIPT + ESCAPE + OVERRIDE, {"parts": "open_work+statistics", "moving": 0}
+                "L5", LevelState.PASS, SCRIPT + ESCAPE + OVERRIDE, {"parts": "open_work+statistics+totals", "moving": 0}
             ),
         ),
         run=SCRIPT + NUL,

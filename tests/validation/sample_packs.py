@@ -35,7 +35,7 @@ def level_five(*, different: int = 0, sample: bool = True) -> LevelResult:
         "statistics_explained": 6,
         "statistics_canonical": 42_094,
         "statistics_state": "PASS",
-        "parts": "statistics" if different else "open_work+sample+statistics" if sample else "open_work+statistics",
+        "parts": "+".join([*["open_work"] * (not different), *["sample"] * sample, "statistics", "totals"]),
         "blocking": different,
         "moving": 0,
     }

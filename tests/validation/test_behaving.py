@@ -189,7 +189,7 @@ def test_the_closures_of_two_brigades_wait_for_signatures_alone_and_not_without_
 
     assert [each.judgement.kind for each in sound] == [VerdictKind.AWAITING, VerdictKind.AWAITING]
     assert [each.level("L5").figures["parts"] for each in sound] == [
-        "open_work+statistics", "open_work+sample+statistics"
+        "open_work+statistics+totals", "open_work+sample+statistics+totals"
     ]  # fmt: skip
     assert (silent.judgement.kind, silent.level("L5").state) == (VerdictKind.NO_GO, LevelState.ERROR)
 

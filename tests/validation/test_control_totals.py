@@ -11,9 +11,12 @@ from sample_evidence import good_facts
 from stores import make_store, store_template
 
 from banyan.errors import RulesetError
+from banyan.findings import LevelResult, LevelState
 from cutover.totals import totals_of
+from mappings.closure import closure as find_closures
 from mappings.ruleset import load_rulebook
 from validation.control_totals import Counted, LegacyRows, SideCount, compare, count_rows
+from validation.counted import coverage_of, with_totals
 from validation.declared_totals import AmountForm, DayForm, DeclaredTotal, load_totals
 from validation.facts import Total
 from validation.gate import examine
@@ -176,9 +179,9 @@ def test_a_wrong_declaration_is_refused_at_its_place(tmp_path, right, wrong, pla
 
 
 def test_a_total_that_counts_something_else_has_another_digest(tmp_path):
-    (one,) = load_totals(written(tmp_path, GOOD), COLUMNS)
-    (other,) = load_totals(written(tmp_path, GOOD.replace("top_supp: O", "top_supp: X")), COLUMNS)
-    (reworded,) = load_totals(written(tmp_path, GOOD.replace("Valeur des objets", "Valeur")), COLUMNS)
+    (one,) = load_totals(written(tmp_path, GOOD), COLUMNS).totals
+    (other,) = load_totals(written(tmp_path, GOOD.replace("top_supp: O", "top_supp: X")), COLUMNS).totals
+    (reworded,) = load_totals(written(tmp_path, GOOD.replace("Valeur des objets", "Valeur")), COLUMNS).totals
 
     assert one.digest == reworded.digest != other.digest
 
@@ -191,9 +194,60 @@ def test_a_total_that_counts_something_else_has_another_digest(tmp_path):
 def test_the_shipped_systems_declare_totals_of_the_trade(system, tables):
     book = load_rulebook(RULES / system)
 
-    totals = load_totals(RULES / system, {table: ruleset.columns for table, ruleset in book.rulesets.items()})
+    declared = load_totals(RULES / system, {table: ruleset.columns for table, ruleset in book.rulesets.items()})
+    coverages = [
+        coverage_of(declared, closure.tables, {p.table for t in closure.tables for p in book.rulesets[t].parts})
+        for closure in find_closures(book, "38")
+    ]
 
-    assert {total.table for total in totals} == tables
+    assert {total.table for total in declared.totals} == tables
+    assert [each.held for each in coverages if not each.is_answered] == []
+    assert any(each.held for each in coverages)
+
+
+NONE = """none:
+  item: {fr: Aucune valeur n’y est notée., en: No value is written there.}
+"""
+
+
+def test_a_closure_of_facts_or_amounts_has_a_total_or_a_reason_or_has_not_answered(tmp_path):
+    declared = load_totals(written(tmp_path, GOOD), COLUMNS)
+    nowhere = load_totals(written(tmp_path, NONE), COLUMNS)
+    level = LevelResult("L5", LevelState.PASS, "equal.", {"parts": "open_work+statistics"})
+
+    told = {
+        name: with_totals(level, coverage_of(said, tables, canonical))
+        for name, said, tables, canonical in (
+            ("counted", declared, ("t_objet",), ("item", "case_file")),
+            ("of another closure", declared, ("t_fait",), ("offense", "incident")),
+            ("nothing to count", nowhere, ("t_tel",), ("contact_means",)),
+            ("declared as none", nowhere, ("t_objet",), ("item",)),
+            ("declared in part", nowhere, ("t_objet", "t_proc"), ("item", "case_file")),
+        )
+    }
+
+    assert {name: found.figures["parts"] for name, found in told.items()} == {
+        "counted": "open_work+statistics+totals",
+        "of another closure": "open_work+statistics",
+        "nothing to count": "open_work+statistics+totals",
+        "declared as none": "open_work+statistics+totals",
+        "declared in part": "open_work+statistics",
+    }
+    assert told["of another closure"].sentence == (
+        "equal; no control total is declared for incident, offense:"
+        " declare one in totals/*.yaml beside the rules, or `none` with the reason"
+    )
+    assert told["declared as none"].sentence == (
+        "equal; no control total can be counted, as declared with the reason: item"
+    )
+    assert {found.state for found in told.values()} == {LevelState.PASS}
+
+
+def test_a_reason_for_a_table_that_has_no_totals_is_refused_at_its_place(tmp_path):
+    with pytest.raises(RulesetError) as refused:
+        load_totals(written(tmp_path, NONE.replace("item", "items")), COLUMNS)
+
+    assert "items.yaml:2:3: no control total is asked of items" in str(refused.value)
 
 
 @pytest.fixture

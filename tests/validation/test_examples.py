@@ -6,10 +6,12 @@ from sample_evidence import good_facts
 from stores import make_store, store_template
 from worlds import loaded, world
 
+from banyan.canonical.model import Sensitivity
+from banyan.undecoded import read_text
 from validation import canonical_json
-from validation.examples import find_examples
+from validation.examples import Eyes, find_examples
 from validation.facts import CauseFact
-from validation.masking import pseudonym
+from validation.masking import ABSENT, Masked, mask, mask_bytes, pseudonym
 from validation.reconcile import reconcile
 from validation.text import Text
 
@@ -52,6 +54,39 @@ def test_a_differing_name_is_shown_with_its_rule_and_no_value(judged):
     assert (example.expected.text[0], example.found.text[0], example.found.text[-1]) == (name[0], "Z", "Z")
     kept = canonical_json.encode(good_facts(examples=(example,))).decode()
     assert name not in kept and wrong not in kept and name[1:-1] not in kept
+
+
+def test_letters_that_are_no_plain_ones_are_shown_as_their_bytes_and_as_what_they_were_decoded_to(judged):
+    key, row_id, _ = with_text(judged, "person_identity", "given_names")
+    judged.on_legacy("update orion.t_personne set prenom = 'Éléonore' where id_pers = %s", (key,))
+    judged.forward_engine().advance(judged.forward())
+    raw = "Éléonore"
+
+    with edited(judged, "person_identity", row_id, "given_names", "Zléonore"):
+        (example,) = examples_of(judged)
+
+    assert (example.column, example.expected) == ("given_names", mask(raw))
+    assert example.raw == mask_bytes(raw.encode())
+    assert example.decoded == mask(raw)
+    kept = canonical_json.encode(good_facts(examples=(example,)))
+    assert raw.encode() not in kept and raw.encode().hex(" ").upper().encode() not in kept
+
+
+@pytest.mark.parametrize(
+    ("kind", "cells", "encoding", "expected"),
+    [
+        (Sensitivity.NONE, ("OUI",), "utf-8", (Masked("OUI", is_masked=False), None)),
+        (Sensitivity.NONE, ("é",), "cp1252", (Masked("E9", is_masked=False), Masked("é", is_masked=False))),
+        (Sensitivity.NONE, ("é", None), "utf-8", (Masked("C3 A9", is_masked=False), Masked("é", is_masked=False))),
+        (Sensitivity.IDENTITY, ("Zoé",), "utf-8", (Masked("** ** ** **"), Masked("***"))),
+        (Sensitivity.NONE, (read_text(b"\xff\xfe", "utf-8"),), "utf-8", (Masked("** **"), ABSENT)),
+        (Sensitivity.IDENTITY, ("DURAND", read_text(b"\xff", "utf-8")), "utf-8",
+         (Masked(" ".join(["**"] * 8)), Masked("D****D"))),
+        (Sensitivity.NONE, (None,), "utf-8", (ABSENT, None)),
+    ],
+)  # fmt: skip
+def test_what_is_seen_of_bytes_and_texts(kind, cells, encoding, expected):
+    assert Eyes(kind, frozenset()).see_cells(cells, encoding) == expected
 
 
 def test_a_differing_code_is_shown_in_clear_on_both_sides(judged):

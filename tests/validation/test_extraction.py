@@ -1,17 +1,21 @@
 """L0: every chunk done, every parcel as it was written, every row of it counted."""
 
 import json
+import math
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from judged import judged, subject_of
 from stores import make_store, store_template
 
+from banyan.config import SourceConfig
 from banyan.findings import FindingKind, LevelState
+from banyan.undecoded import read_text
 from store.landing import LandingZone
-from validation.extraction import check_extraction
+from validation.extraction import STATES, check_extraction
 
 pytestmark = pytest.mark.server
 __all__ = ["judged", "make_store", "store_template"]
@@ -116,6 +120,42 @@ def test_changes_after_the_first_copy_are_judged_with_it(judged):
     level = check_extraction(subject_of(judged), judged.landing)
 
     assert (level.state, level.findings, level.figures["runs"]) == (LevelState.PASS, (), 2)
+
+
+def test_cells_that_are_no_text_are_counted_and_told_by_column(judged):
+    (key,) = judged.on_legacy("select id_tel from orion.t_tel where top_supp is distinct from 'O' order by 1 offset 5")[
+        0
+    ]
+    judged.on_legacy("update orion.t_tel set num_tel = %s where id_tel = %s", (read_text(b"04\xff", "utf-8"), key))
+    before = check_extraction(subject_of(judged), judged.landing, medium="sqlite")
+    judged.forward_engine().advance(judged.forward())
+
+    level = check_extraction(subject_of(judged), judged.landing, medium="sqlite")
+
+    assert (before.figures["undecoded_cells"], before.figures["undecoded_per_million"]) == (0, 0)
+    assert level.figures["undecoded_cells"] == 1
+    assert level.figures["undecoded_per_million"] == math.ceil(1_000_000 / level.figures["cells"])
+    assert "; 1 cells are no text of the encoding declared: t_tel.num_tel 1; " in level.sentence
+
+
+@pytest.mark.parametrize(
+    ("medium", "parts", "said"),
+    [("postgresql", "counts+trailers", "a database states no totals of itself"),
+     ("csv", "counts+trailers", "this kind of file states no totals of itself"),
+     ("dbf", "counts+trailers", "the header of each file counts its records, and none is read that counts others"),
+     ("mainframe", "counts", "totals that mainframe may state of itself are not compared")],
+)  # fmt: skip
+def test_what_a_source_states_of_itself_is_answered_by_its_medium_or_not_at_all(judged, medium, parts, said):
+    level = check_extraction(subject_of(judged), judged.landing, medium=medium)
+
+    assert level.figures["parts"] == parts
+    assert level.sentence.endswith(f"; {said}")
+
+
+def test_every_medium_that_a_project_may_declare_says_what_it_states_of_itself():
+    media = get_args(SourceConfig.model_fields["medium"].annotation)
+
+    assert {medium for medium in media if medium not in STATES} == set()
 
 
 def test_nothing_is_proved_before_a_first_copy(judged, make_store):

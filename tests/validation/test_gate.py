@@ -128,13 +128,57 @@ def test_the_full_profile_is_no_go_until_every_part_of_it_exists() -> None:
 def test_a_part_that_is_asked_counts_only_when_the_level_answered_it() -> None:
     facts = good_facts()
     without = tuple(
-        replace(each, figures={"parts": "statistics", "moving": 0}) if each.level == "L5" else each
+        replace(each, figures={"parts": "statistics+totals", "moving": 0}) if each.level == "L5" else each
         for each in facts.levels
     )
 
     assert [reason.sentence.en for reason in examine(SWITCH, replace(facts, levels=without))] == [
         "L5, open-work parity, name by name: asked and was not run."
     ]
+
+
+@pytest.mark.parametrize("profile", ["rehearsal", "shadow", "switch", "full"])
+def test_totals_that_a_source_states_of_itself_and_nobody_compared_keep_the_gate_closed(profile: str) -> None:
+    facts = good_facts(profile=PROFILES[profile])
+    unread = tuple(
+        replace(each, figures=each.figures | {"parts": "counts"}) if each.level == "L0" else each
+        for each in facts.levels
+    )
+
+    said = [each.sentence.en for each in examine(facts.profile, replace(facts, levels=unread)) if each.level == "L0"]
+
+    assert said == ["L0, totals that the source states of itself: asked and was not run."]
+
+
+@pytest.mark.parametrize(("cells", "is_open"), [(0, True), (1_000, True), (1_001, False), (None, False)])
+def test_more_than_one_cell_in_a_thousand_that_is_no_text_says_that_the_encoding_is_another(
+    cells: int | None, is_open: bool
+) -> None:
+    facts = good_facts()
+    levels = tuple(
+        replace(each, figures={**each.figures, "undecoded_per_million": cells} if cells is not None else
+                {name: figure for name, figure in each.figures.items() if name != "undecoded_per_million"})
+        if each.level == "L0" else each
+        for each in facts.levels
+    )  # fmt: skip
+
+    assert reasons(replace(facts, levels=levels)) == ([] if is_open else [("THRESHOLD", "L0")])
+
+
+@pytest.mark.parametrize(("profile", "is_open"), [("shadow", True), ("switch", False), ("full", False)])
+def test_a_closure_of_which_nobody_declared_a_total_is_refused_where_a_switch_is_asked(
+    profile: str, is_open: bool
+) -> None:
+    facts = good_facts(profile=PROFILES[profile])
+    silent = tuple(
+        replace(each, figures=each.figures | {"parts": "open_work+statistics"}) if each.level == "L5" else each
+        for each in facts.levels
+    )
+
+    said = [each.sentence.en for each in examine(facts.profile, replace(facts, levels=silent))]
+
+    assert ("L5, declared control totals: asked and was not run." not in said) is is_open
+    assert ("L5, declared control totals" in [each.en for each in facts.profile.unasked_checks]) is is_open
 
 
 def test_each_profile_names_what_it_does_not_ask() -> None:

@@ -32,9 +32,11 @@ from banyan.findings import LevelResult, LevelState
 from cli.main import run
 from validation import canonical_json
 from validation.briefing import Checker, Promise, Rehearsed, Reservation
+from validation.facts import CauseFact, ColumnComparison
 from validation.pack import read_pack, verify_pack, write_pack
 from validation.pack_numbers import Standing, six_numbers
 from validation.pack_words import PACK
+from validation.reconciliation import EXPLAINED
 from validation.retention_total import expired_total
 from validation.text import Text
 from validation.trend import NO_HISTORY
@@ -74,7 +76,7 @@ def test_six_numbers_are_measured_or_said_not_to_be():
     assert standings(whole_facts()) == {
         "open_work": Standing.REACHED,
         "history": Standing.REACHED,
-        "evidence": Standing.NOT_ASKED,
+        "evidence": Standing.NOT_CONCERNED,
         "statistics": Standing.REACHED,
         "queries": Standing.NOT_ASKED,
         "retention": Standing.REACHED,
@@ -90,12 +92,52 @@ def test_nothing_is_deduced_from_silence():
     assert standings(absent) == {
         "open_work": Standing.NOT_RUN,
         "history": Standing.NOT_RUN,
-        "evidence": Standing.NOT_ASKED,
+        "evidence": Standing.NOT_CONCERNED,
         "statistics": Standing.NOT_RUN,
         "queries": Standing.NOT_ASKED,
         "retention": Standing.NOT_ASKED,
     }
     assert standings(unconcerned)["statistics"] is Standing.NOT_CONCERNED
+
+
+PIECES = (
+    ColumnComparison("document", "title", "verbatim", 400, 400, 0),
+    ColumnComparison("document", "body", "verbatim", 398, 398, 0),
+    ColumnComparison("evidence", "seal_number", "verbatim", 61, 61, 0),
+    ColumnComparison("case_file", "case_number", "verbatim", 9_000, 9_000, 0),
+)
+
+
+def test_documents_and_seals_are_counted_as_they_were_compared_and_missed_by_one_that_differs():
+    facts = replace(whole_facts(), closure="38.documents+custody", columns=PIECES)
+    cause = CauseFact("C-01", "document", "title", Text.same("cut"), 2)
+    broken = tuple(replace(each, state=LevelState.FAIL) if each.level == "L4" else each for each in facts.levels)
+    wrong = replace(facts, causes=(cause,), levels=broken)
+    unrun = tuple(each for each in facts.levels if each.level != "L4")
+
+    measures = {
+        name: six_numbers(each, NO_HISTORY)[2].measure
+        for name, each in (
+            ("same", facts),
+            ("wrong", wrong),
+            ("excused", replace(facts, causes=(replace(cause, sentence=Text.same(EXPLAINED)),))),
+            ("elsewhere", replace(facts, causes=(replace(cause, table="case_file"),))),
+            ("unrun", replace(facts, levels=unrun)),
+            ("without", replace(facts, columns=PIECES[3:])),
+            ("other domains", replace(facts, closure="38.cases+vehicles")),
+        )
+    }
+
+    assert {name: (each.standing.value, each.gap) for name, each in measures.items()} == {
+        "same": ("REACHED", 0),
+        "wrong": ("MISSED", 2),
+        "excused": ("REACHED", 0),
+        "elsewhere": ("REACHED", 0),
+        "unrun": ("NOT RUN", None),
+        "without": ("NOT CONCERNED", None),
+        "other domains": ("NOT CONCERNED", None),
+    }
+    assert [said.en for said in measures["same"].sentences][:2] == ["records compared: 461", "differences: 0"]
 
 
 def test_each_number_is_missed_by_what_it_counts():

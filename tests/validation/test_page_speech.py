@@ -13,6 +13,7 @@ from sample_evidence import FRESHNESS, NOW, full_story, good_facts, unsigned
 import mappings
 import mappings.lenses
 from banyan.canonical.model import TABLES
+from banyan.undecoded import KEY_NOT_DECODED, NOT_DECODED
 from mappings import fate_masks
 from mappings.lenses.lens import Degradation
 from mappings.ruleset import load_rulebook
@@ -60,7 +61,9 @@ def test_each_cause_that_a_lens_can_give_has_french_words():
     assert [cause for cause in sorted(causes) if say_quarantine(cause).fr == cause] == []
 
 
-@pytest.mark.parametrize("cause", [fate_masks.KEY_MISSING, fate_masks.KEY_UNREADABLE, fate_masks.KEY_REPEATED])
+@pytest.mark.parametrize(
+    "cause", [fate_masks.KEY_MISSING, fate_masks.KEY_UNREADABLE, fate_masks.KEY_REPEATED, KEY_NOT_DECODED, NOT_DECODED]
+)
 def test_a_fault_of_the_key_has_french_words(cause):
     assert say_quarantine(cause).fr != cause
 

@@ -40,7 +40,7 @@ def replayed(*questions: QuestionFact, moving: int = 0) -> EvidenceFacts:
     figures = level.figures | {
         "replay_questions": len(questions), "replay_rows": sum(each.legacy for each in questions),
         "replay_different": different, "replay_moving": moving, "replay_state": state.value, "blocking": different,
-        "parts": "open_work+sample+statistics" + ("" if different or unanswered else "+replay"),
+        "parts": "open_work+sample+statistics+totals" + ("" if different or unanswered else "+replay"),
     }  # fmt: skip
     lines = tuple(
         FindingLine("L5", FindingKind.ANSWER_DIFFERS, Severity.BLOCK, "evidence", f"{number:016x}", cause=MISS)

@@ -26,7 +26,7 @@ from banyan.departments import Actor, Phase, Side
 from banyan.findings import LevelResult, LevelState
 from validation.cause_words import DEGRADED
 from validation.evidence import Bundle, write_bundle
-from validation.facts import CauseFact, EvidenceFacts, Total, Transition
+from validation.facts import CauseFact, EvidenceFacts, NotCounted, Total, Transition
 from validation.gate import judge
 from validation.masking import mask, show
 from validation.profiles import PROFILES
@@ -154,6 +154,31 @@ def test_a_column_that_was_repaired_is_still_shown_with_what_it_was(tmp_path):
     assert find_broken_promises(html) == []
 
 
+def test_causes_that_are_as_many_as_their_values_are_not_set_against_them(tmp_path):
+    one, many = (text_of(render(write_chain(tmp_path / str(n), differing(n)), differing(n))) for n in (1, 5))
+
+    assert "1 cause à examiner. " in one
+    assert "1 cause à examiner, et non 5 valeurs. " in many
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("fr", "Rien à compter dans item\u202f: {}"), ("en", "Nothing to count in item: {}")]
+)
+def test_what_cannot_be_counted_is_told_with_its_reason_and_silence_as_silence(tmp_path, language, said):
+    reason = Text("aucune valeur n’y est notée", "no value is written there")
+    silent = replace(whole_facts(), control_totals=())
+    told = replace(silent, not_counted=(NotCounted("item", reason),))
+
+    pages = [
+        text_of(render(write_chain(tmp_path / str(number), facts), facts, language=language))
+        for number, facts in enumerate((silent, told))
+    ]
+
+    nothing = {"fr": "Aucun total de contrôle n’est déclaré", "en": "No control total is declared"}[language]
+    assert [nothing in page for page in pages] == [True, False]
+    assert said.format(reason.say(Language(language))) in pages[1]
+
+
 def test_a_cause_that_the_evidence_before_did_not_have_is_new(tmp_path):
     now = differing(5)
     other = CauseFact("C-02", *BORN, Text.same("cut"), 1)
@@ -241,6 +266,18 @@ def test_a_large_closure_stays_a_page_one_can_mail(tmp_path):
 
     assert len(html.encode()) < 60_000
     assert "103 totaux sans écart" in text_of(html)
+
+
+def test_of_many_statistics_that_lists_explain_the_widest_are_shown_and_each_that_nothing_explains(tmp_path):
+    why = Text("listés", "listed")
+    lines = tuple(Total(Text.same(f"Unit {n:03d}"), n + 100, 100, why) for n in range(1, 101))
+    facts = replace(whole_facts(), statistics=(*lines, Total(Text.same("Unit 999"), 1, 0)))
+
+    text = text_of(render(write_chain(tmp_path, facts), facts, language="en"))
+
+    assert [n for n in range(1, 101) if f"Unit {n:03d} " in text] == list(range(86, 101))
+    assert "Unit 999 " in text
+    assert "85 more lines in totals.csv." in text
 
 
 def test_a_line_of_a_trend_ends_where_its_last_figure_stands():

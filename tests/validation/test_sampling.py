@@ -151,7 +151,7 @@ def asked_in_full(sample, answers):
     """Give what the full profile finds wrong with facts whose only doubt is a sample answered like this."""
     level = combine([sample_level(read_answers(sample, answered(sample, answers)), rules_digest="r")])
     settled = {each.figure: 0 for each in PROFILES["full"].thresholds if each.level == "L5"}
-    figures = {**settled, **level.figures, "parts": "open_work+replay+sample+statistics"}
+    figures = {**settled, **level.figures, "parts": "open_work+replay+sample+statistics+totals"}
     facts = good_facts(profile=PROFILES["full"])
     others = tuple(each for each in facts.levels if each.level != "L5")
     facts = replace(facts, levels=(*others, LevelResult("L5", level.state, "", figures)))

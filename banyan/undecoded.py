@@ -1,0 +1,30 @@
+"""Cells whose bytes are no text of the encoding declared: carried as a mark and their bytes, never as a guess.
+
+The mark is a character that Unicode keeps out of texts. A text that begins with it all the same is carried as its
+bytes too, so that no two cells of a table read alike.
+"""
+
+from typing import Final
+
+MARK: Final = "\ufdd0x"
+NOT_DECODED: Final = "its bytes are no text of the encoding that is declared for its source"
+KEY_NOT_DECODED: Final = "the bytes of the key are no text of the encoding that is declared for its source"
+
+
+def read_text(raw: bytes, encoding: str) -> str:
+    """Give the text that bytes spell; where they spell none, the mark and the bytes in hexadecimal."""
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError:
+        return MARK + raw.hex()
+    return MARK + raw.hex() if text.startswith(MARK) else text
+
+
+def find_bytes(text: str) -> bytes | None:
+    """Give the bytes that stand behind the mark; None for a text that was read."""
+    if not text.startswith(MARK):
+        return None
+    try:
+        return bytes.fromhex(text.removeprefix(MARK))
+    except ValueError:  # another source keeps this character in its texts
+        return None
