@@ -54,12 +54,16 @@ def test_a_range_is_cut_while_it_is_read_and_loses_nothing(filled, table):
     assert ends == [True, False]
 
 
-def test_a_table_that_cannot_be_stepped_through_is_not_cut(marel):
+def test_a_range_of_floats_is_cut_by_their_texts_and_a_table_without_a_key_is_not_cut(marel):
     marel.run("create table r_odd (id double primary key)", "insert into r_odd select seq / 3 from seq_1_to_50")
 
     with marel.port("log") as port:
-        assert port.find_cut("r_odd", KeyRange(None, None), 10) is None
+        cut = port.find_cut("r_odd", KeyRange(None, None), 10)
+        rows = [port.read_range("r_odd", keys).rows for keys in (KeyRange(None, cut), KeyRange(cut, None))]
         assert port.find_cut("vrac", KeyRange(None, None), 10) is None
+
+    assert [each.height for each in rows] == [10, 40]
+    assert len({key for each in rows for key in each["id"].to_list()}) == 50
 
 
 def test_the_number_of_rows_is_estimated_without_reading_them(filled):
