@@ -171,6 +171,7 @@ def test_a_frozen_controller_that_wakes_with_an_old_token_changes_nothing(world,
     assert (world.who_writes(), world.lost_or_doubled()) == ("CANONICAL", (0, 0, 0))
 
 
+@pytest.mark.torture
 def test_a_frozen_abort_that_wakes_after_a_second_switch_opens_nothing(world):
     killed(world, "switch", "before DRAIN")
     zombie = ControllerProcess(world, "abort", "before OPEN_LEGACY", signal.SIGSTOP)

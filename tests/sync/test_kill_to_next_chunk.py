@@ -19,7 +19,7 @@ from sync.assembly import prepare
 from sync.workspace import opened
 
 __all__ = ["known_actor"]
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.torture]
 
 CHILD = Path(__file__).parent / "dying_load.py"
 _CHUNKS = "select table_name, coalesce(low_key, ''), attempt from mig.chunk where state = 'DONE' order by chunk_no"

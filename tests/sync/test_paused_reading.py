@@ -57,6 +57,7 @@ def interrupted_while_waiting(project, *command) -> str:
     return event["waiting"]
 
 
+@pytest.mark.torture
 def test_a_paused_source_gets_no_table_read_by_anybody(project):
     # before the first copy: terms of retention, codes and the first look wait
     assert project.banyan("sync", "pause", "38", "--json") == 0
