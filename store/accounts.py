@@ -25,19 +25,18 @@ _OF_CHUNK = (
     " (select count(*) from mig.quarantine where department_code = %(department)s and source_table_no = %(table)s"
     "   and source_key = any(%(refused)s::text[]) and column_name is null and state = 'OPEN' and run_no = %(run)s)"
 )
-_OF_RUN = sa.text(
-    "select t.table_name, coalesce(c.rows, 0) as loaded, coalesce(f.rows, 0) as filtered,"
-    " coalesce(q.rows, 0) as quarantined, coalesce(k.keys, 0) as again"
-    " from mig.source_table t"
-    " left join (select source_table_no, count(*) as rows from mig.crosswalk where department_code = :department"
-    "            and run_no = :run and deleted_at is null group by 1) c using (source_table_no)"
-    " left join (select source_table_no, count(*) as rows from mig.filtered_row where department_code = :department"
-    "            and run_no = :run group by 1) f using (source_table_no)"
-    " left join (select source_table_no, count(*) as rows from mig.quarantine where department_code = :department"
-    "            and run_no = :run and column_name is null group by 1) q using (source_table_no)"
-    " left join (select table_name, sum(cardinality(keys)) as keys from mig.chunk where run_no = :run"
-    "            and keys is not null group by 1) k using (table_name)"
-    " where t.department_code = :department and t.system_code = :system order by t.table_name"
+_OF_RUN = sa.text(  # one look at each list: joined, the planner of lists just filled looks once for each table
+    "select t.table_name, found.word, found.rows from ("
+    "select source_table_no, 'loaded' as word, count(*) as rows from mig.crosswalk"
+    " where department_code = :department and run_no = :run and deleted_at is null group by 1"
+    " union all select source_table_no, 'filtered', count(*) from mig.filtered_row"
+    " where department_code = :department and run_no = :run group by 1"
+    " union all select source_table_no, 'quarantined', count(*) from mig.quarantine"
+    " where department_code = :department and run_no = :run and column_name is null group by 1"
+    ") as found join mig.source_table t using (source_table_no)"
+    " where t.department_code = :department and t.system_code = :system"
+    " union all select table_name, 'again', sum(cardinality(keys)) from mig.chunk"
+    " where run_no = :run and keys is not null group by 1 order by 1"
 )
 
 
@@ -73,13 +72,14 @@ def refuse_unlisted_run(connection: Connection, run: Run, totals: Mapping[str, C
     Rows read again by their keys within the run stand once in a list and were counted twice: so many may be missing.
     """
     bound = {"run": run.run_no, "department": run.source.department_code, "system": run.source.system_code}
+    found = {(row.table_name, row.word): int(row.rows) for row in connection.execute(_OF_RUN, bound)}
     odd = []
-    for row in connection.execute(_OF_RUN, bound):
-        counts = totals.get(row.table_name, ChunkCounts()).rows
-        for word, listed in (("loaded", row.loaded), ("filtered", row.filtered), ("quarantined", row.quarantined)):
-            counted = getattr(counts, word)
-            if not counted - row.again <= listed <= counted:
-                odd.append(f"{row.table_name}: {counted} {word}, {listed} in the list")
+    for table in sorted({name for name, _ in found} | set(totals)):
+        counts, again = totals.get(table, ChunkCounts()).rows, found.get((table, "again"), 0)
+        for word in ("loaded", "filtered", "quarantined"):
+            counted, listed = getattr(counts, word), found.get((table, word), 0)
+            if not counted - again <= listed <= counted:
+                odd.append(f"{table}: {counted} {word}, {listed} in the list")
     if odd:
         raise ConservationBroken(
             f"the figures of run {run.run_no} are not those of its lists: {'; '.join(odd)}; its watermark was not "

@@ -27,7 +27,9 @@ _KEYS = ("id", "department_code")
 _NOT_STORED = ("source_key", "main_id")
 _FEW = 1_000
 """Up to so many keys, rows are read at once and texts quoted one by one."""
-_REMEMBERED = (sql.Identifier("mig", "crosswalk"), sql.Identifier("mig", "record_link"))
+_REMEMBERED = tuple(
+    sql.Identifier("mig", name) for name in ("crosswalk", "record_link", "filtered_row", "quarantine", "retention_term")
+)
 CROSSWALK_KINDS: dict[str, Kind] = {
     "id": Kind.UUID,
     "source_table_no": Kind.SMALLINT,

@@ -128,7 +128,11 @@ FILTERED_ROW = table(
     sa.PrimaryKeyConstraint("department_code", "source_table_no", "source_key"),
 )
 sa.Index(
-    "filtered_row_parent", FILTERED_ROW.c.department_code, FILTERED_ROW.c.source_table_no, FILTERED_ROW.c.parent_key
+    "filtered_row_parent",
+    FILTERED_ROW.c.department_code,
+    FILTERED_ROW.c.source_table_no,
+    FILTERED_ROW.c.parent_key,
+    postgresql_where=FILTERED_ROW.c.parent_key.is_not(None),
 )
 RETENTION_TERM = table(
     "retention_term",

@@ -143,3 +143,18 @@ def test_a_chunk_of_changes_whose_rows_are_not_listed_writes_nothing_and_holds_i
     assert "stands still since run 2 (CHANGES)" in refused
     assert run["total"]["rows"] | {"loaded": 0} == run["total"]["rows"] | {"loaded": 0, "read": 1}
     assert run["total"]["rows"]["loaded"] == 1
+
+
+def test_the_planner_knows_how_long_the_lists_of_a_first_copy_are(loaded_project):
+    lists = ("crosswalk_38", "filtered_row", "quarantine", "retention_term")
+    planned = dict(
+        loaded_project.ask(
+            loaded_project.store, f"select relname, reltuples::bigint from pg_class where relname in {lists}"
+        )
+    )
+    counted = {
+        name: loaded_project.ask(loaded_project.store, f"select count(*) from mig.{name}")[0][0] for name in lists
+    }
+
+    assert planned == counted
+    assert counted["filtered_row"] > 0
