@@ -137,7 +137,11 @@ def measure(place: Place, make: str, asked: argparse.Namespace) -> None:
         if other != "dlt" and shutil.which(other) is None:
             print(f"  {other:<22} is not installed")
             continue
-        took = run(place, make)
+        try:
+            took = run(place, make)
+        except RuntimeError as gave_up:
+            print(f"  {other:<22} NOT MEASURED: it {gave_up}")
+            continue
         without = "   dates that are none taken out beforehand" if (other, make) == ("pgloader", "mariadb") else ""
         print(f"  {other:<22} {took:7.2f} s   {took / bare:4.2f}x{without}")
     if not is_exact:

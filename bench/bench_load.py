@@ -1,8 +1,6 @@
-"""First load of a department, whole path, against a bare `COPY | COPY` of the same tables in the same run.
+"""First load of a department, whole path, against a bare `COPY | COPY` of the same tables in the same run."""
 
-python bench/bench_load.py [SIZE]       size of the estate: XS, S, M (default S)
-"""
-
+import argparse
 import resource
 import subprocess
 import sys
@@ -81,4 +79,6 @@ def copy_pipe(cluster: Cluster, source: str, target: str, tables) -> float:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "S")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("size", nargs="?", default="S", choices=("XS", "S", "M", "L"), help="of the estate")
+    main(parser.parse_args().size)

@@ -1,7 +1,5 @@
 """The mapping engine on rows of 12 fields: forward, backward and residue, against plainer ways, in one run.
 
-python bench/bench_mapping.py [ROWS]       default 1,000,000
-
 (a) Polars forward only: the lenses' own expressions, batch by batch, without lanes, way back or residue;
 (b) pandas forward only, written by hand with its string methods;
 (c) the row-by-row evaluator of the tests, both ways, on a part of the rows.
@@ -10,6 +8,7 @@ python bench/bench_mapping.py [ROWS]       default 1,000,000
 inside one run are the numbers to compare; CPU seconds move with the machine and its neighbours.
 """
 
+import argparse
 import json
 import resource
 import sys
@@ -246,4 +245,6 @@ def report(spent: dict[str, float], *, total: int, residues: int, peaks: list[in
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="?", type=int, default=1_000_000)
+    sys.exit(main(parser.parse_args().rows))
