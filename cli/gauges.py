@@ -13,16 +13,17 @@ from banyan.clock import now
 from banyan.departments import Side, SourceRef
 from banyan.errors import BanyanError
 from banyan.ports import FenceMode
+from cli.lags import read_forward_lag, read_lags_back
 from connectors.postgresql_connection import PostgreSQLConnections
 from cutover.alive import read_sign_of_life
 from cutover.gauge import read_way_back
 from store.causes import read_causes
 from store.postgres import transaction
+from store.reached import read_open_runs
 from store.row_tables import DEGRADED_WRITE_BACK
 from store.slices import read_slices
-from store.tables import CHUNK, EVIDENCE, RUN, WATERMARK
+from store.tables import EVIDENCE
 from sync.assembly import Rig, open_rig
-from sync.waiting import count_waiting, find_look_age
 from sync.workspace import Workspace
 
 _ROUTE = ("department", "system")
@@ -44,7 +45,7 @@ class Sample:
 _FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "banyan_up": ("1 when a legacy system and its rules can be read, 0 when not.", _ROUTE),
     "banyan_lag_rows": ("Rows that wait to be carried, by direction.", (*_ROUTE, "closure", "to")),
-    "banyan_lag_seconds": ("How long they wait at most: since the last run of the direction ended.",
+    "banyan_lag_seconds": ("How long they wait at most: since all was last known to be carried; 0 for none.",
                            (*_ROUTE, "closure", "to")),
     "banyan_look_age_seconds": ("Age of the last look at every row; lag_rows counts what that look found.", _ROUTE),
     "banyan_quarantine_entries": ("Open entries by cause.", (*_ROUTE, "table", "column", "cause", "kind")),
@@ -57,6 +58,9 @@ _FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "banyan_slot_active": ("1 when the slot is being read.", (*_ROUTE, "slot")),
     "banyan_landing_backlog_chunks": ("Chunks of open runs that are not loaded yet.", _ROUTE),
     "banyan_run_open_seconds": ("Age of the oldest open run.", _ROUTE),
+    "banyan_run_rows_per_second": ("Rows an open run has read a second in the last five minutes.", (*_ROUTE, "to")),
+    "banyan_run_left_seconds": ("Time left for the chunks of an open run that are known, at that pace.",
+                                (*_ROUTE, "to")),
     "banyan_evidence_age_seconds": ("Age of the youngest evidence of a closure.", ("closure", "verdict")),
     "banyan_guard_alive": ("1 when the watchdog watches.", ()),
     "banyan_guard_heartbeat_age_seconds": ("Age of the last sign of life of the watchdog.", ()),
@@ -126,17 +130,17 @@ def _of_store(connection: Connection, workspace: Workspace) -> Iterator[Sample]:
         youngest.order_by(EVIDENCE.c.closure, EVIDENCE.c.made_at.desc())
     ):
         yield Sample("banyan_evidence_age_seconds", (now() - made_at).total_seconds(), (closure, verdict))
-    waiting = (
-        sa.select(
-            RUN.c.department_code, RUN.c.system_code, sa.func.count(CHUNK.c.chunk_no), sa.func.min(RUN.c.opened_at)
-        )
-        .join(CHUNK, sa.and_(CHUNK.c.run_no == RUN.c.run_no, CHUNK.c.state != "DONE"), isouter=True)
-        .where(RUN.c.state == "OPEN")
-        .group_by(RUN.c.department_code, RUN.c.system_code)
-    )
-    for code, system, chunks, opened_at in connection.execute(waiting):
-        yield Sample("banyan_landing_backlog_chunks", chunks, (code, system))
-        yield Sample("banyan_run_open_seconds", (now() - opened_at).total_seconds(), (code, system))
+    runs = read_open_runs(connection)
+    for source in dict.fromkeys(run.source for run in runs):
+        mine, place = [run for run in runs if run.source == source], (source.department_code, source.system_code)
+        opened_at = min(run.opened_at for run in mine)
+        yield Sample("banyan_landing_backlog_chunks", sum(run.chunks_left for run in mine), place)
+        yield Sample("banyan_run_open_seconds", (now() - opened_at).total_seconds(), place)
+    for run in runs:
+        route = (run.source.department_code, run.source.system_code, run.to_side.value)
+        if run.rows_per_second is not None and run.seconds_left is not None:
+            yield Sample("banyan_run_rows_per_second", run.rows_per_second, route)
+            yield Sample("banyan_run_left_seconds", run.seconds_left, route)
 
 
 def _of_source(workspace: Workspace, source: SourceRef) -> Iterator[Sample]:
@@ -156,32 +160,19 @@ def _of_source(workspace: Workspace, source: SourceRef) -> Iterator[Sample]:
 
 
 def _lags(rig: Rig) -> Iterator[Sample]:
-    lane = rig.forward()
-    since = lane.watermark()
-    owned = [found for found in rig.closures if rig.slices(found.name)[0].owner is Side.CANONICAL]
     place = (rig.source.department_code, rig.source.system_code)
-    if since is not None and not rig.is_write_once and len(owned) < len(rig.closures):
-        waiting, looked = count_waiting(rig, since), find_look_age(rig)
+    forward = None if rig.is_write_once else read_forward_lag(rig)
+    if forward is not None:
         labels = (*place, "", Side.CANONICAL.value)
-        if waiting is not None:
-            yield Sample("banyan_lag_rows", waiting, labels)
-            yield Sample("banyan_lag_seconds", _age(rig, Side.CANONICAL) if waiting else 0.0, labels)
-        if looked is not None:
-            yield Sample("banyan_look_age_seconds", looked, place)
-    for found in owned:
-        queue = rig.reverse(found.name).queue()
-        labels = (*place, found.name, Side.LEGACY.value)
-        yield Sample("banyan_lag_rows", queue, labels)
-        yield Sample("banyan_lag_seconds", _age(rig, Side.LEGACY) if queue else 0.0, labels)
-
-
-def _age(rig: Rig, to_side: Side) -> float:
-    """Give the seconds since a direction last ended a run: what waits is younger than that."""
-    route = (RUN.c.department_code == rig.source.department_code, RUN.c.system_code == rig.source.system_code)
-    with transaction(rig.workspace.engine("banyan_steward")) as connection:
-        ended = connection.scalar(sa.select(sa.func.max(RUN.c.closed_at)).where(*route, RUN.c.to_side == to_side.value))
-        ended = ended or connection.scalar(sa.select(sa.func.max(WATERMARK.c.updated_at)))
-    return float((now() - ended).total_seconds()) if ended is not None else 0.0
+        if forward.pending is not None:
+            yield Sample("banyan_lag_rows", forward.pending, labels)
+            yield Sample("banyan_lag_seconds", forward.seconds, labels)
+        if forward.looked_seconds is not None:
+            yield Sample("banyan_look_age_seconds", forward.looked_seconds, place)
+    for name, lag in read_lags_back(rig).items():
+        labels = (*place, name, Side.LEGACY.value)
+        yield Sample("banyan_lag_rows", lag.pending or 0, labels)
+        yield Sample("banyan_lag_seconds", lag.seconds, labels)
 
 
 def _fences(rig: Rig) -> Iterator[Sample]:

@@ -1,46 +1,26 @@
 """Where each department stands: slices moved, lag either way, quarantine, and what waits for a person. Reads only."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from banyan.clock import now
 from banyan.departments import Phase, Side, SourceRef
 from banyan.errors import BanyanError, ConfigurationError
 from cli.accounts import RouteAccount, read_accounts
 from cli.examination import arming_command
+from cli.lags import Lag, read_forward_lag, read_lags_back
 from cli.progress import duration
 from cli.words import Word
 from store.postgres import transaction
+from store.reached import OpenRun, read_open_runs
 from store.row_tables import DEGRADED_WRITE_BACK, QUARANTINE
 from store.runs import RunState
 from store.slices import SliceRow, read_slices
-from store.tables import RUN, WATERMARK
+from store.tables import RUN
 from sync.assembly import Rig, open_rig
 from sync.captures import find_unfollowed
-from sync.waiting import count_waiting, find_look_age
 from sync.workspace import Workspace
-
-
-@dataclass(frozen=True, slots=True)
-class Lag:
-    """How far a route is behind: keys that wait, and how long at most, since its last run.
-
-    Where only looks at every row find changes, those of the last look; `pending` is None where nothing was counted.
-    """
-
-    pending: int | None
-    seconds: float
-    looked_seconds: float | None = None
-    """Age of the look that was counted; None where changes are counted as they stand now."""
-
-    def __str__(self) -> str:
-        if self.pending is None:
-            return f"not counted, last run {duration(self.seconds)} ago"
-        seen = "" if self.looked_seconds is None else f" (looked {duration(self.looked_seconds)} ago)"
-        return (f"{duration(self.seconds)}, {self.pending} rows" if self.pending else "0 s") + seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +41,8 @@ class DepartmentStatus:
     degraded: int = 0
     accounts: tuple[RouteAccount, ...] = ()
     """What the last run of each route says became of its rows."""
+    runs: tuple[OpenRun, ...] = ()
+    """How far the runs are that are open, at which pace, and how long they still take."""
 
 
 def read_status(workspace: Workspace, code: str) -> DepartmentStatus:
@@ -75,6 +57,7 @@ def read_status(workspace: Workspace, code: str) -> DepartmentStatus:
             rows, fields = _quarantined(connection, code)
             degraded = _degraded(connection, code)
             accounts = read_accounts(connection, code)
+            runs = tuple(run for run in read_open_runs(connection) if run.source.department_code == code)
             trouble = _trouble(connection, code, slices, degraded, arming_command(workspace.project, [code]))
         for rig in rigs:
             lags |= _lags(rig)
@@ -105,6 +88,7 @@ def read_status(workspace: Workspace, code: str) -> DepartmentStatus:
         quarantined_fields=fields,
         degraded=degraded,
         accounts=accounts,
+        runs=runs,
     )
 
 
@@ -113,17 +97,9 @@ def _text(lags: list[Lag]) -> str:
 
 
 def _lags(rig: Rig) -> dict[str, Lag]:
-    lane = rig.forward()
-    since = lane.watermark()
-    owned = [found for found in rig.closures if rig.slices(found.name)[0].owner is Side.CANONICAL]
-    lags: dict[str, Lag] = {}
-    if since is not None and len(owned) < len(rig.closures):
-        waiting, age = count_waiting(rig, since), _age(rig, Side.CANONICAL)
-        lags[f"{rig.source} -> {Side.CANONICAL.value}"] = Lag(waiting, age, find_look_age(rig))
-    for found in owned:
-        queue = rig.reverse(found.name).queue()
-        lags[f"{found.name} -> {Side.LEGACY.value}"] = Lag(queue, _age(rig, Side.LEGACY))
-    return lags
+    forward = read_forward_lag(rig)
+    lags = {} if forward is None else {f"{rig.source} -> {Side.CANONICAL.value}": forward}
+    return lags | {f"{name} -> {Side.LEGACY.value}": lag for name, lag in read_lags_back(rig).items()}
 
 
 def _unfollowed(rig: Rig) -> list[str]:
@@ -135,15 +111,13 @@ def _unfollowed(rig: Rig) -> list[str]:
     return find_unfollowed(rig.port, rig.workspace.source_config(rig.source), tables)
 
 
-def _age(rig: Rig, to_side: Side) -> float:
-    """Give the seconds since a route last ended a run: what waits is younger than that."""
-    route = (RUN.c.department_code == rig.source.department_code, RUN.c.system_code == rig.source.system_code)
-    with transaction(rig.workspace.engine("banyan_steward")) as connection:
-        ended: datetime | None = connection.scalar(
-            sa.select(sa.func.max(RUN.c.closed_at)).where(*route, RUN.c.to_side == to_side.value)
-        )
-        ended = ended or connection.scalar(sa.select(sa.func.max(WATERMARK.c.updated_at)))
-    return (now() - ended).total_seconds() if ended is not None else 0.0
+def _progress(connection: Connection, run_no: int) -> str:
+    """Say how far an open run is, and how long it still takes at the pace of the last five minutes."""
+    for run in read_open_runs(connection):
+        if run.run_no == run_no:
+            left = "" if run.seconds_left is None else f", about {duration(run.seconds_left)} left"
+            return f": {run.chunks_done} of {run.chunks} chunks{left}"
+    return ""
 
 
 def _quarantined(connection: Connection, code: str) -> tuple[int, int]:
@@ -189,7 +163,7 @@ def _trouble(
         resume = f"banyan load {code}" if left.kind == "LOAD" else f"banyan sync run {code}"
         if left.is_over:
             return Word.WAIT, f"{named} was left unfinished", resume
-        return Word.OK, f"{named} is open", ""
+        return Word.OK, f"{named} is open{_progress(connection, left.run_no)}", ""
     if any(row.phase in (Phase.REGISTERED, Phase.ASSESSED, Phase.MAPPED, Phase.LOADING) for row in slices):
         return Word.WAIT, "no first copy yet", f"banyan load {code}"
     if degraded:

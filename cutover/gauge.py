@@ -18,6 +18,7 @@ from cutover.journal import Rehearsal, read_account
 from cutover.plan import expected_outage_ms
 from mappings.outcomes import REFUSED
 from store.postgres import transaction
+from store.reached import find_reached
 from store.row_tables import DEGRADED_WRITE_BACK
 from store.runs import RunKind, RunState
 from store.slices import SliceRow, read_closure
@@ -39,7 +40,7 @@ class WayBackGauge:
     is_possible: bool
     waiting: int  # records that people changed and the old system does not hold yet
     listed: int  # values the old system cannot say: they are on the list of degraded write-backs
-    lag_seconds: float  # at most: since the last run of the way back that ended
+    lag_seconds: float  # at most: since all was known to be carried back
     is_stuck: bool  # the last run of the way back has not ended and nobody holds it
     estimated_seconds: int
     until: datetime | None
@@ -73,9 +74,9 @@ def read_way_back(rig: Rig, closure: Closure) -> WayBackGauge:
             waiting = rig.reverse(closure.name).queue()
         except BanyanError as error:
             blocked.append(f"what waits to be carried back cannot be read: {error.message}")
-    ended, is_stuck = _last_run(rig)
+    reached, is_stuck = _last_look(rig)
     flipped = account.find_flipped_at()
-    since = max((at for at in (ended, flipped) if at is not None), default=None)
+    since = max((at for at in (reached, flipped) if at is not None), default=None)
     past = account.find_usual(Side.LEGACY)
     days = read_declarations(rig.workspace.project.folder).way_back_days
     return WayBackGauge(
@@ -155,20 +156,17 @@ def _find_blocks(rig: Rig, row: SliceRow) -> list[str]:
     return found
 
 
-def _last_run(rig: Rig) -> tuple[datetime | None, bool]:
-    """Give when a run of the way back last ended, and whether one is left open that nobody holds."""
-    mine = (
-        RUN.c.department_code == rig.source.department_code,
-        RUN.c.system_code == rig.source.system_code,
-        RUN.c.kind == RunKind.REVERSE.value,
-    )
+def _last_look(rig: Rig) -> tuple[datetime | None, bool]:
+    """Give until when all was carried back, and whether a run of the way back is left open that nobody holds."""
     with transaction(rig.workspace.engine("banyan_guard")) as connection:
-        ended: datetime | None = connection.scalar(
-            sa.select(sa.func.max(RUN.c.closed_at)).where(*mine, RUN.c.state == RunState.DONE.value)
-        )
+        reached = find_reached(connection, rig.source, Side.LEGACY)
         left = connection.scalar(
             sa.select(sa.func.count()).where(
-                *mine, RUN.c.state == RunState.OPEN.value, RUN.c.lease_until < sa.func.clock_timestamp()
+                RUN.c.department_code == rig.source.department_code,
+                RUN.c.system_code == rig.source.system_code,
+                RUN.c.kind == RunKind.REVERSE.value,
+                RUN.c.state == RunState.OPEN.value,
+                RUN.c.lease_until < sa.func.clock_timestamp(),
             )
         )
-    return ended, bool(left)
+    return reached, bool(left)

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from banyan.errors import BanyanError
 from dags.settings import find_project_folder, read_departments
 
 if TYPE_CHECKING:
+    from sync.drift_policy import Judged
     from sync.workspace import Workspace
 
 Reference = dict[str, int | str]
@@ -40,11 +42,13 @@ def gate(department: str, system: str) -> bool:
 
 
 def plan(department: str, system: str) -> list[Reference]:
-    """Open or resume the run over what changed; gives its open chunks by reference."""
+    """Open or resume the run over what changed; gives its open chunks by reference. Drift it goes on with is logged."""
     with at_work(department, system) as (workspace, source):
         from sync.incremental import plan_incremental
 
-        planned = plan_incremental(workspace, source, run_key=run_key(source), actor=CLOCK)
+        planned = plan_incremental(
+            workspace, source, run_key=run_key(source), actor=CLOCK, told=partial(_log_drift, [])
+        )
         return [asdict(chunk) for chunk in planned]
 
 
@@ -57,14 +61,29 @@ def carry(chunk: Mapping[str, Any], department: str, system: str) -> dict[str, i
         return {} if counts is None else asdict(counts.rows)
 
 
-def finish(chunks: Sequence[Mapping[str, Any]], department: str, system: str) -> dict[str, int]:
-    """Close the run and move the watermark with it; gives the fates of all its rows as counts."""
+def finish(chunks: Sequence[Mapping[str, Any]], department: str, system: str) -> dict[str, int | list[str]]:
+    """Close the run and move the watermark with it; gives the fates of all its rows as counts.
+
+    Drift that the run went on with is logged, and named beside the counts.
+    """
     with at_work(department, system) as (workspace, source):
         from sync.incremental import finish_incremental
 
-        run_no = int(chunks[0]["run_no"])
-        result = finish_incremental(workspace, source, run_no=run_no, run_key=run_key(source), actor=CLOCK)
-        return {"run_no": result.run_no, **asdict(result.total.rows)}
+        run_no, drift = int(chunks[0]["run_no"]), list[str]()
+        told = partial(_log_drift, drift)
+        result = finish_incremental(workspace, source, run_no=run_no, run_key=run_key(source), actor=CLOCK, told=told)
+        return {"run_no": result.run_no, **asdict(result.total.rows), **({"drift": drift} if drift else {})}
+
+
+def _log_drift(named: list[str], judged: "Sequence[Judged]") -> None:
+    """Log each change that a run goes on with and the rule lines it touches; names it by kind, column and policy.
+
+    What a change consists of stays out: that may be what stands in a column.
+    """
+    for one in judged:
+        policy = one.policy.policy + (f" until {one.policy.until}" if one.policy.until else "")
+        named.append(f"{one.drift.kind.value}: {one.drift.table}.{one.drift.column} ({policy})")
+        log.warning("drift %s; %s", named[-1], ", ".join(map(str, one.drift.marks)) or "no rule line")
 
 
 def validate(department: str, system: str) -> str:

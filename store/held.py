@@ -25,6 +25,13 @@ def hold_run(connection: Connection, run: Run, reason: str) -> None:
     )
 
 
+def refuse_broken(connection: Connection, run: Run) -> None:
+    """Refuse a run that is held, in the words of whoever found that its figures do not add up."""
+    reason = connection.scalar(sa.select(RUN.c.reason).where(RUN.c.run_no == run.run_no, _HELD))
+    if reason is not None:
+        raise ConservationBroken(reason, hint="banyan sync status", run_no=run.run_no)
+
+
 def refuse_held(connection: Connection, source: SourceRef, to_side: Side) -> None:
     """Refuse a route that stands still."""
     row = connection.execute(_FIND_HELD, on_route(source, to_side)).first()

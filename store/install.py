@@ -6,13 +6,12 @@ from importlib.resources import files
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import URL, Connection, Engine
 
 from banyan.departments import Closure, Department, Phase, Side
 from banyan.errors import ConfigurationError
+from store.migrations.metadata import VERSION_TABLE
 from store.postgres import open_engine, raw, transaction
 from store.tables import DEPARTMENT, SLICE, SOURCE_SYSTEM, SOURCE_TABLE
 
@@ -65,6 +64,8 @@ def install(url_superuser: str | URL, passwords: Mapping[str, str] | None = None
             # libpq hashes on this side: the password is in no statement and in no server log
             raw(connection).pgconn.change_password(role.encode(), password.encode())
     with transaction(engine) as connection:
+        if _is_newest(connection):
+            return
         connection.execute(sa.text("set local session authorization banyan_migrator"))
         upgrade(connection)
 
@@ -76,6 +77,9 @@ def prepare_database(connection: Connection) -> None:
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
     """Migrate to a revision, the newest one if none is named, as a role that may become banyan_owner."""
+    from alembic import command  # a tenth of the start of a command, which a store that is new enough does not need
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
@@ -158,6 +162,15 @@ def run_script(connection: Connection, name: str) -> None:
     """Run one of the SQL files beside the migrations, unchanged, in the caller's transaction."""
     script = (_MIGRATIONS / "sql" / f"{name}.sql").read_text(encoding="utf-8")
     connection.exec_driver_sql(script, execution_options={"no_parameters": True})
+
+
+def _is_newest(connection: Connection) -> bool:
+    """Tell whether the store stands at the newest revision: files of revisions begin with their number."""
+    table = f"mig.{VERSION_TABLE}"
+    if connection.scalar(sa.text("select to_regclass(:name)"), {"name": table}) is None:
+        return False
+    newest = max(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+    return list(connection.scalars(sa.select(sa.column("version_num")).select_from(sa.text(table)))) == [newest]
 
 
 def _refuse_old_server(connection: Connection) -> None:

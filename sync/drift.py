@@ -19,7 +19,7 @@ from store.journal import ProcessingEntry, append_processing
 from store.postgres import transaction
 from store.source_columns import read_columns, write_columns
 from sync.assembly import Rig
-from sync.drift_policy import Drift, DriftKind, Judged, compare_columns, judge, marks_of, policy_of
+from sync.drift_policy import Drift, DriftKind, Judged, compare_columns, judge, marks_of, policy_of, stops
 from sync.waiting import Breath, hold_breath
 
 TEXTS_AT_MOST = 100_000
@@ -63,7 +63,7 @@ def refuse_drift(rig: Rig, *, before_each: Breath = hold_breath, told: Told = te
     where a new one stops; else they are met, and quarantined, one by one.
     """
     config = rig.workspace.source_config(rig.source).drift
-    with_codes = policy_of(config, DriftKind.NEW_CODES).policy == "stop"
+    with_codes = stops(policy_of(config, DriftKind.NEW_CODES), today=today())
     found = find_drift(rig, with_codes=with_codes, before_each=before_each)
     stopping = [one for one in found if one.is_stopping]
     if stopping:
@@ -77,9 +77,18 @@ def refuse_drift(rig: Rig, *, before_each: Breath = hold_breath, told: Told = te
             missing=[one.drift.column for one in stopping if one.drift.kind is DriftKind.REMOVED],
             unknown=[one.drift.column for one in stopping if one.drift.kind is DriftKind.ADDED],
         )
+    _tell(rig, found, told)
+    agree(rig, only_new=True)
+
+
+def tell_tolerated(rig: Rig, told: Told) -> None:
+    """Tell of the changes of columns that runs go on with; refuses nothing, for what was read is read."""
+    _tell(rig, [one for one in find_drift(rig, with_codes=False) if not one.is_stopping], told)
+
+
+def _tell(rig: Rig, found: Sequence[Judged], told: Told) -> None:
     if found:
         told(relative(found, str(rig.workspace.project.folder)))
-    agree(rig, only_new=True)
 
 
 def agree(rig: Rig, *, only_new: bool = False) -> int:

@@ -67,9 +67,13 @@ def policy_of(config: DriftConfig, kind: DriftKind) -> DriftPolicy:
 def judge(drift: Drift, ruleset: Ruleset, config: DriftConfig, *, today: date) -> Judged:
     """Tell whether a difference stops: by policy, when what is ignored has expired, or when a rule would go blind."""
     policy = policy_of(config, drift.kind)
-    is_over = policy.until is not None and today > policy.until
     is_blind = drift.kind is DriftKind.REMOVED and drift.column not in ruleset.drop
-    return Judged(drift, policy, policy.policy == "stop" or is_over or is_blind)
+    return Judged(drift, policy, stops(policy, today=today) or is_blind)
+
+
+def stops(policy: DriftPolicy, *, today: date) -> bool:
+    """Tell whether a policy stops a run on a day: by its word, or because what it ignores has expired."""
+    return policy.policy == "stop" or (policy.until is not None and today > policy.until)
 
 
 def compare_columns(

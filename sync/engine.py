@@ -3,14 +3,11 @@
 A run is held under a lease; when its owner was a process of this machine that is dead, it is taken over at once.
 """
 
-import os
-import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from banyan.clock import monotonic
@@ -18,13 +15,14 @@ from banyan.departments import Side
 from banyan.errors import ConservationBroken, LeaseLost, UsageError
 from banyan.records import ChunkCounts, KeyRange, Position
 from store.accounts import refuse_unlisted_run
-from store.held import hold_run, refuse_held
+from store.held import hold_run, refuse_broken, refuse_held
 from store.ledger import Ledger, LedgerReader
 from store.postgres import asking, transaction
+from store.reached import note_nothing_left
 from store.runs import ChunkLease, ChunkPlan, Run, RunKind, RunProgress, RunRequest, RunState, figures_of
-from store.tables import CHUNK
 from store.takeover import release_run
 from sync.lane import Checkpoint, Lane, Step, pass_by
+from sync.owners import free_chunks_of_the_dead, is_dead, this_owner
 from sync.throttle import Throttle
 
 _RENEW_SECONDS = 20.0  # of a lease of 120
@@ -78,37 +76,6 @@ class RunResult:
         return sum(self.totals.values(), ChunkCounts())
 
 
-def this_owner() -> str:
-    """Name this process, so that another one can tell whether it is dead: host, process, start of the process."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
-
-
-def _started(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
-    except OSError:
-        return ""
-
-
-def is_dead(owner: str) -> bool:
-    """Tell whether an owner was a process of this machine that has ended; False when that cannot be known."""
-    host, _, rest = owner.partition(":")
-    pid, _, started = rest.partition(":")
-    if host != socket.gethostname() or not pid.isdigit() or not started:
-        return False
-    return _started(int(pid)) != started
-
-
-def free_chunks_of_the_dead(connection: Connection, run_no: int, *, also: str = "") -> None:
-    """End the leases of workers of this machine that are dead, and of one more that is known to carry nothing."""
-    leased = (CHUNK.c.run_no == run_no, CHUNK.c.state == "LEASED")
-    owners = connection.scalars(sa.select(CHUNK.c.owner).where(*leased).distinct())
-    dead = [owner for owner in owners if owner == also or is_dead(owner)]
-    if dead:
-        ended = sa.func.clock_timestamp() - sa.text("interval '1 second'")
-        connection.execute(sa.update(CHUNK).where(*leased, CHUNK.c.owner.in_(dead)).values(lease_until=ended))
-
-
 class Stopwatch:
     """Takes the time between a chunk's lease and the moment its rows were read: what it cost the legacy server."""
 
@@ -153,6 +120,7 @@ class SyncEngine:
         self._checkpoint = checkpoint
         self._throttle = throttle
         self._renewed_at = monotonic()
+        self._waited = 0.0  # seconds in which nothing was allowed to be read: they say nothing of the pace
         self._first: ChunkLease | None = None
         self.owner = owner or this_owner()  # a name that several processes share keeps a run among them
 
@@ -202,12 +170,20 @@ class SyncEngine:
             left_open = LedgerReader(connection).find_open_run(lane.route.source, lane.route.to)
         if left_open is not None:
             return self._open(lane, left_open.kind, since, since, tuple, "")
+        looked = monotonic()
         until = lane.head()
         plans = lane.plan_changes(since, until)
         if not plans:
+            self._note_nothing_left(lane, since, looked)
             return None
         request = self._request(lane, kind, since, until)
         return self._open_or_resume(lane, request, lambda: plans, takes_first=takes_first)
+
+    def _note_nothing_left(self, lane: Lane, since: Position, looked: float) -> None:
+        """Note that nothing waited at a look, or a quiet night reads as hours of lag; the way back notes its own."""
+        if lane.route.to is Side.CANONICAL:
+            with asking(self._engine) as connection:
+                note_nothing_left(connection, lane.route.source, since, seconds_ago=monotonic() - looked)
 
     def carry_keys(self, lane: Lane, plans: Sequence[ChunkPlan], *, mark: str = "") -> RunResult | None:
         """Read the rows of some keys again, in a run of its own that leaves the watermark where it is.
@@ -232,18 +208,18 @@ class SyncEngine:
 
     def carry_all(self, lane: Lane, run: Run) -> None:
         """Carry every chunk of a run that nobody else holds."""
-        began, is_watched = monotonic(), self._watcher is not watch_nothing
+        began, is_watched = monotonic() - self._waited, self._watcher is not watch_nothing
         with asking(self._engine) as connection:
             before = LedgerReader(connection).read_progress(run.run_no) if is_watched else RunProgress()
         while self.carry_next(lane, run) is not None:
             if not is_watched and monotonic() - self._renewed_at < _RENEW_SECONDS:
                 continue  # nobody looks, and the lease is young: a small chunk costs less than telling of it
-            with transaction(self._engine) as connection:
+            with self._holding(run), transaction(self._engine) as connection:
                 ledger = Ledger(connection)
                 ledger.renew_run(run)
                 now = ledger.read_progress(run.run_no)
             self._renewed_at = monotonic()
-            rows, seconds = now.rows - before.rows, monotonic() - began
+            rows, seconds = now.rows - before.rows, monotonic() - self._waited - began
             told = Progress(
                 run.run_no, str(lane.route), now.done, now.planned, rows, seconds, chunks_before=before.done
             )
@@ -251,18 +227,20 @@ class SyncEngine:
 
     def carry_next(self, lane: Lane, run: Run) -> ChunkCounts | None:
         """Lease and carry the next chunk of a run; None when there is none to take."""
+        with self._holding(run):
+            return self._carry_next(lane, run)
+
+    def _carry_next(self, lane: Lane, run: Run) -> ChunkCounts | None:
         throttle = self._throttle
         if throttle is not None:
+            began = monotonic()
             throttle.wait(lambda reason: self._wait(lane, run, reason))
+            self._waited += monotonic() - began
         lease = self._take(run)
         if lease is None:
             return None
         watch = Stopwatch(self._checkpoint)
-        try:
-            counts = lane.carry(lease, watch.pass_point)
-        except ConservationBroken as broken:
-            self._hold(run, broken)
-            raise
+        counts = lane.carry(lease, watch.pass_point)
         if throttle is not None and isinstance(lease.keys, KeyRange):
             throttle.learn(lease.table, counts.rows.read, watch.reading_seconds)
         return counts
@@ -365,19 +343,28 @@ class SyncEngine:
         if until is None:
             raise LeaseLost(f"run {run.run_no} names no Position to reach; it stays open", run_no=run.run_no)
         expected = lane.watermark()
+        with self._holding(run), transaction(self._engine) as connection:
+            ledger = Ledger(connection)
+            totals = ledger.close_run(run, RunState.DONE)
+            if run.kind is RunKind.LOAD:
+                refuse_unlisted_run(connection, run, totals)
+            # the Position of a route to LEGACY stands in the legacy store, committed with its rows
+            if lane.route.to is Side.CANONICAL and expected != until:
+                ledger.write_watermark(run, until, expected=expected)
+        return RunResult(run.run_no, totals, until)
+
+    @contextmanager
+    def _holding(self, run: Run) -> Iterator[None]:
+        """Hold the route of a run whose figures do not add up; whoever loses a run so hears what another found."""
         try:
-            with transaction(self._engine) as connection:
-                ledger = Ledger(connection)
-                totals = ledger.close_run(run, RunState.DONE)
-                if run.kind is RunKind.LOAD:
-                    refuse_unlisted_run(connection, run, totals)
-                # the Position of a route to LEGACY stands in the legacy store, committed with its rows
-                if lane.route.to is Side.CANONICAL and expected != until:
-                    ledger.write_watermark(run, until, expected=expected)
+            yield
         except ConservationBroken as broken:
             self._hold(run, broken)
             raise
-        return RunResult(run.run_no, totals, until)
+        except LeaseLost:
+            with asking(self._engine) as connection:
+                refuse_broken(connection, run)
+            raise
 
     def _hold(self, run: Run, broken: ConservationBroken) -> None:
         """Let the route stand still until a person has looked: a run opened anew would cover what was found."""

@@ -15,6 +15,7 @@ from banyan.clock import now
 from banyan.departments import Actor, Phase, Side, SourceRef
 from banyan.errors import LeaseLost, SourceUnavailable, UsageError
 from banyan.records import ChunkCounts
+from store.held import refuse_broken
 from store.journal import ProcessingEntry, append_processing
 from store.ledger import Ledger, LedgerReader
 from store.postgres import transaction
@@ -22,10 +23,11 @@ from store.runs import Run, RunState
 from store.slices import SliceRow, read_slices
 from store.tables import CHUNK
 from sync.assembly import closures_of, open_rig
-from sync.drift import refuse_drift
-from sync.engine import RunResult, SyncEngine, free_chunks_of_the_dead, this_owner
+from sync.drift import Told, refuse_drift, tell_nobody, tell_tolerated
+from sync.engine import RunResult, SyncEngine
 from sync.forward import ForwardLane
 from sync.gaps import refuse_unfollowed
+from sync.owners import free_chunks_of_the_dead, this_owner
 from sync.pruning import prune_capture
 from sync.throttle import Throttle
 from sync.workspace import Workspace
@@ -83,14 +85,16 @@ def judge_slices(slices: Sequence[SliceRow]) -> Permission:
     return Permission(is_granted=True, reason=", ".join(sorted({f"{row.closure} is {row.phase}" for row in followed})))
 
 
-def plan_incremental(workspace: Workspace, source: SourceRef, *, run_key: str, actor: Actor) -> list[ChunkRef]:
+def plan_incremental(
+    workspace: Workspace, source: SourceRef, *, run_key: str, actor: Actor, told: Told = tell_nobody
+) -> list[ChunkRef]:
     """Open a run over what changed, or take back the one this key left open; gives its open chunks, none if no change.
 
     A run found with all its chunks done is finished here: it had lost only its last step. Without a change, a table
-    whose changes nothing finds is refused by name.
+    whose changes nothing finds is refused by name. Drift that the project tolerates is told.
     """
     engine = _engine(workspace, run_key)
-    _refuse_drift(workspace, source)
+    _refuse_drift(workspace, source, told)
     with _lane(workspace, source) as lane:
         _refuse_busy(_throttle(lane), source)
         while (run := engine.open_changes(lane)) is not None:
@@ -123,30 +127,35 @@ def carry_chunk(workspace: Workspace, source: SourceRef, *, run_no: int, run_key
 
 
 def finish_incremental(
-    workspace: Workspace, source: SourceRef, *, run_no: int, run_key: str, actor: Actor
+    workspace: Workspace, source: SourceRef, *, run_no: int, run_key: str, actor: Actor, told: Told = tell_nobody
 ) -> RunResult:
     """Close a run whose chunks are all done and move the watermark with it; gives the result again when it is closed.
 
     The run is compared by owner and attempt in that transaction: when another owner took it over, nothing moves.
-    Refuses, with the run closed, while there are tables whose changes nothing finds.
+    Refuses, with the run closed, while there are tables whose changes nothing finds. Drift that the project tolerates
+    is told.
     """
     run = _read(workspace, source, run_no)
     if run.state is RunState.DONE:
-        _refuse_unfollowed(workspace, source)
-        return _result_of(workspace, run)
-    _held(run, run_key)
-    while carry_chunk(workspace, source, run_no=run_no, run_key=run_key) is not None:
-        pass  # chunks that grew while the planned ones were carried: children of a parent that was filtered
-    _refuse_waiting(workspace, run)
-    with _lane(workspace, source) as lane:
-        done = _close(_engine(workspace, run_key), lane, run, actor)
+        done = _result_of(workspace, run)
+    else:
+        done = _finish(workspace, _held(run, run_key), actor)
     rig = open_rig(workspace, source)
     try:
+        tell_tolerated(rig, told)
         prune_capture(rig)
         refuse_unfollowed(rig)
     finally:
         rig.close()
     return done
+
+
+def _finish(workspace: Workspace, run: Run, actor: Actor) -> RunResult:
+    while carry_chunk(workspace, run.source, run_no=run.run_no, run_key=run.owner) is not None:
+        pass  # chunks that grew while the planned ones were carried: children of a parent that was filtered
+    _refuse_waiting(workspace, run)
+    with _lane(workspace, run.source) as lane:
+        return _close(_engine(workspace, run.owner), lane, run, actor)
 
 
 def sync_once(workspace: Workspace, source: SourceRef, *, run_key: str, actor: Actor) -> RunResult | None:
@@ -169,10 +178,10 @@ def _lane(workspace: Workspace, source: SourceRef) -> Iterator[ForwardLane]:
         rig.close()
 
 
-def _refuse_drift(workspace: Workspace, source: SourceRef) -> None:
+def _refuse_drift(workspace: Workspace, source: SourceRef, told: Told) -> None:
     rig = open_rig(workspace, source)
     try:
-        refuse_drift(rig, before_each=lambda: _refuse_busy(rig.throttle(), source))
+        refuse_drift(rig, before_each=lambda: _refuse_busy(rig.throttle(), source), told=told)
     finally:
         rig.close()
 
@@ -205,11 +214,12 @@ def _close(engine: SyncEngine, lane: ForwardLane, run: Run, actor: Actor) -> Run
 
 
 def _read(workspace: Workspace, source: SourceRef, run_no: int) -> Run:
-    """Read a run of this route that is open or done; a run that was given up is refused."""
+    """Read a run of this route that is open or done; refuses one that is held, or was given up."""
     with transaction(workspace.engine("banyan_forward")) as connection:
         run = LedgerReader(connection).read_run(run_no)
-    if (run.source, run.to_side) != (source, Side.CANONICAL):
-        raise UsageError(f"run {run_no} is not one of {source} to CANONICAL; nothing was carried", run_no=run_no)
+        if (run.source, run.to_side) != (source, Side.CANONICAL):
+            raise UsageError(f"run {run_no} is not one of {source} to CANONICAL; nothing was carried", run_no=run_no)
+        refuse_broken(connection, run)
     match run.state:
         case RunState.OPEN | RunState.DONE:
             return run

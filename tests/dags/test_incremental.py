@@ -7,11 +7,11 @@ import pytest
 
 from banyan.config import load_project
 from banyan.departments import Actor, Phase, Side, SourceRef
-from banyan.errors import LeaseLost, UsageError
-from store.ledger import Ledger
+from banyan.errors import ConservationBroken, LeaseLost, UsageError
+from store.held import hold_run, release_held
+from store.ledger import Ledger, LedgerReader
 from store.postgres import transaction
 from store.slices import SliceRow
-from sync.engine import this_owner
 from sync.incremental import (
     Permission,
     carry_chunk,
@@ -21,6 +21,7 @@ from sync.incremental import (
     plan_incremental,
     sync_once,
 )
+from sync.owners import this_owner
 from sync.workspace import Workspace, opened
 
 ORION = SourceRef("38", "ORION")
@@ -127,6 +128,25 @@ def test_a_cancelled_run_is_refused_for_good(workspace, under_way):
         carry_chunk(workspace, ORION, run_no=chunk.run_no, run_key=KEY)
     with pytest.raises(UsageError, match="was closed as CANCELLED"):
         finish_incremental(workspace, ORION, run_no=chunk.run_no, run_key=KEY, actor=CLOCK)
+
+
+@pytest.mark.server
+def test_a_run_that_stands_still_is_refused_with_what_was_found_wrong(workspace, under_way):
+    under_way.people_edit("t_proc")
+    (chunk,) = plan_incremental(workspace, ORION, run_key=KEY, actor=CLOCK)
+    found = "the figures of PROC@1 are not those of its lists: 2 loaded, 1 in the list; nothing was written"
+    with transaction(workspace.engine("banyan_forward")) as connection:
+        hold_run(connection, LedgerReader(connection).read_run(chunk.run_no), found)
+
+    with pytest.raises(ConservationBroken) as carried:
+        carry_chunk(workspace, ORION, run_no=chunk.run_no, run_key=KEY)
+    with pytest.raises(ConservationBroken) as finished:
+        finish_incremental(workspace, ORION, run_no=chunk.run_no, run_key=KEY, actor=CLOCK)
+    with transaction(workspace.engine("banyan_forward")) as connection:
+        release_held(connection, chunk.run_no, reason="a person has looked")
+
+    assert carried.value.message == finished.value.message == found
+    assert (carried.value.exit_code, carried.value.transient) == (3, False)
 
 
 @pytest.mark.server

@@ -1,10 +1,16 @@
 """The store installs on an empty PostgreSQL 18, again on itself, and is exactly what the code declares."""
 
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
 import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.engine import make_url
 from stores import ISERE, StorePlace, own
 
@@ -15,6 +21,7 @@ from store.migrations.metadata import METADATA, compared
 from store.postgres import open_engine
 
 pytestmark = pytest.mark.server
+MIGRATIONS = Path(str(files("store"))) / "migrations"
 
 
 def test_autogenerate_finds_nothing_to_change(store):
@@ -47,6 +54,23 @@ def test_installing_and_registering_again_changes_nothing(store):
     add_department(store.engine("banyan_migrator"), ISERE)
 
     assert _everything(store) == before
+
+
+def test_a_store_at_its_newest_revision_is_not_migrated_and_alembic_is_not_even_loaded(store):
+    asked = "import sys; from store.install import install; install(sys.argv[1]); print('alembic' in sys.modules)"
+    url = store.url().render_as_string(hide_password=False)
+
+    told = subprocess.run([sys.executable, "-c", asked, url], capture_output=True, text=True, check=True)
+
+    assert told.stdout == "False\n"
+
+
+def test_the_file_of_a_revision_begins_with_its_number_and_the_last_one_is_the_newest(store):
+    script = ScriptDirectory(str(MIGRATIONS))
+    revisions = [one.revision for one in reversed(list(script.walk_revisions()))]
+
+    assert revisions == sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    assert store.run("select version_num from mig.revision") == [(revisions[-1],)]
 
 
 def test_an_unknown_role_in_the_passwords_is_refused_before_anything_is_created(make_database):
