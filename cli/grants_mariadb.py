@@ -87,7 +87,8 @@ def _fence(port: MariaDBPort, book: RuleBook, department_code: str) -> RungPlan:
     grant: list[str] = [line for account in _ACCOUNTS for line in _account(account)]
     undo: list[str] = []
     for found in closure(book, department_code):
-        plan = plan_fence(found.name, found.tables, schema=schema, keys=keys)
+        lasting = [table for table in found.tables if port.shape(table).is_lasting]
+        plan = plan_fence(found.name, found.tables, schema=schema, keys=keys, lasting=lasting)
         grant += [line for line in plan if line not in grant]
         triggers = [
             *fence_triggers(found.name, schema, found.tables),
@@ -108,9 +109,11 @@ def _fence(port: MariaDBPort, book: RuleBook, department_code: str) -> RungPlan:
     return RungPlan(
         Rung.R4,
         "write-back, an online switch and its rollback",
-        "tables without transactions (MyISAM): nothing is written back to them, and a switch refuses their closure",
+        "tables of engines that forget their rows or keep no key (MEMORY, CSV, ARCHIVE): nothing is written back to "
+        "them, and a switch refuses their closure",
         "a trigger on each row written to a table of a closure; an account that may TRUNCATE, DROP or ALTER loses it; "
-        "installing waits 5 s for running transactions",
+        "installing waits 5 s for running transactions; writers of a table without transactions (MyISAM, Aria) are "
+        "refused, and not kept waiting, while a fence closes; keys reserved there copy the table",
         _for_client(grant),
         tuple(undo),
     )

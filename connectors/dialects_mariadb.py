@@ -28,6 +28,7 @@ _ORDERED_TYPES = frozenset(
 )  # fmt: skip
 """Types whose values are compared with a bound key in the order of their index; all others by the bytes of a text."""
 _TRANSACTIONAL = frozenset(("innodb",))
+_LASTING = frozenset(("myisam", "aria"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,11 @@ class MariaDBShape:
     def is_transactional(self) -> bool:
         """Tell whether a rollback takes rows back; MyISAM and its like keep them."""
         return self.engine.lower() in _TRANSACTIONAL
+
+    @property
+    def is_lasting(self) -> bool:
+        """Tell whether each row stays as written, whatever becomes of a transaction, and outlasts a restart."""
+        return self.engine.lower() in _LASTING
 
     @property
     def is_ordered(self) -> bool:
@@ -188,7 +194,7 @@ def select_texts(shape: MariaDBShape, columns: Sequence[str], at_most: int) -> B
 
 def select_keys(shape: MariaDBShape, keys: Sequence[str]) -> Bound:
     """Select the rows of the keys given; a key that only compares equal must be sorted out by its text."""
-    where, values = _key_condition(shape, keys, "t")
+    where, values = key_condition(shape, keys, "t")
     return Bound(f"select {_projected(shape)} from {shape.identifier} t where {where}", values)
 
 
@@ -223,7 +229,7 @@ def create_stage(shape: MariaDBShape, stage: str, columns: Sequence[str]) -> str
 
 def fill_stage(shape: MariaDBShape, stage: str, columns: Sequence[str], rows: int) -> str:
     """Insert raw texts into the staging table, as values of its types."""
-    cells = ", ".join(_typed_value(shape.types[name]) for name in columns)
+    cells = ", ".join(typed_value(shape.types[name]) for name in columns)
     listed = ", ".join(map(quoted, columns))
     return f"insert into {stage} ({listed}) values {', '.join([f'({cells})'] * rows)}"
 
@@ -234,7 +240,7 @@ def insert_stage(shape: MariaDBShape, stage: str, columns: Sequence[str]) -> str
     values = ", ".join(f"s.{quoted(name)}" for name in columns)
     return (
         f"insert into {shape.identifier} ({listed}) select {values} from {stage} s "
-        f"where not exists (select 1 from {shape.identifier} t where {_same_key(shape)})"
+        f"where not exists (select 1 from {shape.identifier} t where {same_key(shape)})"
     )
 
 
@@ -244,8 +250,8 @@ def update_stage(shape: MariaDBShape, stage: str, columns: Sequence[str]) -> str
     if not others:
         return None
     sets = ", ".join(f"t.{quoted(name)} = s.{quoted(name)}" for name in others)
-    differs = " or ".join(_differs(shape, name) for name in others)
-    return f"update {shape.identifier} t join {stage} s on {_same_key(shape)} set {sets} where {differs}"
+    differs = row_differs(shape, columns)
+    return f"update {shape.identifier} t join {stage} s on {same_key(shape)} set {sets} where {differs}"
 
 
 def delete_keys(shape: MariaDBShape, keys: Sequence[str]) -> Bound:
@@ -257,7 +263,7 @@ def delete_keys(shape: MariaDBShape, keys: Sequence[str]) -> Bound:
 def mark_keys(shape: MariaDBShape, keys: Sequence[str], assign: Mapping[str, str | None]) -> Bound:
     """Mark rows deleted by assigning columns, only where a value differs."""
     where, values = _exact_keys(shape, keys, "t")
-    sets = ", ".join(f"t.{quoted(name)} = {_typed_value(shape.types[name])}" for name in assign)
+    sets = ", ".join(f"t.{quoted(name)} = {typed_value(shape.types[name])}" for name in assign)
     differs = " or ".join(f"not ({_bytes(project(shape, name, 't'))} <=> binary %s)" for name in assign)
     query = f"update {shape.identifier} t set {sets} where {where} and ({differs})"
     return Bound(query, (*assign.values(), *values, *assign.values()))
@@ -289,7 +295,8 @@ def bind_key(kind: ColumnType) -> str:
             return "%s"
 
 
-def _typed_value(kind: ColumnType) -> str:
+def typed_value(kind: ColumnType) -> str:
+    """Give the place of a raw text, as a value of the column's own type."""
     match kind.name:
         case name if name in BYTE_TYPES:
             return "unhex(substr(%s, 3))"
@@ -338,7 +345,8 @@ def _key_terms(shape: MariaDBShape, alias: str) -> list[tuple[str, str]]:
     ]
 
 
-def _key_condition(shape: MariaDBShape, keys: Sequence[str], alias: str) -> tuple[str, tuple[object, ...]]:
+def key_condition(shape: MariaDBShape, keys: Sequence[str], alias: str) -> tuple[str, tuple[object, ...]]:
+    """Write the condition of the rows of some keys, as the index finds them, and its values."""
     listed = [shape.key_parts(key) for key in dict.fromkeys(keys)]
     if not listed:
         return "false", ()
@@ -353,14 +361,20 @@ def _key_condition(shape: MariaDBShape, keys: Sequence[str], alias: str) -> tupl
 
 
 def _exact_keys(shape: MariaDBShape, keys: Sequence[str], alias: str) -> tuple[str, tuple[object, ...]]:
-    where, values = _key_condition(shape, keys, alias)
+    where, values = key_condition(shape, keys, alias)
     texts = tuple(dict.fromkeys(keys))
     places = ", ".join(["binary %s"] * len(texts))
     return f"{where} and {_bytes(key_text(shape, alias))} in ({places})", (*values, *texts)
 
 
-def _same_key(shape: MariaDBShape) -> str:
+def same_key(shape: MariaDBShape) -> str:
+    """Join a staged row `s` with the row `t` of its key."""
     return " and ".join(f"t.{quoted(name)} = s.{quoted(name)}" for name in shape.key)
+
+
+def row_differs(shape: MariaDBShape, columns: Sequence[str]) -> str:
+    """Tell whether a staged row `s` says another value than the row `t`; empty when only the key was staged."""
+    return " or ".join(_differs(shape, name) for name in columns if name not in shape.key)
 
 
 def _differs(shape: MariaDBShape, column: str) -> str:

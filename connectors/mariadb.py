@@ -40,9 +40,9 @@ from connectors.mariadb_reverse import (
     MariaDBReverseSession,
     open_reverse_session,
     open_writer,
-    read_keyed,
 )
 from connectors.mariadb_rights import EVERYWHERE, LooseAccount
+from connectors.mariadb_rows import read_keyed
 from connectors.mariadb_shapes import read_foreign_keys, read_shape, reserve
 from wire.arrow_child import ArrowChild, ArrowQuery
 
@@ -52,7 +52,10 @@ ONLINE_FENCE: Final = FenceCapability(
 FENCE_WITHOUT_ROLLBACK: Final = FenceCapability(
     FenceKind.CLOSED_WINDOW, blocks_new=True, waits_inflight=False, checks_token=True, probe=False, lease=True
 )
-"""What a fence can promise of a table without transactions."""
+"""What a fence can promise of an engine that forgets its rows."""
+_ONE_BY_ONE: Final = (
+    "no transaction protects it: rows go back one by one, noted before, and a try of the way back writes a copy"
+)
 
 Way = Literal["journal", "log"]
 _WAYS: Final[dict[Way, OpenMariaDBCapture]] = {
@@ -127,21 +130,29 @@ class MariaDBPort:
             way = self._capture.incremental_of(connection, table, watched)
             found = [one for one in inspect_triggers(connection, self.schema) if one.table == table]
         is_fenced = sum(one.kind == FENCE and not one.problem for one in found) >= 3
-        can_write = self._reverse is not None and shape.is_transactional and bool(shape.key)
-        fence = ONLINE_FENCE if shape.is_transactional else FENCE_WITHOUT_ROLLBACK
+        is_kept = shape.is_transactional or shape.is_lasting
+        can_write = self._reverse is not None and is_kept and bool(shape.key)
+        fence = ONLINE_FENCE if is_kept else FENCE_WITHOUT_ROLLBACK
         return Capabilities(
             incremental=way,
             write_back=WriteBack.SQL if can_write else WriteBack.NONE,
             deletes_visible=way is not Incremental.NONE,
             fence=fence if is_fenced else NO_FENCE,
-            note="" if way is self._capture.incremental else self._said_of(way),
+            note="; ".join(self._notes(shape, way)),
         )
 
-    def _said_of(self, way: Incremental) -> str:
-        usual = self._capture.incremental.value
+    def is_lasting(self, table: str) -> bool:
+        """Tell whether a row of this table stays as written, whatever becomes of its transaction."""
+        return self.shape(table).is_lasting
+
+    def _notes(self, shape: MariaDBShape, way: Incremental) -> Iterator[str]:
+        usual = self._capture.incremental
         if way is Incremental.NONE:
-            return f"its changes are not found by {usual}"
-        return f"no {usual} can follow it: every row of it is compared in each run"
+            yield f"its changes are not found by {usual.value}"
+        elif way is not usual:
+            yield f"no {usual.value} can follow it: every row of it is compared in each run"
+        if shape.is_lasting:
+            yield _ONE_BY_ONE
 
     def incarnation(self) -> str:
         """Name the history of this server, and of what is installed beside this database."""

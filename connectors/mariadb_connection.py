@@ -31,6 +31,8 @@ from connectors.dialects_mariadb import Bound
 Connection: TypeAlias = pymysql.connections.Connection
 FENCED: Final = 32055
 """The error number with which our fence refuses; no server error has it."""
+LET_IN: Final = 32056
+"""The error number with which our fence tells a session that only asks that its write would have passed."""
 
 RAW_SETTINGS: Final = ("set time_zone = '+00:00'", "set sql_mode = ''", "set names utf8mb4")
 """What makes the text of a value the same on every server; run at the start of a reading connection."""

@@ -16,16 +16,26 @@ import pymysql
 from banyan.errors import BanyanError, ConfigurationError, SwitchUncertain
 from banyan.ports import FenceAnswer, FenceDefect, FenceMode, FenceState
 from connectors.dialects_mariadb import named, shipped, touch_one
-from connectors.mariadb_connection import FENCED, Connection, MariaDBConnections, ask, count_touched
+from connectors.mariadb_connection import FENCED, LET_IN, Connection, MariaDBConnections, ask, count_touched
 from connectors.mariadb_fence_plan import EVENTS, fence_triggers, parent_triggers
 from connectors.mariadb_objects import FENCE, as_shown, inspect_triggers
 from connectors.mariadb_shapes import read_reaching_keys, read_shape
 from connectors.postgresql_writers import Writer
 
 _ROUTINES: Final = {
-    "mariadb_fence": ("check_fence", "effect", "admit_reverse", "dismiss", "wait_in_flight"),
+    "mariadb_fence": (
+        "check_fence",
+        "check_fence_soon",
+        "effect",
+        "admit_reverse",
+        "dismiss",
+        "pass",
+        "wait_in_flight",
+    ),
     "mariadb_base": ("clock", "identity", "inspect_triggers"),
 }
+_ASKING: Final = "set @banyan_probe = 1"
+_NOT_ASKING: Final = "set @banyan_probe = null"
 _LOCK_WAIT: Final = 1205
 _PAUSE_SECONDS: Final = 0.05
 _MICROSECONDS: Final = 1_000_000
@@ -87,7 +97,10 @@ class MariaDBFence:
     def probe(self, table: str) -> bool:
         """Tell whether a write by an ordinary application account is refused by the fence; changes nothing.
 
-        A trigger fires for rows only: one row is written as it is. Of an empty table its fence row is asked instead.
+        One row is written as it is, by a session that says it only asks: the fence ends that write by an error either
+        way, and says by its number whether it would have passed. Of an empty table, where no trigger fires, its fence
+        row and triggers are asked instead; a table without transactions is not touched while its triggers are not
+        those of the fence.
         """
         if self._probe is None:
             raise ConfigurationError(
@@ -95,18 +108,22 @@ class MariaDBFence:
                 hint="give the URL of such an account to the source in banyan.yaml",
             )
         shape = read_shape(self._probe, self.schema, table)
+        if not shape.is_transactional and not self._is_guarded(table):
+            return False
         plain = next((c.name for c in shape.columns if c.name not in shape.key), shape.columns[0].name)
         with self._probe.session("probing the fence", table=table) as connection:
             self._limit_lock_wait(connection, self._timeout_seconds)
             connection.begin()
             try:
+                ask(connection, _ASKING)
                 touched = count_touched(connection, touch_one(shape, plain))
             except pymysql.MySQLError as error:
-                if error.args and error.args[0] == FENCED:
-                    return True
+                if error.args and error.args[0] in (FENCED, LET_IN):
+                    return bool(error.args[0] == FENCED)
                 raise
             finally:
                 connection.rollback()
+                ask(connection, _NOT_ASKING)
         return touched == 0 and self.read().is_shut and self._is_guarded(table)
 
     def find_open(self, tables: Sequence[str]) -> tuple[str, ...]:
@@ -163,7 +180,7 @@ class MariaDBFence:
                 defects.append(FenceDefect(trigger.table, problem))
         for account, table, rights in loose:
             if not account and table in tables:
-                told = f"{rights} keeps rows whatever becomes of a transaction: nothing is written back to it"
+                told = f"{rights} forgets its rows or keeps no key: nothing is written back to it"
                 defects.append(FenceDefect(table, told))
             elif account and (not table or table in tables):
                 told = f"{account} holds {rights}: no trigger fires for TRUNCATE, DROP and ALTER"
@@ -216,7 +233,8 @@ class MariaDBFence:
         return FenceAnswer(bool(accepted), str(reason), left)
 
     def _limit_lock_wait(self, connection: Connection, seconds: float) -> None:
-        ask(connection, f"set session innodb_lock_wait_timeout = {max(1, math.ceil(seconds))}")
+        for wait in ("innodb_lock_wait_timeout", "lock_wait_timeout"):  # rows, and whole tables
+            ask(connection, f"set session {wait} = {max(1, math.ceil(seconds))}")
 
     def _missing_or(self, error: pymysql.MySQLError) -> BaseException:
         return self._missing() if error.args and error.args[0] in (1142, 1146, 1370) else error

@@ -1,6 +1,6 @@
 """What the fence of a legacy MariaDB consists of: planned as text, installed, removed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -19,19 +19,22 @@ from connectors.mariadb_objects import (
     run,
     trigger_name,
 )
-from connectors.mariadb_shapes import read_foreign_keys
+from connectors.mariadb_shapes import read_foreign_keys, read_shape
 
 EVENTS: Final = ("insert", "update", "delete")
 
 
-def fence_triggers(closure: str, schema: str, tables: Sequence[str]) -> list[Trigger]:
-    """Write the triggers that ask the fence before each row of the tables of a closure."""
+def fence_triggers(closure: str, schema: str, tables: Sequence[str], *, lasting: Collection[str] = ()) -> list[Trigger]:
+    """Write the triggers that ask the fence before each row of the tables of a closure.
+
+    Those of tables without transactions (`lasting`) refuse after a second what would wait behind an effect.
+    """
     return [
         Trigger(
             trigger_name(f"aa_banyan_{event}", table),
             table,
             f"before {event}",
-            _question(closure, schema),
+            _question(closure, schema, is_lasting=table in lasting),
             FENCE,
             closure,
         )
@@ -61,10 +64,20 @@ def parent_triggers(closure: str, schema: str, tables: Sequence[str], keys: Sequ
     ]  # fmt: skip
 
 
-def plan_fence(closure: str, tables: Sequence[str], *, schema: str, keys: Sequence[ForeignKey]) -> list[str]:
-    """Write the statements that install the fence of a closure; runs none of them."""
+def plan_fence(
+    closure: str,
+    tables: Sequence[str],
+    *,
+    schema: str,
+    keys: Sequence[ForeignKey],
+    lasting: Collection[str] = (),
+) -> list[str]:
+    """Write the statements that install the fence of a closure; runs none of them. `lasting`: as of its triggers."""
     home = quoted(home_of(schema))
-    triggers = [*fence_triggers(closure, schema, tables), *parent_triggers(closure, schema, tables, keys)]
+    triggers = [
+        *fence_triggers(closure, schema, tables, lasting=lasting),
+        *parent_triggers(closure, schema, tables, keys),
+    ]
     listed = [f"{quoted(schema)}.{quoted(table)}" for table in tables]
     return [
         *plan_base(schema),
@@ -84,6 +97,7 @@ def install_fence(admin_url: str, closure: str, tables: Sequence[str], *, schema
     catalogue = MariaDBConnections(admin_url)
     try:
         keys = read_foreign_keys(catalogue, schema)
+        lasting = [table for table in tables if read_shape(catalogue, schema, table).is_lasting]
     finally:
         catalogue.close()
     with administrator(admin_url, f"installing the fence of {closure}") as connection:
@@ -96,7 +110,7 @@ def install_fence(admin_url: str, closure: str, tables: Sequence[str], *, schema
                 "nothing was installed",
                 hint="banyan map closure",
             )
-        run(connection, plan_fence(closure, tables, schema=schema, keys=keys))
+        run(connection, plan_fence(closure, tables, schema=schema, keys=keys, lasting=lasting))
         rows = ask(connection, named("lock_fence", schema), values)
     return UUID(rows[0][1])
 
@@ -123,5 +137,6 @@ def remove_fence(admin_url: str, closure: str, *, schema: str) -> None:
         ask(connection, named("forget_fence", schema), values)
 
 
-def _question(closure: str, schema: str) -> str:
-    return f"call {quoted(home_of(schema))}.check_fence({literal(closure)})"
+def _question(closure: str, schema: str, *, is_lasting: bool = False) -> str:
+    routine = "check_fence_soon" if is_lasting else "check_fence"
+    return f"call {quoted(home_of(schema))}.{routine}({literal(closure)})"

@@ -42,8 +42,6 @@ from connectors.mariadb_objects import (
 
 _KEY_TYPES = frozenset((*TEXT_TYPES, *INTEGER_TYPES, "decimal", "date", "datetime", "time", "year", "uuid", "binary"))
 _KEY_TYPES |= {"varbinary"}
-_LASTING = frozenset(("myisam", "aria"))
-"""Engines whose rows outlast a rollback and a restart: their entries stand in a table of that kind."""
 
 
 class MariaDBJournal:
@@ -197,7 +195,7 @@ def cascade_triggers(watched: Watched, tables: Sequence[str]) -> list[Trigger]:
 
 def _is_journalled(shape: MariaDBShape) -> bool:
     """Tell whether a journal is true to a table: a key whose text needs no setting, and rows that outlast a restart."""
-    is_kept = shape.is_transactional or shape.engine.lower() in _LASTING
+    is_kept = shape.is_transactional or shape.is_lasting
     return bool(shape.key) and is_kept and all(shape.types[name].name in _KEY_TYPES for name in shape.key)
 
 

@@ -94,8 +94,10 @@ class RowReader:
         )
 
     def is_admission(self, rows: Rows) -> bool:
-        """Tell whether these rows are the mark that the reverse applier leaves in its transaction."""
-        return rows.table.schema == self._home and rows.table.table == "admitted"
+        """Tell whether these rows are a mark of the reverse applier: of its transaction, or of a row that no rollback
+        takes back, which the log holds before that transaction and apart from it.
+        """
+        return rows.table.schema == self._home and rows.table.table in ("admitted", "passed")
 
     def entries(self, rows: Rows) -> Iterator[Entry]:
         """Give what rows tell of watched tables; nothing for others."""

@@ -10,33 +10,30 @@ from uuid import UUID
 import polars as pl
 import pymysql
 
-from banyan.errors import BanyanError, RowRefused, SourceDrifted, StoreFenced
+from banyan.errors import BanyanError, LeaseLost, RowRefused, SourceDrifted, StoreFenced
+from banyan.lasting import RowSent
 from banyan.ports import WrittenRows
-from banyan.records import KEY_SEPARATOR, Position
+from banyan.records import Position
 from connectors.dialects_mariadb import (
-    Bound,
     MariaDBShape,
     create_stage,
     delete_keys,
     fill_stage,
-    home_of,
     insert_stage,
     mark_keys,
     named,
-    quoted,
-    select_keys,
     update_stage,
 )
 from connectors.mariadb_connection import (
-    RAW_SETTINGS,
     WRITE_SETTINGS,
     Connection,
     MariaDBConnections,
     ask,
     count_touched,
     explain,
-    read_rows,
 )
+from connectors.mariadb_lasting import OneByOne, Rehearsed, stage_name
+from connectors.mariadb_rows import key_text_of, raw_zone, read_keyed
 
 _LOCK_SECONDS: Final = 5
 _STAGED_CELLS: Final = 8_000
@@ -56,7 +53,16 @@ class Admission:
 class MariaDBReverseSession:
     """One legacy transaction carrying canonical changes back; nothing of it is seen before it commits."""
 
-    def __init__(self, connection: Connection, schema: str, shape_of: Callable[[str], MariaDBShape]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        schema: str,
+        shape_of: Callable[[str], MariaDBShape],
+        *,
+        is_rehearsal: bool = False,
+    ) -> None:
+        self._is_rehearsal = is_rehearsal
+        self._copies = Rehearsed(connection, schema)
         self._connection = connection
         self._schema = schema
         self._shape_of = shape_of
@@ -86,16 +92,18 @@ class MariaDBReverseSession:
 
         The error value of an enum is left where it stands: a server in strict mode lets nobody write it again.
         """
-        shape = self._writable(table)
-        _check_rows(shape, rows)
+        _check_rows(self._shape_of(table), rows)
+        if self.is_lasting(table):
+            return _total(_unrefused(self.upsert_each(table, rows)), rows.height)
+        shape = self._writable(table, _keys_of(self._shape_of(table), rows))
         done = [self._upsert(shape, part) for part in _without_error_values(shape, rows)]
         inserted, updated = sum(one.inserted for one in done), sum(one.updated for one in done)
         return WrittenRows(inserted, updated, rows.height - inserted - updated)
 
     def _upsert(self, shape: MariaDBShape, rows: pl.DataFrame) -> WrittenRows:
-        self._stage = stage = f"{quoted(home_of(self._schema))}.{quoted(f'stage_{next(self._numbers)}')}"
+        self._stage = stage = stage_name(self._schema, next(self._numbers))
         ask(self._connection, create_stage(shape, stage, rows.columns))
-        with self._raw_zone():
+        with raw_zone(self._connection, self._zone):
             size = max(1, _STAGED_CELLS // len(rows.columns))
             for part in rows.iter_slices(size):
                 values = [value for row in part.iter_rows() for value in row]
@@ -108,7 +116,9 @@ class MariaDBReverseSession:
 
     def delete(self, table: str, keys: Sequence[str], *, assign: Mapping[str, str | None] | None = None) -> int:
         """Delete rows by key, or mark them deleted by the assignment; gives the number of rows touched."""
-        shape = self._writable(table)
+        if self.is_lasting(table):
+            return sum(_unrefused(self.delete_each(table, keys, assign=assign)))
+        shape = self._writable(table, keys)
         touched = 0
         for at in range(0, len(keys), _KEYS):
             part = keys[at : at + _KEYS]
@@ -118,12 +128,50 @@ class MariaDBReverseSession:
 
     def read_back(self, table: str, keys: Sequence[str]) -> pl.DataFrame:
         """Read rows as they stand in this transaction, side effects of legacy triggers included."""
-        with self._raw_zone():
-            return read_keyed(self._connection, self._shape_of(table), keys)
+        with raw_zone(self._connection, self._zone):
+            return read_keyed(self._connection, self._readable(table, keys), keys)
+
+    def is_lasting(self, table: str) -> bool:
+        """Tell whether a row stays as written, whatever becomes of this transaction; in a rehearsal none does."""
+        return self._shape_of(table).is_lasting and not self._is_rehearsal
+
+    def upsert_each(self, table: str, rows: pl.DataFrame) -> Iterator[RowSent]:
+        """Insert or update row by row, only the columns given and only where a value differs; what is written stays."""
+        shape = self._shape_of(table)
+        _check_rows(shape, rows)
+        for part in _without_error_values(shape, rows):
+            self._stage = stage_name(self._schema, next(self._numbers))
+            yield from self._one_by_one(shape).upsert(part, self._stage)
+            self._drop_stage()
+
+    def delete_each(
+        self, table: str, keys: Sequence[str], *, assign: Mapping[str, str | None] | None = None
+    ) -> Iterator[RowSent]:
+        """Delete row by row, or mark by the assignment; what is gone stays gone."""
+        return self._one_by_one(self._shape_of(table)).delete(keys, assign)
+
+    def hold_position(self, route: str, expected: Position | None, reached: Position) -> None:
+        """Set the Position of a route, which keeps its other sessions waiting; refuses when it stood elsewhere."""
+        rows = ask(self._connection, named("hold_position", self._schema), {"route": route})
+        if (Position(rows[0][0]) if rows else None) != expected:
+            raise LeaseLost(
+                f"{route} has come further since this attempt began to read: another one wrote; nothing was written",
+                hint="banyan sync status",
+                route=route,
+            )
+        self.set_position(route, reached)
 
     def set_position(self, route: str, position: Position) -> None:
         """Record how far a route has come; commits with the rows or not at all."""
         ask(self._connection, named("set_position", self._schema), {"route": route, "position": position})
+
+    def drop_copies(self) -> None:
+        """Drop the copies on which a rehearsal tried out tables without transactions."""
+        self._copies.drop()
+
+    def _readable(self, table: str, keys: Sequence[str]) -> MariaDBShape:
+        shape = self._shape_of(table)
+        return self._copies.copy_of(shape, keys) if shape.is_lasting and self._is_rehearsal else shape
 
     def _drop_stage(self) -> None:
         """Drop what rows were staged in: the connection outlives this session, and a table of it would stay."""
@@ -131,25 +179,19 @@ class MariaDBReverseSession:
             ask(self._connection, f"drop temporary table if exists {self._stage}")
             self._stage = ""
 
-    @contextmanager
-    def _raw_zone(self) -> Iterator[None]:
-        """Work in the zone of the raw form for this only: legacy triggers must see that of their own server."""
-        ask(self._connection, RAW_SETTINGS[0])
-        try:
-            yield
-        finally:
-            ask(self._connection, "set time_zone = %s", (self._zone,))
-
-    def _writable(self, table: str) -> MariaDBShape:
+    def _writable(self, table: str, keys: Sequence[str]) -> MariaDBShape:
+        """Give the shape of what is written: the table, or its copy where a rehearsal could not take it back."""
         shape = self._shape_of(table)
-        if not shape.is_transactional:
+        if not shape.is_transactional and not shape.is_lasting:
             raise SourceDrifted(
-                f"{table} is a table of {shape.engine}, which keeps rows whatever becomes of a transaction; "
-                "nothing was written",
+                f"{table} is a table of {shape.engine}, which forgets its rows or keeps no key; nothing was written",
                 hint=f"banyan source capabilities; ask for: alter table {table} engine = innodb",
                 table=table,
             )
-        return shape
+        return self._readable(table, keys)
+
+    def _one_by_one(self, shape: MariaDBShape) -> OneByOne:
+        return OneByOne(self._connection, shape, self._zone)
 
 
 @contextmanager
@@ -158,29 +200,19 @@ def open_reverse_session(
 ) -> Iterator[MariaDBReverseSession]:
     """Open the transaction, take the fence row in share mode, and commit when left without an error."""
     with writer.session("writing back") as connection:
-        ask(connection, f"set session innodb_lock_wait_timeout = {_LOCK_SECONDS}")
+        for wait in ("innodb_lock_wait_timeout", "lock_wait_timeout"):  # rows, and whole tables
+            ask(connection, f"set session {wait} = {_LOCK_SECONDS}")
         connection.begin()
         _admit(connection, schema, admission)
-        yield MariaDBReverseSession(connection, schema, shape_of)
+        session = MariaDBReverseSession(connection, schema, shape_of, is_rehearsal=admission.is_rehearsal)
+        yield session
         if admission.is_rehearsal:
+            session.drop_copies()
             connection.rollback()
             return
         # the mark is written and taken back in this transaction: the log shows it, no other session ever does
         ask(connection, named("dismiss", schema))
         connection.commit()
-
-
-def read_keyed(connection: Connection, shape: MariaDBShape, keys: Sequence[str]) -> pl.DataFrame:
-    """Read rows by the exact text of their key; what a collation only takes for equal is left out."""
-    names = [column.name for column in shape.columns]
-    wanted = pl.Series("key", list(dict.fromkeys(keys)), dtype=pl.String)
-    frames = [pl.DataFrame(schema=dict.fromkeys(names, pl.String))]
-    for part in wanted.to_frame().iter_slices(_KEYS):
-        bound: Bound = select_keys(shape, part["key"].to_list())
-        frames.append(read_rows(connection, bound, names))
-    rows = pl.concat(frames)
-    text = pl.concat_str([pl.col(name) for name in shape.key], separator=KEY_SEPARATOR)
-    return rows.filter(text.is_in(wanted.implode()))
 
 
 def open_writer(url: str) -> MariaDBConnections:
@@ -220,6 +252,24 @@ def _without_error_values(shape: MariaDBShape, rows: pl.DataFrame) -> list[pl.Da
             rows.filter(mine.to_series()).drop([n for n, is_error in zip(enums, said, strict=True) if is_error])
         )
     return parts
+
+
+def _unrefused(sent: Iterator[RowSent]) -> Iterator[bool]:
+    """Give of each row whether it was changed; the first that is refused ends it."""
+    for row in sent:
+        if row.refusal is not None:
+            raise row.refusal
+        yield row.is_changed
+
+
+def _total(changed: Iterator[bool], rows: int) -> WrittenRows:
+    """Sum up; a table without transactions is not asked what was an insert."""
+    written = sum(changed)
+    return WrittenRows(0, written, rows - written)
+
+
+def _keys_of(shape: MariaDBShape, rows: pl.DataFrame) -> list[str]:
+    return rows.select(key_text_of(shape)).to_series().to_list()
 
 
 def _check_rows(shape: MariaDBShape, rows: pl.DataFrame) -> None:

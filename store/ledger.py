@@ -309,7 +309,8 @@ class Ledger(LedgerReader):
         if lease != self._held:
             self.hold_chunk(lease)
         _refuse_unbalanced(lease.table, counts)
-        told = {"name": intent.name, "position": intent.position, "attempt": intent.attempt, "counts": asdict(counts)}
+        told: dict[str, object] = {"name": intent.name, "position": intent.position, "since": intent.since}
+        told |= {"attempt": intent.attempt, "counts": asdict(counts)}
         bound = {"run": lease.run_no, "chunk": lease.chunk_no, "told": told, "rows": list(intent.rows)}
         self._connection.execute(say.INTEND_CHUNK, bound)
 

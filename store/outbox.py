@@ -26,7 +26,29 @@ _CHANGES = sa.text(
     "select relation, op, domain_code, key from mig.outbox"
     " where xid >= pg_snapshot_xmin(cast(:last as pg_snapshot))"
     " and not pg_visible_in_snapshot(xid, cast(:last as pg_snapshot))"
-    " and department_code = :department and domain_code = any(cast(:domains as text[])) order by id"
+    " and department_code = :department and domain_code = any(cast(:domains as text[]))"
+    " and (cast(:cut as xid8) is null or xid < cast(:cut as xid8)) order by id"
+)
+_COUNT = sa.text(
+    "select count(*) from (select distinct relation, key from mig.outbox"
+    " where xid >= pg_snapshot_xmin(cast(:last as pg_snapshot))"
+    " and not pg_visible_in_snapshot(xid, cast(:last as pg_snapshot))"
+    " and department_code = :department and domain_code = any(cast(:domains as text[]))) as touched"
+)
+_CUT = sa.text(
+    "select xid::text from (select xid, sum(count(*)) over (order by xid) as up_to_it, lag(xid) over (order by xid) as"
+    " before_it from mig.outbox where xid >= pg_snapshot_xmin(cast(:last as pg_snapshot))"
+    " and not pg_visible_in_snapshot(xid, cast(:last as pg_snapshot))"
+    " and department_code = :department and domain_code = any(cast(:domains as text[])) group by xid) as transactions"
+    " where up_to_it > :most and before_it is not null order by xid limit 1"
+)
+_UP_TO = sa.text(  # what `last` saw, and what is older than the cut and has ended
+    "with said as (select cast(:last as pg_snapshot) as last, pg_current_snapshot() as now, cast(:cut as xid8) as cut),"
+    " least as (select greatest(pg_snapshot_xmax(last), cut) as top, last, now, cut from said),"
+    " open as (select x from least, pg_snapshot_xip(now) as x where x < top"
+    "  union select x from least, pg_snapshot_xip(last) as x where x >= cut)"
+    " select coalesce((select min(x) from open), top)::text || ':' || top::text || ':'"
+    "  || coalesce((select string_agg(x::text, ',' order by x) from open), '') from least"
 )
 _IS_AHEAD = sa.text("select pg_snapshot_xmax(cast(:last as pg_snapshot)) > pg_snapshot_xmax(pg_current_snapshot())")
 _IS_PRUNED = sa.text(
@@ -42,12 +64,14 @@ KEYS_SCHEMA = {"relation": pl.String, "operation": pl.String, "domain_code": pl.
 class OutboxChanges:
     """The records people touched since a Position: each once, with its last operation, in order; no value.
 
-    `events` counts the outbox rows read. The state of the records is read in the same transaction.
+    `events` counts the outbox rows read. The state of the records is read in the same transaction. Of more than were
+    asked for, the transactions that are oldest by number are given whole, and `is_cut` says that there are others.
     """
 
     keys: pl.DataFrame = field(repr=False)
     events: int
     high: Position
+    is_cut: bool = False
 
 
 def read_incarnation(connection: Connection) -> str:
@@ -72,26 +96,51 @@ def is_ahead(connection: Connection, position: Position) -> bool:
 
 
 def changes_since(
-    connection: Connection, position: Position, *, department_code: str, domains: tuple[str, ...]
+    connection: Connection,
+    position: Position,
+    *,
+    department_code: str,
+    domains: tuple[str, ...],
+    at_most: int | None = None,
 ) -> OutboxChanges:
-    """Read the records of a closure that people touched after a Position, and the Position they reach."""
+    """Read the records of a closure that people touched after a Position, and the Position they reach.
+
+    With `at_most`, so many outbox rows of whole transactions; of one that is larger, all.
+    """
+    bound = _asked(connection, position, department_code, domains)
+    cut = None if at_most is None else connection.execute(_CUT, bound | {"most": at_most}).scalar_one_or_none()
+    high = head(connection)
+    if cut is not None:
+        reached = str(connection.execute(_UP_TO, {"last": bound["last"], "cut": cut}).scalar_one())
+        high = _position(read_incarnation(connection), reached)
+    rows = connection.execute(_CHANGES, bound | {"cut": cut}).fetchall()
+    keys = pl.DataFrame(
+        [(row.relation, row.op, row.domain_code, _bytes(row.key)) for row in rows], schema=KEYS_SCHEMA, orient="row"
+    )
+    once = keys.unique(["relation", "id"], keep="last", maintain_order=True)
+    return OutboxChanges(once, len(rows), high, cut is not None)
+
+
+def count_since(connection: Connection, position: Position, *, department_code: str, domains: tuple[str, ...]) -> int:
+    """Count the records of a closure that people touched after a Position."""
+    return int(connection.execute(_COUNT, _asked(connection, position, department_code, domains)).scalar_one())
+
+
+def _asked(
+    connection: Connection, position: Position, department_code: str, domains: tuple[str, ...]
+) -> dict[str, object]:
+    """Give the values of a question after a Position; refuses one whose answer was forgotten."""
     if connection.execute(_ISOLATION).scalar_one() != "repeatable read":
         raise UsageError("the outbox is read in a REPEATABLE READ transaction only; nothing was read")
     last = _snapshot(position, read_incarnation(connection))
-    high = head(connection)
-    bound = {"last": last, "department": department_code, "domains": list(domains)}
+    bound: dict[str, object] = {"last": last, "department": department_code, "domains": list(domains)}
     if connection.execute(_IS_PRUNED, bound).scalar_one():
         raise SwitchUncertain(
             "the keys after this Position were forgotten when the way back was given up; nothing was read",
             hint="compare both sides as a whole: banyan recon run",
             department=department_code,
         )
-    rows = connection.execute(_CHANGES, bound).fetchall()
-    keys = pl.DataFrame(
-        [(row.relation, row.op, row.domain_code, _bytes(row.key)) for row in rows], schema=KEYS_SCHEMA, orient="row"
-    )
-    once = keys.unique(["relation", "id"], keep="last", maintain_order=True)
-    return OutboxChanges(once, len(rows), high)
+    return bound
 
 
 def prune(connection: Connection, oldest: Position, *, department_code: str, domains: tuple[str, ...]) -> int:

@@ -94,13 +94,15 @@ class ChunkLease:
 class Intent:
     """What tells that a chunk was committed on a side that keeps its own Position: the name of the Position, and it.
 
-    `rows` names the rows that are written, as table, U+001F, key.
+    `rows` names the rows that are written, as table, U+001F, key; `since` is where the Position stood before: while it
+    stands there, nothing of the chunk was committed.
     """
 
     name: str
     position: Position
     attempt: int
     rows: tuple[str, ...] = field(default=(), repr=False)
+    since: Position | None = field(default=None, repr=False)
 
 
 def figures_of(counts: ChunkCounts) -> dict[str, int]:

@@ -8,6 +8,7 @@ fates of the rows are noted with them, and count only once the Position was read
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 from uuid import UUID
 
 import polars as pl
@@ -15,15 +16,16 @@ from sqlalchemy.engine import Connection
 
 from banyan.departments import Closure, Side
 from banyan.errors import SourceUnavailable
+from banyan.lasting import LastingSession
 from banyan.ports import ReverseSession
 from banyan.records import KEY_SEPARATOR, ChunkCounts, Position, RowCounts
 from mappings.closure import closure as closures_of
 from mappings.closure import find_cut, load_order, refuse_part
 from mappings.digest import hash_rows
-from mappings.engine import Lookups, MapContext, apply_forward, write_back
+from mappings.engine import Compiled, Lookups, MapContext, apply_forward, write_back
 from store.landing import LandingZone
 from store.ledger import Ledger, LedgerReader
-from store.outbox import OutboxChanges, beginning, changes_since, head
+from store.outbox import OutboxChanges, beginning, changes_since, count_since, head
 from store.outcomes import (
     adopt_keys,
     bury_rows,
@@ -38,14 +40,18 @@ from store.runs import ChunkLease, ChunkPlan, Intent
 from sync.conflicts import AFTER, BEFORE, Standing, judge_conflicts, parcel_name
 from sync.epochs import find_keys_by_id
 from sync.lane import Checkpoint, Step, pass_by
+from sync.lasting import Found, Lasting
 from sync.looked_up import read_looked_up
 from sync.refused import Refusals
 from sync.route import Route
 from sync.scope import NO_PLACE, Scope, ScopeFinder, TableScope
 from sync.setting import Psycopg, Setting, key_column, look_up
+from sync.unsettled import Unsettled, let_go, mains_of
 from sync.writing import Writing, links_of, list_kept_out, list_rewritten, list_without_rule
 
 OUTBOX = "outbox"
+AT_MOST: Final = 20_000
+"""So many changes are carried in one legacy transaction, or one transaction of the new system, if that is larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,9 @@ class ReverseLane:
         closure: Closure,
         *,
         find: Callable[[Connection, Position], OutboxChanges] | None = None,
+        at_most: int = AT_MOST,
     ) -> None:
+        self._at_most = at_most
         # what is carried back in one legacy transaction is the whole of what moves, whoever names it
         known = closures_of(setting.book, setting.department.code)
         if find_cut(known, closure.domains) is not None:  # a closed window moves several of them together
@@ -78,6 +86,7 @@ class ReverseLane:
         self._landing = landing
         self._guard = guard
         self._domains, self._tables = closure.domains, closure.tables
+        self._lasting = Lasting(setting, landing, closure.tables)
         # each closure keeps its own Position: carrying one must not step over what waits of another
         self._position_name = f"{self.route} {closure.name}"
 
@@ -102,59 +111,72 @@ class ReverseLane:
     def queue(self) -> int:
         """Count the records people changed that the legacy side does not hold yet."""
         with transaction(self._setting.engine, isolation=Isolation.REPEATABLE_READ) as connection:
-            return self._find(connection, self.watermark()).keys.height
+            if self._find != self._find_changed:
+                return self._find(connection, self.watermark()).keys.height
+            code = self._setting.department.code
+            return count_since(connection, self.watermark(), department_code=code, domains=self._domains)
 
     def _find_changed(self, connection: Connection, since: Position) -> OutboxChanges:
         code = self._setting.department.code
-        return changes_since(connection, since, department_code=code, domains=self._domains)
+        return changes_since(connection, since, department_code=code, domains=self._domains, at_most=self._at_most)
 
     def plan_changes(self, since: Position, until: Position) -> list[ChunkPlan]:
-        """Plan one chunk when the outbox holds anything new: it is carried whole, in one legacy transaction."""
+        """Plan one chunk when the outbox holds anything new; what is more than a chunk carries adds the next one."""
         return [ChunkPlan(OUTBOX, ())] if self.queue() else []
 
     def carry(self, lease: ChunkLease, checkpoint: Checkpoint = pass_by) -> ChunkCounts:
-        """Carry what the outbox holds now; rows and Position commit together in the legacy store.
+        """Carry what the outbox holds now, or a chunk of it; rows and Position commit together in the legacy store.
 
         The chunk is done, and its rows count, once that Position was read back there. When an earlier attempt came so
         far and no further, nothing is written again: what it said it would have done is what was done.
         """
         checkpoint(Step.LEASED)
-        settled = self._settle(lease, is_resumed=True)
+        settled = self._settle(lease, may_be_more=True)
         if settled is not None:
             return settled
         setting = self._setting
+        since = setting.port.reverse_position(self._position_name)
         with transaction(setting.engine, isolation=Isolation.REPEATABLE_READ) as connection:
-            changes = self._find(connection, self.watermark())
-            finder = ScopeFinder(
-                raw(connection), setting.department.code, setting.book, setting.table_numbers, self._tables
-            )
-            scope = finder.find(changes.keys)
+            changes = self._find(connection, since or beginning(connection))
+            noted = self._lasting.find(connection)
+            scope = self._find_scope(connection, changes, noted, since)
         checkpoint(Step.READ)
         keys = self._reserve(scope, lease.run_no)
         writings = [
-            self._write_back(scope.tables[table], keys) for table in load_order(setting.book) if table in scope.tables
+            self._write_back(scope.tables[table], keys, noted.get(table))
+            for table in load_order(setting.book)
+            if table in scope.tables
         ]
         for writing in writings:
-            self._land(writing, lease, writing.previous, BEFORE)
+            self._land(writing, lease, writing.before, BEFORE)
         checkpoint(Step.LANDED)
+        lasting = [writing for writing in writings if writing.lasting is not None]
+        if lasting:
+            self._lasting.note(lease, {w.table: (w.compiled, w.lasting, w.meant) for w in lasting if w.lasting})
         checkpoint(Step.MAPPED)
-        guard = self._guard()
+        guard, refusals = self._guard(), Refusals()
         with setting.port.reverse_session(guard.closure, guard.token, nonce=guard.nonce) as session:
-            counts, refusals = self._send(session, writings, scope)
-            read_back = {w.table: session.read_back(w.table, w.keys["source_key"].to_list()) for w in writings}
-            for writing in writings:
-                self._land(writing, lease, read_back[writing.table], AFTER)
-            session.set_position(self._position_name, changes.high)
+            rows = RowCounts(read=scope.without_place.height, quarantined=scope.without_place.height)
+            rows += self._send(session, [writing for writing in writings if writing.lasting is None], refusals)
+            if lasting and isinstance(session, LastingSession):
+                session.hold_position(self._position_name, since, changes.high)
             with transaction(setting.engine) as connection:
                 ledger = Ledger(connection)
-                ledger.hold_chunk(lease)
+                ledger.hold_chunk(lease)  # nobody takes it over while rows are written that no rollback takes back
+                counts = ChunkCounts(rows + self._send(session, lasting, refusals))
+                read_back = {w.table: session.read_back(w.table, w.keys["source_key"].to_list()) for w in writings}
+                for writing in writings:
+                    self._land(writing, lease, read_back[writing.table], AFTER)
+                session.set_position(self._position_name, changes.high)
                 self._remember(raw(connection), writings, read_back, lease.run_no, refusals)
+                self._lasting.mark_known(raw(connection))
                 self._list_homeless(raw(connection), scope, lease.run_no)
-                rows = tuple(_names(writings))
-                ledger.intend_chunk(lease, counts, Intent(self._position_name, changes.high, lease.attempt, rows))
+                names = tuple(_names(writings))
+                intent = Intent(self._position_name, changes.high, lease.attempt, names, since)
+                ledger.intend_chunk(lease, counts, intent)
             checkpoint(Step.WRITTEN)
         checkpoint(Step.COMMITTED)
-        settled = self._settle(lease, is_resumed=False)
+        settled = self._settle(lease, may_be_more=changes.is_cut)
         if settled is None:
             raise SourceUnavailable(
                 f"{setting.source} does not hold the Position that run {lease.run_no} left there; its chunk stays "
@@ -164,20 +186,36 @@ class ReverseLane:
             )
         return settled
 
-    def _settle(self, lease: ChunkLease, *, is_resumed: bool) -> ChunkCounts | None:
+    def _find_scope(
+        self, connection: Connection, changes: OutboxChanges, noted: dict[str, pl.DataFrame], since: Position | None
+    ) -> Scope:
+        """Find the rows that people's changes concern, and those that an attempt before this one left half way."""
+        setting = self._setting
+        finder = ScopeFinder(
+            raw(connection), setting.department.code, setting.book, setting.table_numbers, self._tables
+        )
+        unsettled = Unsettled(setting, connection, self._position_name, since)
+        changed = pl.concat([changes.keys.select("relation", "id"), mains_of(setting, noted), unsettled.mains])
+        scope = finder.find(changed.unique(maintain_order=True))
+        for gone in (unsettled.gone, self._lasting.orphans(noted)):
+            scope = let_go(setting, scope, gone, finder)
+        return scope
+
+    def _settle(self, lease: ChunkLease, *, may_be_more: bool) -> ChunkCounts | None:
         """End a chunk whose Position stands in the legacy store, with the counts noted before its commit there.
 
-        What people changed since an earlier attempt is carried by another chunk of the run. Gives None when no attempt
-        came so far.
+        What it left, or people changed since an earlier attempt, is carried by another chunk of the run. Gives None
+        when no attempt came so far.
         """
         with asking(self._setting.engine) as connection:
             found = LedgerReader(connection).find_intent(lease)
         if found is None or self._setting.port.reverse_position(found[0].name) != found[0].position:
             return None
-        more = is_resumed and self.queue() > 0
+        more = may_be_more and self.queue() > 0
         with transaction(self._setting.engine) as connection:
             ledger = Ledger(connection)
             ledger.finish_chunk(lease, found[1])
+            self._lasting.strike_out(raw(connection))
             if more:
                 ledger.write_chunks(ledger.read_run(lease.run_no), [ChunkPlan(OUTBOX, ())])
         return found[1]
@@ -200,13 +238,13 @@ class ReverseLane:
             keys[table] = pl.concat([known, adopted])
         return keys
 
-    def _write_back(self, found: TableScope, keys: Mapping[str, pl.DataFrame]) -> Writing:
+    def _write_back(self, found: TableScope, keys: Mapping[str, pl.DataFrame], noted: pl.DataFrame | None) -> Writing:
         table = found.ruleset.table
         compiled = self._setting.compiled(table)
         own = keys[table]
         residue = found.crosswalk.select("id", "residue")
         crosswalk = own.join(residue, on="id", how="left").select("id", "source_key", "residue")
-        previous = self._setting.port.read_keys(table, own["source_key"].to_list()).rows
+        previous, lasting = self._read_previous(compiled, own["source_key"], found.gone["source_key"], noted)
         lookups = Lookups(
             find_keys_by_id(self._setting, compiled, found.parts, more=keys),
             previous,
@@ -215,7 +253,18 @@ class ReverseLane:
         written = write_back(compiled, found.parts, crosswalk, lookups)
         standing = Standing(compiled, found.crosswalk, previous, written.rows)
         judged = judge_conflicts(self._setting, self._landing, standing)
-        return Writing(found, compiled, replace(written, rows=judged.written), own, previous, judged.listed)
+        return Writing(found, compiled, replace(written, rows=judged.written), own, previous, judged.listed, lasting)
+
+    def _read_previous(
+        self, compiled: Compiled, own: pl.Series, gone: pl.Series, noted: pl.DataFrame | None
+    ) -> tuple[pl.DataFrame, Found | None]:
+        """Read the rows to be written as they stand; as they stood, where an attempt before this one wrote them."""
+        table, port = compiled.ruleset.table, self._setting.port
+        if table not in self._lasting.tables:
+            return port.read_keys(table, own.to_list()).rows, None
+        rows = port.read_keys(table, [*own, *gone]).rows
+        found = self._lasting.as_before(compiled, noted, rows)
+        return found.rows.filter(key_column(compiled.ruleset).is_in(own.implode())), found
 
     def _land(self, writing: Writing, lease: ChunkLease, rows: pl.DataFrame, moment: str) -> None:
         """Land the legacy rows as they were found, or as they were left: what was overwritten can be read again."""
@@ -233,25 +282,25 @@ class ReverseLane:
             metadata={"table": writing.table, "rule": ruleset.rule_id, "to": Side.LEGACY.value, "moment": moment},
         )
 
-    def _send(self, session: ReverseSession, writings: list[Writing], scope: Scope) -> tuple[ChunkCounts, Refusals]:
-        rows = RowCounts(read=scope.without_place.height, quarantined=scope.without_place.height)
-        refusals = Refusals({})
+    def _send(self, session: ReverseSession, writings: list[Writing], refusals: Refusals) -> RowCounts:
+        rows = RowCounts()
         for writing in writings:
             ruleset = writing.scope.ruleset
             is_new = writing.written.identities["main_id"].is_in(writing.scope.born.implode())
             # columns that live only as residue do not exist yet for a new row: the old system's defaults apply
             fresh = writing.written.rows.filter(is_new).select([*ruleset.key, *writing.compiled.owned])
+            before = writing.lasting.written if writing.lasting is not None else ()
             for frame in (writing.written.rows.filter(~is_new), fresh):
-                loaded, unchanged = refusals.send(session, ruleset, frame)
+                loaded, unchanged = refusals.send(session, ruleset, frame, before=before)
                 rows += RowCounts(read=loaded + unchanged, loaded=loaded, unchanged=unchanged)
             refused = len(refusals.of(writing.table))
             rows += RowCounts(read=refused, quarantined=refused)
         for writing in reversed(writings):
-            gone, before = writing.scope.gone["source_key"].to_list(), len(refusals.of(writing.table))
+            gone, known = writing.scope.gone["source_key"].to_list(), len(refusals.of(writing.table))
             refusals.delete(session, writing.scope.ruleset, gone)
-            refused = len(refusals.of(writing.table)) - before
+            refused = len(refusals.of(writing.table)) - known
             rows += RowCounts(read=len(gone), deleted=len(gone) - refused, quarantined=refused)
-        return ChunkCounts(rows), refusals
+        return rows
 
     def _remember(
         self,
@@ -271,7 +320,7 @@ class ReverseLane:
             settle_degraded(connection, code, writing.keys["id"])
             unlink_parts(connection, code, writing.scope.vanished)
             gone = writing.scope.gone.select("id", "source_key")
-            refused = refusals.list(writing.scope.ruleset, pl.concat([writing.keys.select("id", "source_key"), gone]))
+            refused = refusals.list(writing.scope.ruleset, writing.meant)
             # nothing of a refused row was overwritten: what was known of it is compared with it again the next time
             taken = mapped.crosswalk.join(refused, left_on="id", right_on="main_id", how="anti")
             write_crosswalk(connection, place, taken, links.join(taken, on="id", how="semi"))
@@ -280,6 +329,7 @@ class ReverseLane:
             rewritten = list_rewritten(writing, mapped.parts)
             write_degraded(connection, place, rewritten.join(refused, on="main_id", how="anti"))
             write_degraded(connection, place, refused)
+            write_degraded(connection, place, refusals.list_afterwards(writing.scope.ruleset, writing.meant))
             write_degraded(connection, place, list_without_rule(writing))
             write_degraded(connection, place, list_kept_out(writing, mapped))
             write_degraded(connection, place, writing.conflicts.join(refused, on="main_id", how="anti"))
@@ -328,5 +378,4 @@ class ReverseLane:
 def _names(writings: list[Writing]) -> Iterator[str]:
     """Name the rows that a chunk writes, those that go included: whoever follows one finds the chunk by it."""
     for writing in writings:
-        keys = pl.concat([writing.keys["source_key"], writing.scope.gone["source_key"]])
-        yield from (f"{writing.table}{KEY_SEPARATOR}{key}" for key in keys.unique(maintain_order=True).to_list())
+        yield from (f"{writing.table}{KEY_SEPARATOR}{key}" for key in writing.meant["source_key"].to_list())

@@ -9,6 +9,7 @@ from banyan.canonical.model import TABLES
 from mappings.engine import Compiled, Mapped, WrittenBack
 from mappings.outcomes import TERM_COLUMNS
 from store.records import LINK_KINDS
+from sync.lasting import Found
 from sync.scope import NO_PLACE, TableScope
 
 REWRITTEN = "REWRITTEN"
@@ -28,11 +29,24 @@ class Writing:
     """The legacy rows as they stand before this writing."""
     conflicts: pl.DataFrame = field(repr=False)
     """What was changed behind the fence, overwritten or not; columns as of degraded write-backs."""
+    lasting: Found | None = field(default=None, repr=False)
+    """Of a table without transactions: its rows as they stood before any writing, those that go included."""
 
     @property
     def table(self) -> str:
         """Give the legacy table."""
         return self.scope.ruleset.table
+
+    @property
+    def before(self) -> pl.DataFrame:
+        """Give the legacy rows to be kept as they stood."""
+        return self.previous if self.lasting is None else self.lasting.rows
+
+    @property
+    def meant(self) -> pl.DataFrame:
+        """Give the rows that are written or let go: columns id, source_key."""
+        gone = self.scope.gone.select("id", "source_key")
+        return pl.concat([self.keys.select("id", "source_key"), gone]).unique("source_key", maintain_order=True)
 
 
 def list_rewritten(writing: Writing, now: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

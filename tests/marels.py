@@ -61,7 +61,9 @@ class MarelWorkspace(TestWorkspace):
         return super(TestWorkspace, self).legacy_urls(source)
 
 
-def make_marel(cluster: Cluster, mariadb: MariaDBServer, folder: Path, *, capture: str, name: str) -> "MarelWorld":
+def make_marel(
+    cluster: Cluster, mariadb: MariaDBServer, folder: Path, *, capture: str, name: str, department: str = "35"
+) -> "MarelWorld":
     """Make a legacy MAREL with its rows and a project that follows it in this way; nothing is loaded."""
     os.environ.update(ENVIRONMENT)
     marel = LegacyMariaDB(mariadb, name)
@@ -72,17 +74,18 @@ def make_marel(cluster: Cluster, mariadb: MariaDBServer, folder: Path, *, captur
         connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(store)))
     with pymysql.connect(host="127.0.0.1", port=mariadb.port, user="root", autocommit=True) as root:
         ask(root, f"create database {marel.schema} character set utf8mb3")
-    load_marel(generate_marel("XS", 1, "35"), marel.url())
+    load_marel(generate_marel("XS", 1, department), marel.url())
     marel.run("grant replication slave, binlog monitor on *.* to banyan_reader@'%'")
     folder.mkdir()
     urls = {name: marel.url(account) for name, account in (
         ("reader", "banyan_reader"), ("reverse", "banyan_reverse"), ("guard", "banyan_guard"), ("admin", "root"),
         ("application", "marel_app"))}  # fmt: skip
     text = PROJECT.format(port=cluster.port, store=store, schema=marel.schema, capture=capture, **urls)
+    text = text.replace('"35"', f'"{department}"')
     (folder / "banyan.yaml").write_text(text)
     shutil.copytree(Path(mappings.__file__).parent / "rules" / "marel", folder / "rules" / "marel")
     workspace = MarelWorkspace(load_project(folder))
-    return MarelWorld(prepare(workspace, MAREL), marel, capture)
+    return MarelWorld(prepare(workspace, SourceRef(department, MAREL.system_code)), marel, capture)
 
 
 class MarelWorld(Sides):

@@ -55,9 +55,9 @@ class World:
     def forward_engine(self, **more) -> SyncEngine:
         return SyncEngine(self.place.engine("banyan_forward"), **more)
 
-    def reverse(self) -> ReverseLane:
+    def reverse(self, **more) -> ReverseLane:
         guard = ReverseGuard(CLOSURE, TOKEN, self.nonce)
-        return ReverseLane(self.setting("banyan_reverse"), self.landing, lambda: guard, SHARED)
+        return ReverseLane(self.setting("banyan_reverse"), self.landing, lambda: guard, SHARED, **more)
 
     def reverse_engine(self, **more) -> SyncEngine:
         return SyncEngine(self.place.engine("banyan_reverse"), **more)

@@ -105,6 +105,9 @@ call {home}.dismiss()
 insert into {home}.position (route, position, applied_at) values (%(route)s, %(position)s, {home}.clock())
 on duplicate key update position = values(position), applied_at = values(applied_at)
 
+-- name: hold_position
+select position from {home}.position where route = %(route)s for update
+
 -- name: reverse_position
 select position from {home}.position where route = %(route)s
 

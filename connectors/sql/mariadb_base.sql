@@ -89,6 +89,8 @@ end
 create or replace definer = banyan_owner@localhost procedure {home}.inspect_triggers()
 reads sql data sql security definer
 begin
+  -- while keys are reserved a table without transactions is made anew, and known by its new time a moment later
+  declare waited int default get_lock({schema_text}, 2);
   select i.trigger_name, i.table_name, cast(i.kind as char), i.closure,
          i.table_identity = {home}.identity(i.table_name),
          t.trigger_name is not null and t.event_object_table = i.table_name,
@@ -97,6 +99,7 @@ begin
   left join information_schema.triggers t
     on t.trigger_schema = {schema_text} and t.trigger_name = i.trigger_name
   order by i.table_name, i.trigger_name;
+  if waited = 1 then do release_lock({schema_text}); end if;
 end
 
 -- name: foreign_keys
@@ -137,7 +140,8 @@ begin
     and u.user <> 'mariadb.sys'
   union all
   select '', t.table_name, t.engine from information_schema.tables t
-  where t.table_schema = {schema_text} and t.table_type = 'BASE TABLE' and t.engine <> 'InnoDB';
+  where t.table_schema = {schema_text} and t.table_type = 'BASE TABLE'
+    and t.engine not in ('InnoDB', 'MyISAM', 'Aria');
 end
 
 -- name: rights_1

@@ -5,6 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.base import ischema_names
 
+from store.ahead import WRITE_AHEAD
 from store.canonical import CANONICAL
 from store.decisions import DECISION
 from store.gaps import CAPTURE_GAP
@@ -16,7 +17,7 @@ from store.watch import GUARD_BEAT
 
 METADATA = CANONICAL["case_file"].metadata
 assert all(
-    table.metadata is METADATA for table in (CAPTURE_GAP, DECISION, GUARD_BEAT, SOURCE_COLUMN)
+    table.metadata is METADATA for table in (CAPTURE_GAP, DECISION, GUARD_BEAT, SOURCE_COLUMN, WRITE_AHEAD)
 )  # declared beside functions
 assert LOG_KEY.metadata is PACE.metadata is METADATA
 SCHEMAS = ("code", "justice", "mig")

@@ -357,8 +357,8 @@ def test_capabilities_tell_each_table_apart(marel, way):
         table for table, can in full.items() if can.incremental is none
     }
     assert {table: can.write_back for table, can in full.items() if can.write_back is WriteBack.NONE} == {
-        "vieux": WriteBack.NONE, "vrac": WriteBack.NONE
-    }  # fmt: skip
+        "vrac": WriteBack.NONE
+    }
     assert {can.fence.kind for can in full.values()} == {FenceKind.NONE}
 
 

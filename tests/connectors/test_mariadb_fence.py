@@ -392,7 +392,7 @@ def test_a_fence_that_was_tampered_with_is_found_and_repaired_by_installing_it_a
     assert fence.check_installed(["dossier", "ligne"]) == []
 
 
-def test_a_table_without_transactions_is_refused_too_and_says_so(marel):
+def test_a_table_without_transactions_is_refused_too(marel):
     marel.run("insert into vieux values (1, 'a')")
     nonce = marel.install_fence("vieux")
     with marel.fence() as fence, marel.port() as port:
@@ -400,7 +400,7 @@ def test_a_table_without_transactions_is_refused_too_and_says_so(marel):
 
         assert refused(marel, "insert into vieux values (2, 'b')")
         assert refused(marel, "update vieux set texte = 'z'")
-        assert port.capabilities("vieux").fence.kind is FenceKind.CLOSED_WINDOW
+        assert port.capabilities("vieux").fence.kind is FenceKind.ONLINE
     assert marel.run("select * from vieux") == [(1, "a")]
 
 

@@ -285,17 +285,6 @@ def test_what_the_reverse_applier_writes_is_captured_as_a_route_and_a_person_pre
         }
 
 
-def test_a_table_without_transactions_is_never_written_back(marel, port):
-    nonce = marel.install_fence("vieux")
-    with (
-        pytest.raises(SourceDrifted, match="MyISAM"),
-        port.rehearsal_session(CLOSURE, 0, nonce=nonce) as session,
-    ):
-        session.upsert("vieux", rows(id=["1"], texte=["x"]))
-
-    assert port.count("vieux") == 0
-
-
 def test_rows_that_cannot_be_written_are_refused_before_the_server_sees_them(port, sealed):
     wrong = [
         rows(note=["a"]),

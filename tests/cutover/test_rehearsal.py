@@ -58,14 +58,24 @@ def beside(marel):
     )
 
 
+ROWS = "select count(*), max(modifie_le), sum(crc32(concat_ws('|', id_objet, serie, description))) from objets"
+UNPROTECTED = "select count(*), max(modifie_le), sum(crc32(concat_ws('|', id_implication, rang))) from implications"
+
+
 @pytest.mark.torture
 @pytest.mark.mariadb
-@pytest.mark.parametrize("capture", ["journal", "log"])
-def test_a_mariadb_is_rehearsed_in_a_database_beside_it_which_is_gone_afterwards(cluster, mariadb, tmp_path, capture):
-    world = make_marel(cluster, mariadb, tmp_path / "project", capture=capture, name=f"rehearsed_{capture}")
+@pytest.mark.parametrize(
+    ("capture", "domain", "rows"),
+    [("journal", "vehicles", ROWS), ("log", "vehicles", ROWS), ("log", "cases", UNPROTECTED)],
+)
+def test_a_mariadb_is_rehearsed_in_a_database_beside_it_which_is_gone_afterwards(
+    cluster, mariadb, tmp_path, capture, domain, rows
+):
+    name = f"rehearsed_{capture}_{domain}"
+    world = make_marel(cluster, mariadb, tmp_path / "project", capture=capture, name=name)
+    world.name = f"35.{domain}"
     world.load()
     world.sign()
-    rows = "select count(*), max(modifie_le), sum(crc32(concat_ws('|', id_objet, serie, description))) from objets"
     before = (world.row, world.fence, world.marel.run(rows), beside(world.marel))
 
     report = rehearse(world.rig, world.closure, actor=Actor("eva", "engineer", "test"), announce=lambda _: None)

@@ -1,9 +1,13 @@
 """A legacy MariaDB from its first copy to the switch and back again, through the same doors as any other."""
 
+from uuid import UUID
+
 import pytest
+import sqlalchemy as sa
 from marels import make_marel
 from switches import order
 
+from banyan.clock import new_id
 from banyan.departments import Phase
 from banyan.ports import FenceMode
 from cutover.switching import roll_back, switch
@@ -17,6 +21,15 @@ pytestmark = [pytest.mark.mariadb, pytest.mark.server, pytest.mark.journey]
 @pytest.fixture(params=["log", pytest.param("journal", marks=pytest.mark.torture)])
 def world(request, cluster, mariadb, tmp_path):
     world = make_marel(cluster, mariadb, tmp_path / "project", capture=request.param, name=f"marel_{request.param}")
+    yield world
+    world.close()
+
+
+@pytest.fixture(params=["log", pytest.param("journal", marks=pytest.mark.torture)])
+def overseas(request, cluster, mariadb, tmp_path):
+    """The department of three figures, whose cases hold a table without transactions."""
+    name = f"marel_974_{request.param}"
+    world = make_marel(cluster, mariadb, tmp_path / "974", capture=request.param, name=name, department="974")
     yield world
     world.close()
 
@@ -49,4 +62,66 @@ def test_a_legacy_mariadb_is_copied_followed_switched_and_taken_back(world):
 
     live_marel(world.marel.url("marel_app"), Pace(rate_per_second=500, count=20, seed=5))
     world.catch_up()
+    assert world.is_equal() == ("PASS", 0)
+
+
+def people_of_the_cases(world):
+    """Edit, add and remove participations, which lie in a table without transactions, and edit their cases."""
+    rows = "justice.participation where department_code = '974' and domain_code = 'cases'"
+    with world.rig.workspace.engine("banyan_app").begin() as connection:
+        ids = list(connection.scalars(sa.text(f"select id from {rows} order by id limit 20")))
+        connection.execute(
+            sa.text("update justice.participation set role_sequence = 9, row_version = row_version + 1"
+                    " where department_code = '974' and id = any(:ids)"), {"ids": ids[:12]},
+        )  # fmt: skip
+        connection.execute(
+            sa.text("update justice.case_file set note_text = 'NOUVEAU' where department_code = '974' and id in"
+                    " (select case_file_id from justice.participation where id = any(:ids))"), {"ids": ids[12:15]},
+        )  # fmt: skip
+        for like in ids[:4]:
+            connection.execute(
+                sa.text("insert into justice.participation (id, department_code, domain_code, origin, case_file_id,"
+                        " person_identity_id, role_code, role_sequence) select :new, department_code, domain_code,"
+                        " 'TARGET', case_file_id, person_identity_id, role_code, 99 from justice.participation"
+                        " where id = :like"), {"new": UUID(bytes=new_id()), "like": like},
+            )  # fmt: skip
+        connection.execute(sa.text("delete from justice.participation where id = any(:ids)"), {"ids": ids[17:]})
+
+
+def test_cases_whose_participations_no_transaction_protects_go_there_and_back(overseas):
+    world = overseas
+    world.name = "974.cases"
+    marel = world.marel
+    world.load()
+    done = live_marel(marel.url("marel_app"), Pace(rate_per_second=500, count=60, seed=4), department="974")
+    world.catch_up()
+    assert done.refused == 0
+    assert world.is_equal() == ("PASS", 0)
+
+    world.sign()
+    switch(world.rig, world.closure, order())
+    assert world.phase is Phase.LIVE
+    state, open_tables, defects = world.look_at_fence()
+    assert (state.mode, open_tables, defects) == (FenceMode.SEALED, (), [])
+    count = marel.run("select count(*) from implications")[0][0]
+    untouched = "select id_implication, qualite, id_dossier, id_personne, plainte_le, modifie_le from implications"
+    before = dict((row[0], row) for row in marel.run(untouched))
+    people_of_the_cases(world)
+
+    roll_back(world.rig, world.closure, order())
+
+    assert world.phase is Phase.SYNCING
+    state, open_tables, defects = world.look_at_fence()
+    assert (state.mode, set(open_tables), defects) == (FenceMode.OPEN, set(world.closure.tables), [])
+    assert marel.run("select count(*), count(distinct id_implication) from implications") == [(count + 1, count + 1)]
+    assert marel.run("select count(*) from implications where rang = 99") == [(4,)]
+    assert marel.run("select count(*) from implications where rang = 9")[0][0] >= 12
+    after = dict((row[0], row) for row in marel.run(f"{untouched} where rang not in (9, 99) or rang is null"))
+    assert {key: before[key] for key in after} == after
+    assert world.ask_store("select count(*) from mig.write_ahead") == [(0,)]
+    assert world.is_equal() == ("PASS", 0)
+
+    again = live_marel(marel.url("marel_app"), Pace(rate_per_second=500, count=40, seed=5), department="974")
+    world.catch_up()
+    assert again.refused == 0
     assert world.is_equal() == ("PASS", 0)

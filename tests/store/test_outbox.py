@@ -10,7 +10,7 @@ from stores import StorePlace, own
 
 from banyan.errors import SwitchUncertain, UsageError
 from banyan.records import Position
-from store.outbox import beginning, changes_since, head, prune
+from store.outbox import beginning, changes_since, count_since, head, prune
 from store.postgres import Isolation
 
 pytestmark = pytest.mark.server
@@ -208,3 +208,100 @@ def test_who_stands_before_what_was_pruned_is_refused_and_nobody_else(place):
         changes(place, early)
 
     assert changes(place, late).events == 1
+
+
+def in_parts(place, position, at_most):
+    """Read the outbox in parts until nothing is left; gives the keys of each part, and the last Position."""
+    parts = []
+    while True:
+        found = changes(place, position, **CLOSURE, at_most=at_most)
+        position = found.high
+        parts.append(found.keys["id"].to_list())
+        if not found.is_cut:
+            return parts, position
+
+
+def test_a_long_outbox_is_read_in_parts_of_whole_transactions_and_each_change_once(place):
+    before = [inserted(place) for _ in range(4)]
+    with place.connect("banyan_app", autocommit=False) as slow, place.connect("banyan_app", autocommit=False) as undone:
+        late, never = uuid.uuid4(), uuid.uuid4()
+        slow.execute(INSERT, (late,))
+        undone.execute(INSERT, (never,))
+        undone.rollback()
+        with place.connect("banyan_app", autocommit=False) as large:
+            many = [uuid.uuid4() for _ in range(12)]
+            for one in many:
+                large.execute(INSERT, (one,))
+            large.commit()
+        after = [inserted(place) for _ in range(7)]
+
+        parts, position = in_parts(place, None, 5)
+        counted = changes(place, position).events
+        slow.commit()
+
+    rest, last = in_parts(place, position, 5)
+    again, _ = in_parts(place, last, 5)
+    told = [key for part in parts for key in part]
+    assert told == [one.bytes for one in (*before, *many, *after)]
+    assert [len(part) for part in parts] == [4, 12, 5, 2]
+    assert counted == 0
+    assert (rest, again) == ([[late.bytes]], [[]])
+
+
+def test_a_cut_position_takes_back_nothing_that_was_seen_before_although_an_old_transaction_ends_late(place):
+    with place.connect("banyan_app", autocommit=False) as slow, place.connect("banyan_app", autocommit=False) as other:
+        early = [uuid.uuid4() for _ in range(3)]
+        for one in early:
+            slow.execute(INSERT, (one,))
+        between = uuid.uuid4()
+        other.execute(INSERT, (between,))
+        seen = [inserted(place) for _ in range(3)]
+        _, position = in_parts(place, None, 100)
+        slow.commit()
+        other.commit()
+    later = [inserted(place) for _ in range(3)]
+
+    parts, last = in_parts(place, position, 3)
+
+    assert [key for part in parts for key in part] == [one.bytes for one in (*early, between, *later)]
+    assert not {one.bytes for one in seen} & {key for part in parts for key in part}
+    assert [len(part) for part in parts] == [3, 3, 1]
+    assert changes(place, last).events == 0
+    with place.transaction("banyan_reverse", isolation=Isolation.REPEATABLE_READ) as connection:
+        assert count_since(connection, position, **CLOSURE) == 7
+        assert count_since(connection, last, **CLOSURE) == 0
+
+
+@pytest.mark.torture
+def test_parts_read_beside_writers_hold_every_change(place):
+    keys, stop, written = [], threading.Event(), []
+
+    def write(seed):
+        random_numbers = random.Random(seed)
+        with place.connect("banyan_app", autocommit=False) as connection:
+            while not stop.is_set():
+                mine = [uuid.uuid4() for _ in range(random_numbers.randint(1, 4))]
+                for one in mine:
+                    connection.execute(INSERT, (one,))
+                if random_numbers.random() < 0.2:
+                    connection.rollback()
+                else:
+                    connection.commit()
+                    written.extend(mine)
+
+    writers = [threading.Thread(target=write, args=(seed,)) for seed in range(4)]
+    for writer in writers:
+        writer.start()
+    position = None
+    for _ in range(120):
+        found = changes(place, position, **CLOSURE, at_most=7)
+        keys += found.keys["id"].to_list()
+        position = found.high
+    stop.set()
+    for writer in writers:
+        writer.join()
+    parts, _ = in_parts(place, position, 7)
+    keys += [key for part in parts for key in part]
+
+    assert len(keys) == len(set(keys))
+    assert set(keys) == {one.bytes for one in written}

@@ -183,6 +183,43 @@ def test_rows_committed_just_before_a_worker_went_away_are_counted_once_and_late
     judge(loaded, chosen, wanted)
 
 
+@pytest.mark.parametrize("kind", ["row", "part"])
+def test_what_people_removed_goes_in_the_end_though_a_worker_went_away_right_before_the_legacy_commit(loaded, kind):
+    """Tombstone and forgotten link stood in the store already: the next attempt found nothing to carry."""
+    loaded.switch_by_hand()
+    table, key_column, column, joined = {
+        "row": ("t_tel", "id_tel", "top_supp", "c.id = r.id"),
+        "part": (
+            "t_personne",
+            "id_pers",
+            "tel",
+            "c.id = (select l.id from mig.record_link l where l.canonical_id = r.id)",
+        ),
+    }[kind]
+    ((record, key),) = loaded.place.run(
+        f"select r.id, c.source_key from justice.contact_means r join mig.crosswalk c on {joined}"
+        " where c.source_table_no = %s and c.deleted_at is null order by 2 limit 1",
+        (loaded.numbers[table],),
+    )
+    ask = f"select coalesce(trim({column}::text), '') from orion.{table} where {key_column} = %s"
+    stood = loaded.on_legacy(ask, (key,))
+    loaded.as_app("delete from justice.contact_means where id = %s", (record,))
+
+    def go_away(here: Step) -> None:
+        if here is Step.WRITTEN:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        carry_until_nothing_is_left(loaded, "reverse", owner="one", checkpoint=go_away)
+    between = loaded.on_legacy(ask, (key,))
+    result = loaded.reverse_engine(owner="one").advance(loaded.reverse(), RunKind.REVERSE)
+
+    assert between == stood
+    assert loaded.on_legacy(ask, (key,)) == [("O" if kind == "row" else "",)] != stood
+    assert result.total.rows.read == 1
+    assert loaded.place.run("select distinct state from mig.run where to_side = 'LEGACY'") == [("DONE",)]
+
+
 class Jumping(dt.datetime):
     """A clock of this machine that is set now and then: days ahead, days back."""
 
