@@ -20,6 +20,22 @@ def read_text(raw: bytes, encoding: str) -> str:
     return MARK + raw.hex() if text.startswith(MARK) else text
 
 
+def show_text(text: str) -> str:
+    """Give a raw text as people may read and type it: `0x` and the bytes in hexadecimal where it is none."""
+    raw = find_bytes(text)
+    return text if raw is None else f"0x{raw.hex()}"
+
+
+def find_shown(shown: str) -> str | None:
+    """Give the raw text of a cell that was shown as its bytes; None when that is not how it was shown."""
+    if not shown.startswith("0x"):
+        return None
+    try:
+        return MARK + bytes.fromhex(shown.removeprefix("0x")).hex()
+    except ValueError:
+        return None
+
+
 def find_bytes(text: str) -> bytes | None:
     """Give the bytes that stand behind the mark; None for a text that was read."""
     if not text.startswith(MARK):

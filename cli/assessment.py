@@ -13,6 +13,7 @@ import polars as pl
 
 from banyan.clock import monotonic, now, today
 from banyan.departments import SourceRef
+from banyan.errors import ConfigurationError
 from banyan.ports import LegacyPort
 from banyan.records import KeyRange
 from cli.scan_marks import RowHashes, compare_with_last, find_stamps
@@ -61,10 +62,15 @@ class Assessment:
             watched[one.table].append(one.column)
             watched[one.parent].append(one.parent_column)
         read: dict[str, _Read] = {}
+        unread: list[str] = []
         for name in tables:
             watch(name)
-            read[name] = self._read(name, keys[name], watched[name])
-        told = [self._told(name, read[name], keys[name], around) for name in tables]
+            try:
+                read[name] = self._read(name, keys[name], watched[name])
+            except ConfigurationError as error:  # a right that is missing, a type without a text: the others are told
+                unread.append(f"rows of {name}: {error.message}")
+        told = [self._told(name, read[name], keys[name], around) for name in read]
+        references = [one for one in references if one.table in read and one.parent in read]
         for table in told:
             table["orphans"] = _orphans(str(table["table"]), references, read)
         return {
@@ -76,7 +82,8 @@ class Assessment:
             "callers": [asdict(caller) for caller in around.callers],
             "jobs": [list(job) for job in around.jobs],
             "counted_since": around.counted_since.isoformat() if around.counted_since else None,
-            "unseen": list(around.unseen),
+            "unseen": [*unread, *around.unseen],
+            "hidden": list(around.hidden),
             "window": _window(list(read.values())),
             "effort": _effort(told),
         }
@@ -142,7 +149,10 @@ def look_around(workspace: Workspace, source: SourceRef) -> Surroundings:
         case "sqlite":
             place = Path(workspace.legacy_urls(source).reader)
             return look_around_sqlite(paths_in(str(place), config.files) if config.files else {"": place})
-    return Surroundings(unseen=(f"who connects, triggers, views and jobs: {config.medium} shows none of them",))
+    return Surroundings(
+        unseen=(f"who connects, triggers, views and jobs: {config.medium} shows none of them",),
+        hidden=("writers", "triggers", "views", "routines"),
+    )
 
 
 def find_references(

@@ -23,7 +23,10 @@ Keep = Annotated[str, typer.Option("--keep", help="Which copy stands: canonical,
 def movable_rig(workspace: "Workspace", closure: str) -> "Rig":
     """Open the legacy system of a closure that can change its owner at all."""
     rig = rig_of(workspace, closure)
-    rig.refuse_write_once(rig.closure(closure).name)
+    name = rig.closure(closure).name
+    rig.refuse_write_once(name)
+    if rig.slices(name)[0].owner is Side.LEGACY:
+        rig.forward().watermark()  # refused while the project says another way of capture than the store follows
     return rig
 
 

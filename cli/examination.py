@@ -18,6 +18,7 @@ from store.postgres import transaction
 from store.slices import read_slices
 from sync.assembly import Rig, open_port, open_rig
 from sync.captures import find_looked_at, find_unfollowed
+from sync.ways import find_left_way
 from sync.workspace import Workspace, opened
 from wire.cluster import ClusterPlace, cluster_home
 
@@ -213,7 +214,7 @@ def _rights(engine: Engine, schema: str) -> tuple[list[str], list[str]]:
 def examine_guards(workspace: Workspace, source: SourceRef) -> Iterator[Remark]:
     """Look at the capture and the fences of a legacy system: installed, and as they were installed."""
     config = workspace.source_config(source)
-    if not config.is_database and not config.write_once:
+    if not config.is_database and not config.write_once and not config.is_only_read:
         return
     code = source.department_code
     try:
@@ -224,6 +225,26 @@ def examine_guards(workspace: Workspace, source: SourceRef) -> Iterator[Remark]:
     if rig.is_write_once:
         yield from _same_files(rig)
         return
+    left = find_left_way(rig)
+    if left is not None:
+        told = f"followed with capture: {left} until now, and banyan.yaml says capture: {config.capture}"
+        yield Remark(Word.NO, f"{source}: {told}", f"banyan load {code}")
+    if config.is_database:
+        yield from _guards(rig, is_followed=left is None)
+
+
+def _guards(rig: Rig, *, is_followed: bool) -> Iterator[Remark]:
+    """Look at capture and fences; at the capture only where the Position is one of its own."""
+    if is_followed:
+        yield from _capture(rig)
+    for found in rig.closures:
+        yield _fence(rig, found.name)
+    yield from _masters(rig)
+
+
+def _capture(rig: Rig) -> Iterator[Remark]:
+    source, config = rig.source, rig.workspace.source_config(rig.source)
+    code = source.department_code
     followed = [found for found in rig.closures if rig.slices(found.name)[0].phase is not Phase.RETIRED]
     tables = sorted(table for found in followed for table in found.tables)
     loose = find_unfollowed(rig.port, config, tables)
@@ -236,9 +257,6 @@ def examine_guards(workspace: Workspace, source: SourceRef) -> Iterator[Remark]:
         if looked:  # a whole reading of them in each run, and one within the outage of a switch
             how = f"no {config.capture} can follow them: compared row by row in each run, and in a switch"
             yield Remark(Word.OK, f"{', '.join(looked)} of {source}: {how}")
-    for found in rig.closures:
-        yield _fence(rig, found.name)
-    yield from _masters(rig)
 
 
 def _same_files(rig: Rig) -> Iterator[Remark]:

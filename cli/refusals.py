@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from banyan.departments import Actor
+from banyan.undecoded import show_text
 from store.causes import Cause, Entry, find_cause
 from store.causes import read_causes as read_open_causes
 from store.causes import read_entries as read_open_entries
@@ -65,5 +66,5 @@ def _shown(code: str, entry: Entry, keys: KeyRing | None) -> dict[str, object]:
     if keys is not None:
         place = sealed_place_of(code, entry.source_table_no, entry.key, column=entry.column)
         clear = None if entry.raw is None else keys.open(entry.raw, place=place)
-        shown["value"] = None if clear is None else clear.decode("utf-8", "backslashreplace")
+        shown["value"] = None if clear is None else show_text(clear.decode("utf-8", "backslashreplace"))
     return shown

@@ -31,10 +31,14 @@ def repair_cause(
         list[str] | None, typer.Option("--code", help="CODE=MEANING, in the code map of the column.")
     ] = None,
     value: Annotated[
-        list[str] | None, typer.Option("--value", help="TEXT=TEXT: read the left one as the right one, or as nothing.")
+        list[str] | None,
+        typer.Option("--value", help="TEXT=TEXT: read the left one (0x.. for bytes) as the right one, or as nothing."),
     ] = None,
     values_from: Annotated[
         str, typer.Option("--values-from", help="A file of lines TEXT, tabulator, TEXT; - for standard input.")
+    ] = "",
+    encoding: Annotated[
+        str, typer.Option("--encoding", help="Read cells that are no text of the declared encoding by this one.")
     ] = "",
     reason: Reason = "",
     apply: Annotated[bool, typer.Option("--apply", help="Decide; without it, only what would happen is told.")] = False,
@@ -50,7 +54,7 @@ def repair_cause(
     from sync.repair import Wish, preview_repair, repair
     from sync.workspace import opened
 
-    wish = Wish(tuple(map(_pair, code or ())), (*map(_reading, value or ()), *_read_values(values_from)))
+    wish = Wish(tuple(map(_pair, code or ())), (*map(_reading, value or ()), *_read_values(values_from)), encoding)
     with opened(_project_of(dept)) as workspace:
         with transaction(workspace.engine("banyan_steward")) as connection:
             system = find_cause(connection, dept, cause).system

@@ -1,6 +1,6 @@
 """What differs between two scans: the same system a month ago, or the sibling in another department."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,8 +17,9 @@ def compare_scans(before: Scan, here: Scan) -> list[dict[str, str]]:
     told += [_line(name, "the table is not there any more") for name in sorted(set(old) - set(new))]
     told += [_line(name, f"a new table of {new[name]['rows']} rows") for name in sorted(set(new) - set(old))]
     months = _months(before, here)
+    hidden = {*before.get("hidden", ()), *here.get("hidden", ())}
     for name in sorted(set(old) & set(new)):
-        told += _tables(old[name], new[name], months)
+        told += _tables(old[name], new[name], months, lists=[kind for kind in _LISTS if kind not in hidden])
     return told
 
 
@@ -35,7 +36,7 @@ def _systems(before: Scan, here: Scan) -> Iterator[dict[str, str]]:
             yield _line("", f"job {name} ({when}): {word}")
 
 
-def _tables(old: Scan, new: Scan, months: float | None) -> Iterator[dict[str, str]]:
+def _tables(old: Scan, new: Scan, months: float | None, *, lists: Sequence[str]) -> Iterator[dict[str, str]]:
     name = new["table"]
     if old["rows"] != new["rows"]:
         grown = new["rows"] - old["rows"]
@@ -43,7 +44,7 @@ def _tables(old: Scan, new: Scan, months: float | None) -> Iterator[dict[str, st
         yield _line(name, f"{old['rows']} rows, now {new['rows']} ({grown:+d}{pace})")
     if old["key"] != new["key"]:
         yield _line(name, f"the key was {old['key']} and is {new['key']}")
-    for kind in _LISTS:
+    for kind in lists:
         for word, found in (("new", set(new[kind]) - set(old[kind])), ("gone", set(old[kind]) - set(new[kind]))):
             for one in sorted(found):
                 yield _line(name, f"{kind.removesuffix('s')} {one}: {word}")

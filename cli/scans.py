@@ -106,6 +106,8 @@ def _write(scan: dict[str, Any], folder: Path) -> list[Path]:
 
 
 def _print(scan: dict[str, Any]) -> None:
+    from cli.scan_page import say_duration
+
     rows = []
     for table in scan["tables"]:
         since = table["since_last_scan"] or {}
@@ -137,7 +139,7 @@ def _print(scan: dict[str, Any]) -> None:
     if window["reading_hours"] is not None:
         fits = "fits a night" if window["fits_a_night"] else "does not fit a night of 8 hours"
         pace = f"{thousands(window['rows'])} rows at {thousands(window['rows_per_second'])} rows/s measured here"
-        print_line(f"reading   {pace}: {window['reading_hours']} h, {fits}")
+        print_line(f"reading   {pace}: {say_duration(window['reading_hours'])}, {fits}")
     print_line(f"effort    {effort['days']} days of one person, a first figure: its parts are on the page")
     for one in scan["differences"]:
         print_line(f"differs   {one['table'] or scan['source']}: {one['difference']}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from banyan.departments import Closure, SourceRef
-from banyan.errors import UsageError
+from banyan.errors import ConfigurationError, UsageError
 from cli.drifts import show_drift
 from cli.places import current_project
 from cli.tables import print_facts, print_json, print_line, print_next, print_table, thousands
@@ -226,11 +226,13 @@ def _scan(reference: SourceRef, port: "LegacyPort", rulesets: "Mapping[str, Rule
     columns = port.columns(name)
     ruleset = rulesets.get(name)
     here = [column.name for column in columns]
+    rows, unread = _count(port, name)
     return {
         "source": str(reference),
         "table": name,
         "columns": len(columns),
-        "rows": port.count(name),
+        "rows": rows,
+        "unread": unread,
         "key": list(port.key_columns(name)),
         "rule": ruleset.rule_id if ruleset else None,
         "missing": [column for column in ruleset.columns if column not in here] if ruleset else [],
@@ -242,8 +244,16 @@ def _scan(reference: SourceRef, port: "LegacyPort", rulesets: "Mapping[str, Rule
 def _absent(reference: SourceRef, name: str) -> dict[str, object]:
     return {
         "source": str(reference), "table": name, "columns": 0, "rows": 0, "key": [], "rule": "there is no such table",
-        "missing": ["every column"], "unknown": [], "details": [],
+        "missing": ["every column"], "unknown": [], "details": [], "unread": "",
     }  # fmt: skip
+
+
+def _count(port: "LegacyPort", name: str) -> tuple[int | None, str]:
+    """Count the rows of a table; without the right to, say so."""
+    try:
+        return port.count(name), ""
+    except ConfigurationError as error:
+        return None, error.message
 
 
 def _print_scan(found: list[dict[str, object]], drifted: list[dict[str, object]], *, is_one: bool) -> None:
@@ -257,6 +267,9 @@ def _print_scan(found: list[dict[str, object]], drifted: list[dict[str, object]]
     ruled = sum(one["rule"] is not None for one in found)
     rows = sum(one["rows"] for one in found if isinstance(one["rows"], int))
     print_line(f"{len(found)} tables, {ruled} with a rule, {thousands(rows)} rows")
+    for one in found:
+        if one["unread"]:
+            print_line(f"not seen: rows of {one['table']}: {one['unread']}")
     for one in drifted:
         print_line(f"NO   {one['table']}: the rule names {one['missing'] or 'no'} missing columns, and "
                    f"{one['unknown'] or 'no'} columns have no fate")  # fmt: skip

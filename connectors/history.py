@@ -5,7 +5,10 @@ from typing import Final
 
 from banyan.errors import SourceDrifted, SourceRestored
 
-DECIDE: Final = "isolate the legacy system; banyan switch status; then banyan switch reconcile, by two persons"
+DECIDE: Final = (
+    "isolate the legacy system; banyan switch status; then banyan switch reconcile, by two persons. One that is only "
+    "read: banyan sync sweep DEPT --reason TEXT"
+)
 """What to do about a legacy system that has another history than the one that was read."""
 
 SWEEP: Final = "banyan sync sweep DEPT --reason TEXT: every row is read again, and followed from there"

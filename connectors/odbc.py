@@ -4,6 +4,7 @@ Both read the same statements, whose columns are plain texts. What the child ref
 driver that aborts) is read again by pyodbc, slower and without a bound on a text.
 """
 
+import codecs
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,6 +13,7 @@ import polars as pl
 from banyan.errors import SourceUnavailable, SourceUnreadable
 from banyan.ports import SourceColumn
 from banyan.records import KEY_SEPARATOR, KeyRange
+from connectors.dialects_makes import SQLITE
 from connectors.dialects_odbc import OdbcQuery, OdbcShape, count_rows, select_keys, select_range, select_step
 from connectors.lines import checked_encoding
 from connectors.looks import Looks
@@ -85,7 +87,9 @@ class OdbcReader:
         """Read the raw texts of the rows of a key range."""
         shape = self.shape(table)
         asked, names = select_range(shape, keys), [column.name for column in shape.columns]
-        if (self._counted.get(table) or self.count(table)) < self.child_from_rows:
+        bound = self._spelled(shape, asked)
+        is_small = (self._counted.get(table) or self.count(table)) < self.child_from_rows
+        if is_small or any(isinstance(value, bytes) for value in bound):  # the child binds texts alone
             return self._read_here(shape, asked, names)
         try:
             return self.read_in_child(shape, asked, names)
@@ -126,8 +130,17 @@ class OdbcReader:
 
     def _read_here(self, shape: OdbcShape, asked: OdbcQuery, names: Sequence[str]) -> pl.DataFrame:
         with odbc_session(self._connection_string, "reading rows") as session:
-            crossed = session.texts(asked, names)
+            crossed = session.texts(asked, names, bound=self._spelled(shape, asked))
         return read_texts(shape, crossed, self._encoding)
+
+    def _spelled(self, shape: OdbcShape, asked: OdbcQuery) -> tuple[str | bytes, ...]:
+        """Give the values of a statement as the store spells them: a SQLite file compares the bytes of a key.
+
+        A letter that its encoding does not have stands in no key of the file, and is found in none.
+        """
+        if shape.make is not SQLITE or codecs.lookup(self._encoding).name == "utf-8":
+            return asked.values
+        return tuple(value if value.isascii() else value.encode(self._encoding, "replace") for value in asked.values)
 
 
 def open_odbc(

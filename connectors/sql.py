@@ -33,11 +33,16 @@ class OdbcSession:
         """Run a statement and give its rows."""
         return list(self.connection.cursor().execute(asked.query, asked.values).fetchall())
 
-    def texts(self, asked: OdbcQuery, names: Sequence[str]) -> pl.DataFrame:
-        """Read the rows of a statement whose columns are texts; refuses what a driver gives as anything else."""
+    def texts(
+        self, asked: OdbcQuery, names: Sequence[str], *, bound: Sequence[str | bytes] | None = None
+    ) -> pl.DataFrame:
+        """Read the rows of a statement whose columns are texts; refuses what a driver gives as anything else.
+
+        `bound` stands for its values where the store spells them in bytes of its own.
+        """
         schema = dict.fromkeys(names, pl.String)
         frames = [pl.DataFrame(schema=schema)]
-        cursor = self.connection.cursor().execute(asked.query, asked.values)
+        cursor = self.connection.cursor().execute(asked.query, asked.values if bound is None else tuple(bound))
         while rows := cursor.fetchmany(_FETCHED_ROWS):
             columns = list(zip(*rows, strict=True))
             for name, cells in zip(names, columns, strict=True):

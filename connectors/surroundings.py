@@ -6,7 +6,7 @@ Read from the catalogue of the server by the reading account; what it may not se
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from psycopg import sql
 
@@ -60,6 +60,18 @@ class Surroundings:
     counted_since: datetime | None = None
     unseen: tuple[str, ...] = ()
     """What could not be looked at, and what would let us."""
+    hidden: tuple[str, ...] = ()
+    """Of which no table could be told anything: writers, triggers, views, routines. That is not none."""
+
+
+_SEEN_WITH: Final = {
+    "writers": ("accounts", "accounts that may write: an account that reads mysql.* sees them; ask for SHOW GRANTS"),
+    "triggers": ("trigger", "triggers: an account with TRIGGER sees them; ask an administrator for SHOW TRIGGERS"),
+    "views": ("show view", "views: grant show view on the tables' database to banyan_reader"),
+    "routines": ("accounts", "routines: an account that reads mysql.proc sees them; ask an administrator for them"),
+    "jobs": ("event", "events: an account with EVENT sees them; ask an administrator for SHOW EVENTS"),
+}
+"""What a MariaDB shows only to who may more than read: the right, and what to ask for."""
 
 
 def look_around_postgresql(url: str, schema: str) -> Surroundings:
@@ -110,14 +122,19 @@ def look_around_mariadb(url: str, schema: str) -> Surroundings:
             unseen = ["programs of accounts: MariaDB does not know them", "rows written: MariaDB does not count them"]
             if not ask("sees_others")[0][0]:
                 unseen.append("sessions of other accounts: grant process on *.* to banyan_reader")
+            rights = {right for (right,) in ask("rights")}
+            found = {kind: ask(kind) for kind in _SEEN_WITH}
+            hidden = [kind for kind, (right, _) in _SEEN_WITH.items() if right not in rights and not found[kind]]
+            unseen += [_SEEN_WITH[kind][1] for kind in hidden]
             return Surroundings(
                 encoding=str(ask("encoding")[0][0]),
                 callers=tuple(Caller(str(a), str(p), str(h), int(n)) for a, p, h, n in ask("sessions")),
-                writers=_by_table(ask("writers")),
-                triggers=_by_table(ask("triggers")),
-                views=_by_table(ask("views")),
-                routines=_by_table(ask("routines")),
-                jobs=tuple((str(name), str(when).strip()) for name, when in ask("jobs")),
+                writers=_by_table(found["writers"]),
+                triggers=_by_table(found["triggers"]),
+                views=_by_table(found["views"]),
+                routines=_by_table(found["routines"]),
+                jobs=tuple((str(name), str(when).strip()) for name, when in found["jobs"]),
+                hidden=tuple(hidden),
                 references=tuple(Reference(*row) for row in ask("references")),
                 activity={row[0]: Activity(int(row[1])) for row in ask("activity")},
                 unseen=tuple(unseen),

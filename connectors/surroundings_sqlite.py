@@ -34,7 +34,12 @@ def look_around_sqlite(files: Mapping[str, Path]) -> Surroundings:
         references += [replace(one, table=before + one.table, parent=before + one.parent) for one in around.references]
         unseen += [before + one for one in around.unseen]
     return Surroundings(
-        encoding=encoding, triggers=triggers, views=views, references=tuple(references), unseen=tuple(unseen)
+        encoding=encoding,
+        triggers=triggers,
+        views=views,
+        references=tuple(references),
+        unseen=tuple(unseen),
+        hidden=("writers",),
     )
 
 

@@ -25,13 +25,14 @@ from cutover.control import held
 from cutover.duplicate import OldSide, copied_side
 from cutover.execute import Order, StepReport
 from cutover.journal import Word, note
-from cutover.restored import follow_from, read_again
+from cutover.restored import read_again
 from cutover.switching import SwitchReport, roll_back, switch
 from store.canonical import CANONICAL
 from store.install import prepare_database
 from store.postgres import open_engine, transaction
 from store.row_tables import DEGRADED_WRITE_BACK
 from sync.assembly import Rig, open_rig
+from sync.sweeping import follow_from
 from sync.workspace import LegacyUrls, Workspace
 from wire.cluster import Cluster, ClusterPlace, cluster_home
 from wire.duplicate import copy_database

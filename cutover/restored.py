@@ -24,11 +24,10 @@ from store.outbox import KEYS_SCHEMA, OutboxChanges, head
 from store.postgres import transaction
 from store.row_tables import CROSSWALK, FILTERED_ROW, QUARANTINE, RECORD_LINK
 from store.runs import RunKind
-from store.tables import WATERMARK
 from sync.assembly import Rig
 from sync.reverse import ReverseGuard, ReverseLane
 from sync.setting import key_column
-from sync.sweeping import find_all_keys, find_keys, read_keys
+from sync.sweeping import carry_all, find_all_keys, find_keys, follow_from, read_keys
 
 RECORDS_AT_ONCE: Final = 20_000
 
@@ -99,12 +98,12 @@ def load_again(rig: Rig, closure: Closure) -> ReadAgain:
 
 def read_again(rig: Rig, closures: tuple[Closure, ...]) -> ReadAgain:
     """Read every row of some closures forward again, gone ones too; the watermark stays where it is."""
-    lane, engine = rig.forward(), rig.forward_engine()
+    engine = rig.forward_engine()
     keys = find_all_keys(rig, [table for closure in closures for table in closure.tables])
     names = tuple(sorted(closure.name for closure in closures))
     with transaction(rig.workspace.engine("banyan_forward")) as connection:
         gaps = {name: at for name, at in find_gaps(connection, rig.source).items() if name in keys}
-    read = engine.carry_keys(lane, lane.plan_keys(keys))
+    read = carry_all(rig, engine, keys)
     wanted = sum(len(some) for some in keys.values())
     if wanted and read is None:
         raise LeaseLost(
@@ -132,21 +131,6 @@ def follow_anew(rig: Rig, start: Position) -> bool:
         return False
     follow_from(rig, start)
     return True
-
-
-def follow_from(rig: Rig, start: Position) -> None:
-    """Set the forward watermark: the old Position belongs to a history that is no more, capture was restored too."""
-    source = rig.source
-    with transaction(rig.workspace.engine("banyan_forward")) as connection:
-        connection.execute(
-            WATERMARK.update()
-            .where(
-                WATERMARK.c.department_code == source.department_code,
-                WATERMARK.c.system_code == source.system_code,
-                WATERMARK.c.to_side == Side.CANONICAL.value,
-            )
-            .values(position=start, updated_at=sa.func.now())
-        )
 
 
 def known_keys(rig: Rig, closure: Closure) -> dict[str, list[str]]:

@@ -3,7 +3,8 @@
 Asked for by an engineer, while the old side owns. Where the history of the source is known, the Position stays. Where
 only what was written down is gone (a purged log, a lost slot, a pruned journal), capture is repaired, every table is
 read again, and the source is followed from before that reading. A source with another history, put back from a backup,
-is refused: two persons say which copy stands.
+is refused: two persons say which copy stands. One that is only read, such as a file of which a new copy was delivered,
+is read whole like one whose log was lost: in the new side nobody ever wrote.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,6 @@ from enum import StrEnum
 from banyan.departments import Actor, Phase, Side
 from banyan.errors import ConfigurationError, SourceDrifted, SourceRestored, StoreFenced, UsageError
 from connectors.database import DatabasePort
-from cutover.restored import follow_from
 from store.gaps import close_gaps, find_gaps
 from store.journal import ProcessingEntry, append_processing
 from store.known_keys import read_known_keys
@@ -26,7 +26,7 @@ from sync.drift import refuse_drift
 from sync.engine import Watcher, watch_nothing
 from sync.movement import Carried
 from sync.pruning import prune_capture
-from sync.sweeping import find_all_keys
+from sync.sweeping import carry_all, find_all_keys, follow_from
 from sync.waiting import breathe
 
 _AT_REST = (Phase.SYNCING, Phase.READY)
@@ -95,7 +95,7 @@ def carry_sweep(
     before_each = breathe(rig, watcher)
     before_each()
     start = rig.port.head()
-    done = engine.carry_keys(lane, lane.plan_keys(find_all_keys(rig, plan.known, before_each=before_each)))
+    done = carry_all(rig, engine, find_all_keys(rig, plan.known, before_each=before_each), before_each=before_each)
     with transaction(rig.workspace.engine("banyan_forward")) as connection:
         close_gaps(connection, rig.source, gaps)
     if plan.history is History.LOST:
@@ -121,8 +121,8 @@ def _find_history(rig: Rig) -> tuple[History, str]:
         )
     try:
         rig.port.changes(since)
-    except SourceRestored:
-        raise
+    except SourceRestored as error:
+        return _decided_by_one(rig, error)
     except (SourceDrifted, ConfigurationError) as error:  # not installed any more is as good as lost
         return History.LOST, error.message
     return History.KNOWN, ""
@@ -134,11 +134,21 @@ def _again(rig: Rig) -> tuple[History, str]:
     try:
         if since is not None:
             rig.port.changes(since)
-    except SourceRestored:
-        raise
+    except SourceRestored as error:
+        return _decided_by_one(rig, error)
     except SourceDrifted as error:
         return History.LOST, error.message
     return History.KNOWN, ""
+
+
+def _decided_by_one(rig: Rig, error: SourceRestored) -> tuple[History, str]:
+    """Take another incarnation of a source that is only read as a lost history: nobody ever wrote in the new side.
+
+    Anywhere else two copies may differ, and two persons say which one stands.
+    """
+    if not rig.is_one_way:
+        raise error
+    return History.LOST, error.message
 
 
 def _plan(rig: Rig, table: str | None, history: History, why: str) -> Sweep:

@@ -10,7 +10,7 @@ from banyan.canonical.model import TABLES, CanonicalTable
 from banyan.errors import ConfigurationError
 from mappings.binding import bind_lens
 from mappings.catalogue import bind_parameters, find_lens
-from mappings.judging import judge_rows
+from mappings.judging import judge_rows, place_rows
 from mappings.lenses.codes import through_code_map
 from mappings.lenses.lens import Lens, LensSetting
 from mappings.lenses.library import LENSES
@@ -33,6 +33,8 @@ class Compiled:
     """Source columns that no field writes back: always residue unless null."""
     judging: tuple[pl.Expr, ...] = field(default=(), repr=False, compare=False)
     """What is told of each row once its fields were read."""
+    placing: tuple[pl.Expr, ...] = field(default=(), repr=False, compare=False)
+    """What of it records follow from."""
 
     @property
     def main(self) -> PartPlan:
@@ -48,6 +50,20 @@ class Compiled:
     def hashed(self) -> tuple[str, ...]:
         """Give the source columns that count in the digest of a row: all but the dropped ones."""
         return tuple(column for column in self.ruleset.columns if column not in self.ruleset.drop)
+
+    @property
+    def telling(self) -> tuple[str, ...]:
+        """Give the source columns that fates and records follow from; of the others only residue is made."""
+        ruleset, conditions = self.ruleset, [part.rule.when for part in self.parts]
+        told = {column for plan in self.parts for field_plan in plan.fields for column in field_plan.rule.sources}
+        told |= {*ruleset.key, *(column for part in self.parts for column in part.rule.share)}
+        for rule in ruleset.filters:
+            conditions.append(rule.condition)
+            told |= set(rule.retention.columns if rule.retention else ()) | (
+                {rule.parent.column} if rule.parent else set()
+            )
+        told |= {condition.column for condition in (ruleset.deletes, *conditions) if condition}
+        return tuple(column for column in self.hashed if column in told)
 
     @property
     def owned(self) -> tuple[str, ...]:
@@ -128,7 +144,8 @@ class _Builder:
             except ValueError as error:
                 raise self._refuse(f"field {rule.to[0]}: {error}") from error
             bound = bind_lens(rule, outputs, names=names, owned=owned, directions=directions)
-            return replace(bound, reads_nul=True) if lens.reads_nul else bound
+            decided = {column: tuple(texts) for column in rule.sources if (texts := self._decided(column))}
+            return replace(bound, reads_nul=lens.reads_nul, decided=decided)
 
         if spec.name == "lookup":
             return replace(bind(LENSES[spec.name]), seat=lambda known: bind(looking_up(known)))
@@ -136,8 +153,12 @@ class _Builder:
 
     def _raw(self, column: str) -> pl.Expr:
         """Give a source column as its lens reads it: as it stands, but for the texts that were decided otherwise."""
-        texts = {one.raw: one.text for one in self.book.read_as.get(self.ruleset.table, ()) if one.column == column}
+        texts = self._decided(column)
         return pl.col(column).replace(list(texts), list(texts.values())) if texts else pl.col(column)
+
+    def _decided(self, column: str) -> dict[str, str | None]:
+        """Give the raw texts of a source column that were decided to be read as other ones."""
+        return {one.raw: one.text for one in self.book.read_as.get(self.ruleset.table, ()) if one.column == column}
 
     def _code_map(self, rule: FieldRule, parameters: dict[str, Scalar]) -> CodeMap | None:
         name = rule.code_map
@@ -195,4 +216,4 @@ def _build(ruleset: Ruleset, book: RuleBook, context: MapContext) -> Compiled:
         for column in ruleset.columns
         if column not in owned and column not in ruleset.key and column not in ruleset.drop
     )
-    return Compiled(ruleset, context.source, parts, carried, judge_rows(parts, carried))
+    return Compiled(ruleset, context.source, parts, carried, judge_rows(parts, carried), place_rows(parts))

@@ -1,6 +1,6 @@
 """A field of a part, ready to run: its lens bound to columns, types and code map, in both directions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -99,6 +99,8 @@ class LensPlan:
     """Whether the lens itself says what the character NUL means."""
     seat: "Callable[[pl.DataFrame], LensPlan] | None" = field(default=None, repr=False, compare=False)
     """Gives this plan with the rows of another table in place, where the lens looks them up; else None."""
+    decided: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
+    """The raw texts, by source column, that a steward decided to read as other ones: the lens reads those."""
 
     @property
     def stated(self) -> tuple[int, ...]:
@@ -175,6 +177,8 @@ class LensPlan:
             faults[self.undecoded_objection] = texts.starts_with(MARK)
             for objection, found in faults.items():
                 holds = found.fill_null(value=False)
+                if holds.any() and column in self.decided:
+                    holds = holds & ~board[column].is_in(self.decided[column]).fill_null(value=False)
                 if holds.any():
                     board = board.with_columns(self._silenced(holds, objection + number, board.columns))
         return board

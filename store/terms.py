@@ -3,7 +3,7 @@
 Every function takes the psycopg connection of an open transaction.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -60,6 +60,31 @@ def find_terms(connection: Connection, place: RowsPlace, keys: pl.Series) -> pl.
     ).format(sql.SQL(", ").join(text_projection(name, kind) for name, kind in _FOUND.items()))
     bound = (place.department_code, place.source_table_no, text_array(keys.drop_nulls()))
     return read_frame(connection, query, _FOUND, bound, asked=len(keys)).rename({"source_key": "key"})
+
+
+def find_past(connection: Connection, department_code: str) -> pl.DataFrame:
+    """Give the rows that are past their term: source_table_no, source_key, person_key."""
+    rows = connection.execute(
+        "select source_table_no, source_key, person_key from mig.retention_term"
+        " where department_code = %s and is_expired",
+        (department_code,),
+    ).fetchall()
+    schema = {"source_table_no": pl.Int64, "source_key": pl.String, "person_key": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def find_waiting(connection: Connection, department_code: str, rules: Sequence[str]) -> dict[int, list[str]]:
+    """Give the rows that are not past their term and kept out by these rules all the same: keys by table number."""
+    rows = connection.execute(
+        "select source_table_no, source_key from mig.retention_term"
+        " join mig.filtered_row using (department_code, source_table_no, source_key)"
+        " where department_code = %s and not is_expired and rule = any(%s::text[])",
+        (department_code, list(rules)),
+    ).fetchall()
+    found: dict[int, list[str]] = {}
+    for number, key in rows:
+        found.setdefault(number, []).append(key)
+    return found
 
 
 def readmit(

@@ -1,7 +1,7 @@
 """A legacy system of a project, put together: port, rules, lanes and engines, ready for the loop."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
@@ -13,6 +13,7 @@ from connectors.database import DatabaseFence, DatabasePort, Guarded
 from connectors.fence_code import code_key
 from connectors.one_way import OneWayPort
 from connectors.postgresql import open_postgresql
+from connectors.ways import Way
 from mappings.closure import closure, find_cut, refuse_part, say_tie
 from mappings.model import RuleBook
 from mappings.retention_sources import load_retention_sources
@@ -33,6 +34,7 @@ from sync.real_files import find_after_load, open_files
 from sync.reverse import ReverseGuard, ReverseLane
 from sync.setting import Setting
 from sync.throttle import Throttle
+from sync.ways import find_left_way, know_first_fence, refuse_while_moving
 from sync.workspace import Workspace
 
 _CARRIED_BACK = (Phase.LIVE, Phase.R_DRAINING)
@@ -93,11 +95,13 @@ class Rig:
             digest_key=self.workspace.digest_key,
             retention=load_retention_sources(self.workspace.rules_folder(self.source), self.book),
             drift=self.workspace.source_config(self.source).drift,
+            capture=self.workspace.source_config(self.source).capture,
         )
 
-    def forward(self) -> ForwardLane:
-        """Give the lane to the canonical store."""
-        return ForwardLane(self.setting("banyan_forward"), self.workspace.landing)
+    def forward(self, *, is_any_way: bool = False) -> ForwardLane:
+        """Give the lane to the canonical store; from a Position of any way of capture, for who changes it."""
+        setting = self.setting("banyan_forward")
+        return ForwardLane(replace(setting, capture="") if is_any_way else setting, self.workspace.landing)
 
     def forward_engine(
         self,
@@ -208,22 +212,25 @@ class Rig:
             )
 
 
-def open_port(workspace: Workspace, source: SourceRef, *, only_told: bool = False) -> LegacyPort:
+def open_port(
+    workspace: Workspace, source: SourceRef, *, only_told: bool = False, way: Way | None = None
+) -> LegacyPort:
     """Open a legacy system for reading: a database at its first question, files with their bytes checked.
 
     With `only_told`, changes that only looks at every row find are those of the last look: nothing is looked at anew.
+    A database can be opened with another way of capture than the project says.
     """
     config = workspace.source_config(source)
     if config.medium == "postgresql":
         urls = workspace.legacy_urls(source)
-        way = capture_of(workspace, source, only_told=only_told)
-        return open_postgresql(urls.reader, config.schema_name, reverse_url=urls.reverse, capture=way)
+        capture = capture_of(workspace, source, only_told=only_told, way=way)
+        return open_postgresql(urls.reader, config.schema_name, reverse_url=urls.reverse, capture=capture)
     if config.medium == "mariadb":
         from connectors.mariadb import open_mariadb  # its driver is an extra of the installation
 
         urls = workspace.legacy_urls(source)
         tables = tuple(workspace.book(source).rulesets)
-        way_of = mariadb_capture_of(workspace, source, only_told=only_told)
+        way_of = mariadb_capture_of(workspace, source, only_told=only_told, way=way)
         return open_mariadb(urls.reader, config.schema_name, reverse_url=urls.reverse, way=way_of, tables=tables)
     if config.medium in FILE_MEDIA:
         return open_files(workspace.project, source, tuple(workspace.book(source).rulesets))
@@ -309,6 +316,7 @@ def prepare(workspace: Workspace, source: SourceRef) -> Rig:
     )
     add_department(open_engine(superuser, pool_size=0), registration)
     rig = _assemble(workspace, source, port)
+    _leave_way(rig)
     if isinstance(port, DatabasePort) and not rig.is_one_way:
         _install_guards(rig, port)
     else:
@@ -343,6 +351,26 @@ def _arm(rig: Rig) -> None:
             arm(connection, found.name, actor=OperatingSystemActors(rig.workspace.project.people).current())
 
 
+def _leave_way(rig: Rig) -> None:
+    """Take what the way of capture until now had installed out of a legacy database, when the project says another.
+
+    Nothing is missed meanwhile: every row is read again before the new way is followed. Where no account may take it
+    away, the text that undoes its rung does.
+    """
+    way = find_left_way(rig)
+    if way is None:
+        return
+    refuse_while_moving(rig, way)
+    if way not in ("journal", "log") or rig.is_one_way:
+        return
+    old = open_port(rig.workspace, rig.source, way=way)
+    if isinstance(old, DatabasePort):
+        try:
+            old.remove_capture(rig.workspace.legacy_urls(rig.source).admin)
+        finally:
+            old.close()
+
+
 def _install_guards(rig: Rig, port: DatabasePort) -> None:
     """Install capture and fences in a legacy database, and remember the nonce of each fence."""
     urls = rig.workspace.legacy_urls(rig.source)
@@ -358,6 +386,7 @@ def _install_guards(rig: Rig, port: DatabasePort) -> None:
                 .where(SLICE.c.closure == found.name, SLICE.c.phase.in_(_BEFORE_LOADING))  # later it is evidence
                 .values(nonce=nonce)
             )
+        know_first_fence(rig, found, nonce, OperatingSystemActors(rig.workspace.project.people).current())
 
 
 def owner_of(rows: tuple[SliceRow, ...]) -> Side:

@@ -14,6 +14,7 @@ from connectors.postgresql_capture import JournalCapture
 from connectors.postgresql_log import open_log
 from connectors.row_version import open_row_version
 from connectors.snapshot_diff import open_snapshot_diff
+from connectors.ways import Way
 from mappings.closure import find_domains
 from store.key_log import StoreKeyLog
 from store.known_keys import read_known_keys
@@ -34,10 +35,12 @@ CAPTURED_BY: Final = {
 """What each way of capture promises of a table it follows."""
 
 
-def capture_of(workspace: Workspace, source: SourceRef, *, only_told: bool = False) -> OpenCapture:
-    """Give the way of capture of a legacy database; what it remembers stands in the canonical store."""
+def capture_of(
+    workspace: Workspace, source: SourceRef, *, only_told: bool = False, way: Way | None = None
+) -> OpenCapture:
+    """Give the way of capture of a legacy database, the project's if none is named; it remembers in the store."""
     config = workspace.source_config(source)
-    match config.capture:
+    match way or config.capture:
         case "journal":
             return JournalCapture
         case "log":
@@ -49,11 +52,13 @@ def capture_of(workspace: Workspace, source: SourceRef, *, only_told: bool = Fal
             tables = tuple(workspace.book(source).rulesets)
             return open_snapshot_diff(tables, marks, key=workspace.digest_key, only_told=only_told)
         case _:
-            assert_never(config.capture)
+            assert_never(way or config.capture)
 
 
-def mariadb_capture_of(workspace: Workspace, source: SourceRef, *, only_told: bool = False) -> "OpenMariaDBCapture":
-    """Give the way of capture of a legacy MariaDB; its driver is an extra of the installation."""
+def mariadb_capture_of(
+    workspace: Workspace, source: SourceRef, *, only_told: bool = False, way: Way | None = None
+) -> "OpenMariaDBCapture":
+    """Give the way of capture of a legacy MariaDB, the project's if none is named; its driver is an extra."""
     from connectors.mariadb_beside import open_beside
     from connectors.mariadb_journal import MariaDBJournal
     from connectors.mariadb_log import open_mariadb_log
@@ -63,7 +68,7 @@ def mariadb_capture_of(workspace: Workspace, source: SourceRef, *, only_told: bo
     marks = StoreRowMarks(lambda: workspace.engine("banyan_forward"), source)
     tables, known = tuple(workspace.book(source).rulesets), KeysOfTheStore(workspace, source)
     looks = Looks(tables, marks, workspace.digest_key, only_told=only_told)
-    match config.capture:
+    match way or config.capture:
         case "journal":
             return open_beside(MariaDBJournal, looks, known)
         case "log":
@@ -77,7 +82,7 @@ def mariadb_capture_of(workspace: Workspace, source: SourceRef, *, only_told: bo
                 hint="capture: log, capture: journal, or capture: snapshot",
             )
         case _:
-            assert_never(config.capture)
+            assert_never(way or config.capture)
 
 
 @dataclass(frozen=True, slots=True)

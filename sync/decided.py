@@ -53,10 +53,15 @@ def seal_value(keys: KeyRing, source: SourceRef, table: str, *, column: str, tex
         DecisionKind.VALUE,
         table=table,
         column=column,
-        raw_digest=keys.digest(_TEXT, f"{place}\x1f{raw}".encode()),
+        raw_digest=digest_text(keys, source, table, column=column, text=raw),
         raw=keys.seal(source.department_code, raw.encode(), place=place),
         read_as=None if text is None else keys.seal(source.department_code, text.encode(), place=place),
     )
+
+
+def digest_text(keys: KeyRing, source: SourceRef, table: str, *, column: str, text: str) -> bytes:
+    """Give the keyed digest by which a decision about a raw text of a column is found again."""
+    return keys.digest(_TEXT, f"{_place(source, table, column)}\x1f{text}".encode())
 
 
 def _read_as(keys: KeyRing, source: SourceRef, where: tuple[str, str], *, texts: tuple[str, str | None]) -> ReadsAs:

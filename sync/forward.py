@@ -32,6 +32,7 @@ from sync.parents import await_children, count_parents_carried, hold_parents, is
 from sync.retention import plan_readmitted
 from sync.route import Route
 from sync.setting import Psycopg, Setting, filtered_parents, key_column, keys_of, look_up
+from sync.ways import refuse_another_way
 
 ROWS_PER_CHUNK = 50_000
 NO_FATE = "the column is new and no rule knows it"
@@ -74,9 +75,15 @@ class ForwardLane:
         return self._setting.port.head()
 
     def watermark(self) -> Position | None:
-        """Give how far the canonical side has come: it stands in the ledger, moved with the last run."""
+        """Give how far the canonical side has come: it stands in the ledger, moved with the last run.
+
+        Refuses a Position of another way of capture than the one that the project says.
+        """
         with asking(self._setting.engine) as connection:
-            return LedgerReader(connection).find_watermark(self.route.source, self.route.to)
+            found = LedgerReader(connection).find_watermark(self.route.source, self.route.to)
+        if found is not None and self._setting.capture:
+            refuse_another_way(found, self.route.source, self._setting.capture)
+        return found
 
     def plan_load(self, *, rows_per_chunk: int = ROWS_PER_CHUNK) -> list[ChunkPlan]:
         """Plan the first copy: key ranges of every table, parents before children."""
@@ -195,8 +202,10 @@ class ForwardLane:
         return counts
 
     def _follows_people(self, ledger: LedgerReader, lease: ChunkLease) -> bool:
-        """Tell whether people changed these rows since the terms were judged: a first copy reads again by itself."""
-        return self._setting.retention is not None and ledger.read_run(lease.run_no).kind is not RunKind.LOAD
+        """Tell whether people changed these rows since the terms were judged: what we read again, nobody changed."""
+        if self._setting.retention is None or ledger.read_run(lease.run_no).kind is RunKind.LOAD:
+            return False
+        return ledger.read_mark(lease.run_no) is None
 
     def _read(self, ruleset: Ruleset, keys: KeyRange | tuple[str, ...]) -> _Rows:
         port = self._setting.port

@@ -6,7 +6,7 @@ Every function may run again at any time: it resumes what was left open, or find
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from banyan.clock import now, today
+from banyan.clock import monotonic, now, today
 from banyan.config import OperatingSystemActors
 from banyan.departments import Actor, Closure, Phase, Side, SourceRef
 from banyan.errors import StoreFenced, UsageError
@@ -19,6 +19,7 @@ from store.buckets import mark_everything
 from store.journal import ProcessingEntry, append_processing
 from store.ledger import LedgerReader
 from store.postgres import raw, transaction
+from store.reached import note_carried_back
 from store.records import analyze_records, index_references
 from store.runs import RunKind, RunState
 from store.slices import Expected, Target, transition
@@ -26,6 +27,7 @@ from sync.assembly import Rig, open_port
 from sync.drift import Told, refuse_drift, tell_nobody
 from sync.engine import RunResult, SyncEngine, Watcher, watch_nothing
 from sync.gaps import refuse_unfollowed
+from sync.ladder import change_way
 from sync.lane import Checkpoint, pass_by
 from sync.pruning import prune_capture
 from sync.real_files import apply_after_load, find_after_load, load_files
@@ -90,8 +92,8 @@ def first_copy(
     lane = rig.forward()
     done = _find_first_copy(rig)
     if done is not None:
-        _sweep(rig, actor, watcher)
-        done = replace(done, after_load=_follow(rig))
+        changed_over = _catch_up(rig, actor, watcher)
+        done = replace(changed_over or done, after_load=_follow(rig))
         _advance_phases(rig, Phase.SYNCING, actor)  # a copy that ended just before its slices were moved
         return done
     _advance_phases(rig, Phase.LOADING, actor)
@@ -114,7 +116,7 @@ def first_copy(
         index_references(raw(connection), rig.source.department_code)
         analyze_records(raw(connection))
     _log(rig, actor, "banyan_forward", ("collection", f"first copy of {rig.source}", result.run_no))
-    _sweep(rig, actor, watcher)
+    _catch_up(rig, actor, watcher)
     _advance_phases(rig, Phase.SYNCING, actor)
     return Carried(str(lane.route), result.run_no, RunKind.LOAD, result.totals, after_load=changed)
 
@@ -194,19 +196,33 @@ def carry_changes(
 
 
 def _carry_back(rig: Rig, actor: Actor, owned: list[Closure], watcher: Watcher) -> list[Carried]:
-    """Carry back what people changed in closures that the new side owns."""
-    done: list[Carried] = []
+    """Carry back what people changed in closures that the new side owns; notes when all of it is."""
+    began, done = monotonic(), list[Carried]()
+    head = rig.reverse(owned[0].name).head() if owned else None
     for found in owned:
         if _is_going_back(rig, found):
             back = rig.reverse(found.name)
             reverse = SyncEngine(rig.workspace.engine("banyan_reverse"), watcher=watcher)
             done += _told(rig, actor, str(back.route), RunKind.REVERSE, reverse.advance(back, RunKind.REVERSE))
+    if head is not None and all(rig.slices(found.name)[0].phase is not Phase.HALT for found in owned):
+        with transaction(rig.workspace.engine("banyan_reverse")) as connection:
+            note_carried_back(connection, rig.source, head, seconds_ago=monotonic() - began)
     return done
 
 
 def _sweep(rig: Rig, actor: Actor, watcher: Watcher) -> list[Carried]:
     """Read again the tables whose capture was away, if any."""
     return _told(rig, actor, str(rig.forward().route), RunKind.CHANGES, sweep_gaps(rig, watcher=watcher))
+
+
+def _catch_up(rig: Rig, actor: Actor, watcher: Watcher) -> Carried | None:
+    """Read again what the capture missed: all rows where the project says another way, else the tables that wait.
+
+    Gives what was read where the source is followed in another way from now on.
+    """
+    changed = _told(rig, actor, str(rig.forward().route), RunKind.CHANGES, change_way(rig, watcher=watcher))
+    _sweep(rig, actor, watcher)
+    return changed[0] if changed else None
 
 
 def _is_going_back(rig: Rig, found: Closure) -> bool:
@@ -226,7 +242,7 @@ def _told(rig: Rig, actor: Actor, route: str, kind: RunKind, result: RunResult |
 
 def _find_first_copy(rig: Rig) -> Carried | None:
     """Find the first copy when it is done: a second one could not see what was deleted in between."""
-    lane = rig.forward()
+    lane = rig.forward(is_any_way=True)
     watermark = lane.watermark()
     if watermark is None:
         return None

@@ -6,7 +6,7 @@ holds for every row that will ever come, until it is undone; rules stay as they 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from banyan.departments import Actor
 from banyan.errors import UsageError
@@ -19,7 +19,8 @@ from store.journal import ProcessingEntry, append_processing
 from store.outcomes import sealed_place_of
 from store.postgres import raw, transaction
 from sync.assembly import Rig
-from sync.decided import lay_over, seal_code, seal_value, value_of
+from sync.decided import digest_text, lay_over, seal_code, seal_value
+from sync.readings import read_by_encoding, readings_of
 from sync.setting import key_column, look_up
 
 _ROWS_AT_ONCE = 50_000
@@ -33,6 +34,8 @@ class Wish:
 
     codes: tuple[tuple[str, str], ...] = ()
     values: tuple[tuple[str, str | None], ...] = field(default=(), repr=False)
+    encoding: str = ""
+    """The encoding by which cells are read that are no text of the one declared; empty: by none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,9 @@ def preview_repair(rig: Rig, name: str, wish: Wish) -> Preview:
     if cause.system != rig.source.system_code:
         raise UsageError(f"{cause.name} is a cause of {cause.system}, not of {rig.source}; nothing was read")
     ruleset = rig.book.rulesets[cause.table]
+    wish, unread = _spelled(rig, cause, entries, wish)
     decided, notes = _decide(rig, ruleset, cause, wish)
+    notes = (*notes, f"{unread} cells are no text of {wish.encoding} either") if unread else notes
     after = lay_over(rig.workspace, rig.source, [*(one.what for one in standing), *decided])
     now, then, there = _refusals(rig, ruleset, entries, after)
     staying = {
@@ -73,7 +78,7 @@ def preview_repair(rig: Rig, name: str, wish: Wish) -> Preview:
     return Preview(
         cause=cause,
         decided=decided,
-        covered=tuple((entry.number, _covering(rig, entry, decided)) for entry in covered),
+        covered=_covering(rig, ruleset.table, covered, decided),
         keys=tuple(entry.key for entry in covered),
         remaining=dict(Counter(staying.values())),
         refused_anew=len(then.keys() - now.keys()),
@@ -109,6 +114,21 @@ def repair(rig: Rig, preview: Preview, actor: Actor, *, reason: str) -> list[int
 def fields_reading(ruleset: Ruleset, column: str) -> list[FieldRule]:
     """Give the fields of a ruleset that read a source column."""
     return [rule for part in ruleset.parts for rule in part.fields if column in rule.sources]
+
+
+def _spelled(rig: Rig, cause: Cause, entries: Sequence[Entry], wish: Wish) -> tuple[Wish, int]:
+    """Give a wish with raw texts as the source gives them; and how many cells its encoding does not read."""
+    values, unread = readings_of(cause, wish.values), 0
+    if wish.encoding:
+        keys = rig.workspace.landing.keys
+        read, unread = read_by_encoding(keys, rig.source, cause, entries, encoding=wish.encoding)
+        if not read:
+            raise UsageError(
+                f"no cell of {cause.name} is a text of {wish.encoding}; nothing was changed",
+                hint="another --encoding, or --value 0x..=TEXT for single cells",
+            )
+        values += read
+    return replace(wish, values=tuple(values)), unread
 
 
 def _decide(rig: Rig, ruleset: Ruleset, cause: Cause, wish: Wish) -> tuple[tuple[Decided, ...], tuple[str, ...]]:
@@ -163,19 +183,26 @@ def _code_map_of(rig: Rig, ruleset: Ruleset, column: str) -> str:
     return known[0]
 
 
-def _covering(rig: Rig, entry: Entry, decided: Sequence[Decided]) -> int:
-    """Tell which decision covers an entry: the one about its own text."""
-    if len(decided) == 1 or entry.raw is None:
-        return 0
+def _covering(
+    rig: Rig, table: str, entries: Sequence[Entry], decided: Sequence[Decided]
+) -> tuple[tuple[int, int], ...]:
+    """Tell which decision covers each entry: the one about its own text, else the first."""
+    if len(decided) == 1:
+        return tuple((entry.number, 0) for entry in entries)
     code, keys = rig.source.department_code, rig.workspace.landing.keys
-    place = sealed_place_of(code, entry.source_table_no, entry.key, column=entry.column)
-    text = keys.open(entry.raw, place=place).decode()
-    for number, one in enumerate(decided):
-        if one.kind is DecisionKind.CODE and text.strip(" ") == (one.code or "").strip(" "):
-            return number
-        if one.kind is DecisionKind.VALUE and value_of(keys, rig.source, one).how.raw == text:
-            return number
-    return 0
+    by_code = {(one.code or "").strip(" "): at for at, one in enumerate(decided) if one.kind is DecisionKind.CODE}
+    by_text = {one.raw_digest: at for at, one in enumerate(decided) if one.kind is DecisionKind.VALUE}
+    column = next((one.column for one in decided if one.column is not None), "")
+    found = []
+    for entry in entries:
+        place = sealed_place_of(code, entry.source_table_no, entry.key, column=entry.column)
+        text = None if entry.raw is None else keys.open(entry.raw, place=place).decode()
+        at = None
+        if text is not None:
+            at = by_text.get(digest_text(keys, rig.source, table, column=column, text=text))
+            at = by_code.get(text.strip(" ")) if at is None else at
+        found.append((entry.number, at or 0))
+    return tuple(found)
 
 
 def _refusals(

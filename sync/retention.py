@@ -17,7 +17,7 @@ from mappings.retention_sources import RetentionSources
 from mappings.terms import JudgedTerms, find_unapplied, judge_terms, list_archives
 from store.postgres import raw, transaction
 from store.runs import ChunkPlan
-from store.terms import readmit, replace_terms
+from store.terms import find_past, find_waiting, readmit, replace_terms
 from sync.setting import Psycopg, Setting
 
 ROWS_PER_CHUNK = 50_000
@@ -57,6 +57,40 @@ def remember_terms(setting: Setting, sources: RetentionSources, judged: JudgedTe
             judged_on=judged.as_of,
         )
     return int(participations["is_expired"].sum()) + persons.height
+
+
+def readmit_kept(
+    setting: Setting, *, as_of: date, before_each: Callable[[], None] = lambda: None
+) -> dict[str, list[str]]:
+    """Readmit the people who were past their term and are not any more, as their own rows say today.
+
+    Asked before every row is read again, when nobody tells which of them changed. Nobody else comes back, and nobody
+    leaves. Gives the keys of rows that are not past their term and kept out nevertheless, by table: whoever died after
+    the readmission left some.
+    """
+    sources = setting.retention
+    if sources is None:
+        return {}
+    reader = FactReader(sources, setting.book, setting.context())
+    terms = judge_source(setting.port, reader, as_of=as_of, before_each=before_each).terms
+    kept = terms.participations.filter(~pl.col("is_expired"))["key"]
+    persons = terms.participations.join(terms.persons, left_on="person", right_on="key", how="anti")["person"]
+    numbers = setting.table_numbers
+    with transaction(setting.engine) as connection:
+        past = find_past(raw(connection), setting.department.code)
+        is_person = pl.col("source_table_no") == numbers[sources.person]
+        is_kept = pl.when(is_person).then(_is_one_of(persons)).otherwise(_is_one_of(kept))
+        back = past.filter(is_kept)["person_key"]
+        nobody = pl.Series("key", [], dtype=pl.String)
+        readmit(raw(connection), setting.department.code, persons=back.unique(), cases=nobody)
+        rules = [one.name for ruleset in setting.book.rulesets.values() for one in ruleset.filters if one.judged]
+        waiting = find_waiting(raw(connection), setting.department.code, rules)
+    names = {number: name for name, number in numbers.items()}
+    return {names[number]: keys for number, keys in waiting.items() if number in names}
+
+
+def _is_one_of(keys: pl.Series) -> pl.Expr:
+    return pl.col("source_key").is_in(keys.implode())
 
 
 def plan_readmitted(

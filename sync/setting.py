@@ -41,6 +41,8 @@ class Setting:
     """Where the legacy system says until when its rows may be kept; None where its rules leave nothing to be judged."""
     drift: DriftConfig = field(default_factory=DriftConfig)
     """What a change of the legacy system's columns leads to."""
+    capture: str = ""
+    """The way by which changes are found, as the project says it; a Position of another way is refused."""
 
     def place(self, table: str, run_no: int) -> RowsPlace:
         """Give where rows of a legacy table are remembered."""

@@ -9,16 +9,20 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 import sqlalchemy as sa
 
+from banyan.clock import new_id, today
 from banyan.departments import Side
 from banyan.errors import SourceDrifted
+from banyan.records import Position
 from store.gaps import close_gaps, find_gaps
 from store.known_keys import read_known_keys
 from store.ledger import LedgerReader
 from store.postgres import transaction
 from store.row_tables import CROSSWALK
+from store.tables import WATERMARK
 from sync.assembly import Rig
 from sync.captures import find_unfollowed
-from sync.engine import RunResult, Watcher, watch_nothing
+from sync.engine import RunResult, SyncEngine, Watcher, watch_nothing
+from sync.retention import readmit_kept
 from sync.setting import key_column
 from sync.waiting import Breath, breathe, hold_breath
 
@@ -44,10 +48,23 @@ def sweep_gaps(rig: Rig, *, watcher: Watcher = watch_nothing) -> RunResult | Non
     rig.port.changes(since)  # refused when the history is another one: then two persons decide, and all is read
     if open_run is not None:
         engine.advance(lane)
-    done = engine.carry_keys(lane, lane.plan_keys(find_all_keys(rig, gaps, before_each=before_each)))
+    done = carry_all(rig, engine, find_all_keys(rig, gaps, before_each=before_each), before_each=before_each)
     with transaction(rig.workspace.engine("banyan_forward")) as connection:
         close_gaps(connection, rig.source, gaps)
     return done
+
+
+def carry_all(
+    rig: Rig, engine: SyncEngine, keys: dict[str, list[str]], *, before_each: Breath = hold_breath
+) -> RunResult | None:
+    """Read the rows of these keys again in one run, which leaves the watermark where it is; None without any key.
+
+    Nobody says that people changed them: who was past the term comes back only where the old system says so today.
+    """
+    kept = readmit_kept(rig.setting("banyan_forward"), as_of=today(), before_each=before_each)
+    both = {table: sorted({*keys.get(table, ()), *kept.get(table, ())}) for table in (*keys, *kept)}
+    lane = rig.forward(is_any_way=True)
+    return engine.carry_keys(lane, lane.plan_keys(both), mark=f"sweep {new_id().hex()}")
 
 
 def find_all_keys(rig: Rig, tables: Iterable[str], *, before_each: Breath = hold_breath) -> dict[str, list[str]]:
@@ -84,6 +101,21 @@ def find_keys(rig: Rig, table: str, *, is_buried: bool) -> set[str]:
                     at.is_not(None) if is_buried else at.is_(None),
                 )
             )
+        )
+
+
+def follow_from(rig: Rig, start: Position) -> None:
+    """Set the forward watermark: the old Position belongs to a history that is no more, capture was restored too."""
+    source = rig.source
+    with transaction(rig.workspace.engine("banyan_forward")) as connection:
+        connection.execute(
+            WATERMARK.update()
+            .where(
+                WATERMARK.c.department_code == source.department_code,
+                WATERMARK.c.system_code == source.system_code,
+                WATERMARK.c.to_side == Side.CANONICAL.value,
+            )
+            .values(position=start, updated_at=sa.func.now())
         )
 
 

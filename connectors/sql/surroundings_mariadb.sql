@@ -51,5 +51,16 @@ from information_schema.events where event_schema = %(schema)s order by 1
 select count(*) > 0 from information_schema.user_privileges
 where privilege_type = 'PROCESS' and grantee = concat('''', replace(current_user(), '@', '''@'''), '''')
 
+-- name: rights
+select lower(privilege_type) from information_schema.user_privileges
+where grantee = concat('''', replace(current_user(), '@', '''@'''), '''')
+union select lower(privilege_type) from information_schema.schema_privileges
+where grantee = concat('''', replace(current_user(), '@', '''@'''), '''') and %(schema)s like table_schema
+union select 'accounts' from information_schema.schema_privileges
+where grantee = concat('''', replace(current_user(), '@', '''@'''), '''') and table_schema = 'mysql'
+  and privilege_type = 'SELECT'
+union select 'accounts' from information_schema.user_privileges
+where grantee = concat('''', replace(current_user(), '@', '''@'''), '''') and privilege_type = 'SELECT'
+
 -- name: encoding
 select default_character_set_name from information_schema.schemata where schema_name = %(schema)s

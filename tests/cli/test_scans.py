@@ -7,10 +7,12 @@ from contextlib import closing
 
 import pytest
 from mariadbs import make_legacy as make_mariadb
+from projects import make_project
 
 from banyan.config import PROJECT_FILE
 from cli.main import run
 from cli.scan_differences import compare_scans
+from cli.scan_page import find_first, say_duration
 
 SECRET_NAMES = ("ZZDURANDAL", "ZZMARTINEAU")
 RULES = (
@@ -166,6 +168,44 @@ def test_the_second_scan_tells_what_changed_without_a_stamp_and_which_keys_are_u
     }  # fmt: skip
 
 
+def test_a_table_that_the_account_may_not_read_is_told_and_all_others_are_scanned(tmp_path, cluster, capfd):
+    project = make_project(cluster, tmp_path / "project")
+    project.ask(project.legacy, "create table orion.t_cachee (id int primary key, id_pers int)")
+
+    told = scan(project.folder, capfd, place="38")
+    counted = run(["-C", str(project.folder), "source", "scan", "38"])
+    plain = capfd.readouterr().out
+    page = next((project.folder / "scans").glob("*.html")).read_text()
+
+    assert "t_cachee" not in tables_of(told)
+    assert len(told["tables"]) == 40
+    assert [line for line in told["unseen"] if "the account lacks a right on t_cachee" in line]
+    assert "the account lacks a right on t_cachee" in page
+    assert counted == 0
+    assert "not seen: rows of t_cachee: " in plain
+
+
+def test_the_page_says_first_what_a_project_lead_must_know_and_nothing_that_is_not_so(brigade, capfd):
+    told = scan(brigade, capfd)
+
+    first = find_first(told)
+    page = next((brigade / "scans").glob("*.html")).read_text()
+
+    assert [(sentence.partition(":")[0], names) for sentence, names in first] == [
+        ("without a rule", ["implication", "personne"]),
+        ("with rows without a parent", ["implication"]),
+        ("with doubtful encodings", ["personne"]),
+        ("with special data (LED art. 10)", ["implication"]),
+        ("with personal data", ["personne"]),
+    ]
+    assert '<a href="#t2">personne</a>' in page
+    assert "takes less than a minute" in page
+    assert 'data-l="Who may write">not seen<' in page
+    assert [say_duration(hours) for hours in (0, 0.05, 0.5, 2.26)] == [
+        "less than a minute", "3 minutes", "30 minutes", "2.3 hours",
+    ]  # fmt: skip
+
+
 def test_a_scan_of_some_rows_says_so_and_compares_nothing(brigade, capfd):
     change(
         brigade, *(f"insert into personne (id_pers) select max(id_pers) + 1 from personne /* {n} */" for n in range(3))
@@ -263,3 +303,18 @@ def test_a_scan_of_mariadb_sees_triggers_routines_events_and_writers(mariadb, tm
     assert [name for name, _ in told["jobs"]] == ["ev_nuit"]
     assert any(caller["account"] == "marel_app" for caller in told["callers"])
     assert tables_of(told)["ligne"]["orphans"] == [{"column": "dossier", "parent": "dossier", "rows": 0}]
+    assert told["hidden"] == []
+
+    reader = (tmp_path / PROJECT_FILE).read_text().replace(place.url("root"), place.url("banyan_reader"))
+    (tmp_path / PROJECT_FILE).write_text(reader)
+    less = scan(tmp_path, capfd)
+    page = next((tmp_path / "scans").glob("*.html")).read_text()
+
+    assert compare_scans(told, less) == [
+        one for one in compare_scans(told, less) if not one["difference"].startswith(("trigger", "routine", "writer"))
+    ]
+    assert set(less["hidden"]) == {"writers", "triggers", "views", "routines", "jobs"}
+    assert {line.partition(":")[0] for line in less["unseen"]} >= {
+        "accounts that may write", "triggers", "views", "routines", "events",
+    }  # fmt: skip
+    assert page.count('data-l="Triggers, routines, views">not seen<') == 2

@@ -13,6 +13,7 @@ from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable, 
 from banyan.ports import Incremental, LegacyPort, WriteBack
 from banyan.records import KeyRange
 from connectors.odbc import OdbcReader, open_odbc
+from connectors.one_way import OneWayPort
 from connectors.sqlite import open_sqlite
 
 pytestmark = pytest.mark.odbc
@@ -101,6 +102,30 @@ def test_a_key_of_another_encoding_is_refused_by_place(tmp_path):
 
     assert "Ga" not in str(caught.value)
     assert "4761" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rows_from_child", [1, 20_000])
+def test_accented_keys_of_another_code_page_are_cut_and_found_again_by_their_bytes(tmp_path, rows_from_child):
+    path, keys = tmp_path / "keys.db", ["a", "é", "zoé", "ça", "œuvre", "b", "É", "e"]
+    with closing(sqlite3.connect(path)) as base, base:
+        base.execute("create table t (code varchar(10), part text, x integer, primary key (code, part))")
+        rows = [(key.encode("cp1252"), f"n°{number % 3}".encode("cp1252"), number) for number, key in enumerate(keys)]
+        base.executemany("insert into t values (cast(? as text), cast(? as text), ?)", rows)
+    reader = OdbcReader(f"DRIVER=SQLite3;Database={path};", "", "cp1252")
+    reader.child_from_rows = rows_from_child
+
+    with closing(OneWayPort(reader)) as port:
+        ranges = {rows: port.plan_ranges("t", rows) for rows in (1, 3)}
+        read = {rows: pl.concat([port.read_range("t", one).rows for one in cut]) for rows, cut in ranges.items()}
+        cut = port.find_cut("t", KeyRange(None, None), 3)
+        found = port.read_keys("t", [f"{key}\x1fn°{number % 3}" for number, key in enumerate(keys)]).rows
+        strangers = port.read_keys("t", ["é\x1fn°2", "語\x1fn°1"]).rows
+
+    assert [len(cut) for cut in ranges.values()] == [9, 3]
+    assert [sorted(one["x"].cast(int).to_list()) for one in read.values()] == [list(range(8))] * 2
+    assert sorted(zip(found["code"], found["x"].cast(int), strict=True)) == sorted(zip(keys, range(8), strict=True))
+    assert cut == "e\x1fn°1"
+    assert strangers.is_empty()
 
 
 def test_ranges_hold_every_row_once_and_keys_give_exactly_their_rows(tmp_path):

@@ -131,7 +131,33 @@ def test_another_file_in_the_place_of_the_one_that_was_copied_is_refused(project
 
     assert project.banyan("sync", "run", "48") != 0
 
-    assert "another incarnation" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "another incarnation" in said
+    assert "One that is only read: banyan sync sweep DEPT --reason TEXT" in said
+
+
+def test_a_new_copy_of_a_file_that_is_only_read_is_read_whole_and_followed_when_somebody_says_why(
+    project, capfd, tmp_path
+):
+    assert project.banyan("load", "48") == 0
+    first = seals(project)
+    shutil.copy(project.folder / "brigade.db", tmp_path / "other.db")
+    (tmp_path / "other.db").rename(project.folder / "brigade.db")
+    change(
+        project,
+        "update SCELLES set NUMERO = 9001 where ID = (select min(ID) from SCELLES)",
+        "delete from SCELLES where ID = (select max(ID) from SCELLES)",
+    )
+
+    unsaid = project.banyan("sync", "sweep", "48")
+    swept = project.banyan("sync", "sweep", "48", "--reason", "the brigade sent its file again")
+    now = seals(project)
+    change(project, "update SCELLES set NUMERO = 9002 where ID = (select min(ID) from SCELLES)")
+    followed = project.banyan("sync", "run", "48")
+
+    assert (unsaid, swept, followed) == (2, 0, 0)
+    assert (len(now), "9001" in now) == (len(first) - 1, True)
+    assert "9002" in seals(project)
 
 
 @pytest.mark.torture
