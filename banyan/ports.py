@@ -248,6 +248,15 @@ class Divisible(Protocol):
 
 
 @runtime_checkable
+class Selective(Protocol):
+    """A legacy system of whose rows only some columns can be read."""
+
+    def read_columns(self, table: str, keys: KeyRange, columns: Sequence[str]) -> Batch:
+        """Read these columns of the rows of a key range, in the order of the source."""
+        ...
+
+
+@runtime_checkable
 class Tallying(Protocol):
     """A legacy system whose server gathers the different texts of its columns itself."""
 

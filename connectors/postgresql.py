@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from uuid import UUID
 
 import polars as pl
@@ -180,6 +181,12 @@ class PostgreSQLPort:
         """Read the rows of a key range between a low and a high Position."""
         shape = self.shape(table)
         return self._read(shape, select_range(shape, keys))
+
+    def read_columns(self, table: str, keys: KeyRange, columns: Sequence[str]) -> Batch:
+        """Read these columns of the rows of a key range, in the order of the source."""
+        shape = self.shape(table)
+        narrow = replace(shape, columns=tuple(column for column in shape.columns if column.name in columns))
+        return self._read(narrow, select_range(narrow, keys))
 
     def read_keys(self, table: str, keys: Sequence[str]) -> Batch:
         """Read the rows of the keys given, as they are now; an absent key has no row."""

@@ -4,7 +4,7 @@ What the way back would write is computed here for every row; a raw cell that wo
 kept as residue. A field that cannot be carried is left empty, kept as residue and listed: it never blocks its row.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -33,12 +33,15 @@ def apply_forward(
     lane: Lane = Lane.AUTO,
     wanted: Wanted = Wanted.EVERYTHING,
 ) -> Mapped:
-    """Map a batch of legacy rows: every row gets exactly one fate, loaded rows their canonical records."""
-    refuse_drift(compiled, rows)
+    """Map a batch of legacy rows: every row gets exactly one fate, loaded rows their canonical records.
+
+    Where only records are wanted, the columns that nothing but residue is made of may be left out.
+    """
+    refuse_drift(compiled, rows, needed=compiled.telling if wanted is Wanted.RECORDS else compiled.hashed)
     compiled = seat(compiled, context.looked_up, rows=rows.height)
     fates = _Fates.find(compiled, rows, context)
 
-    reading = read_rows(compiled, fates.live, lane)
+    reading = read_rows(compiled, fates.live, lane, is_losing=wanted is not Wanted.RECORDS)
     loads = reading.loads()
     keep = _Keep(loads, whole=not reading.blocking)
 
@@ -121,10 +124,10 @@ class _Keep:
         return {name: column.filter(self.loads) for name, column in columns.items()}
 
 
-def refuse_drift(compiled: Compiled, rows: pl.DataFrame) -> None:
-    """Refuse rows whose columns are not the ones that the ruleset describes; dropped ones may be left out."""
+def refuse_drift(compiled: Compiled, rows: pl.DataFrame, *, needed: Sequence[str]) -> None:
+    """Refuse rows whose columns are not the ones that the ruleset describes; those not needed may be left out."""
     ruleset, schema = compiled.ruleset, rows.schema
-    missing = [column for column in compiled.hashed if column not in schema]
+    missing = [column for column in needed if column not in schema]
     unknown = [column for column in schema if column not in ruleset.columns]
     not_text = [column for column, dtype in schema.items() if dtype != pl.String()]
     if missing or unknown or not_text:

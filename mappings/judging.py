@@ -18,10 +18,25 @@ def judge_rows(parts: Iterable[PartPlan], carried: Iterable[str]) -> tuple[pl.Ex
     return (*(expression for part in parts for expression in _judge(part)), *held)
 
 
+def place_rows(parts: Iterable[PartPlan]) -> tuple[pl.Expr, ...]:
+    """Give the expressions that tell which parts a row has and to which rows it refers, without what it would lose."""
+    return tuple(
+        expression
+        for part in parts
+        for expression in (
+            _present(part).alias(present_name(part)),
+            *(plan.key().alias(referred_name(part, plan)) for plan in part.fields if isinstance(plan, ReferencePlan)),
+        )
+    )
+
+
+def _present(part: PartPlan) -> pl.Expr:
+    return holds(part.rule.when) if part.rule.when else pl.lit(value=True)
+
+
 def _judge(part: PartPlan) -> list[pl.Expr]:
     """Tell which rows have a part, to which rows it refers, and which source columns would lose their text."""
-    when = part.rule.when
-    present = holds(when) if when else pl.lit(value=True)
+    when, present = part.rule.when, _present(part)
     told = []
     for plan in part.fields:
         match plan:

@@ -141,6 +141,13 @@ def come_and_go(plans: Sequence[LensPlan], raws: pl.DataFrame, lane: Lane) -> pl
     return pl.concat([raws, *_COME_AND_GO.run(plans, raws, lane)], how="horizontal")
 
 
+def come(plans: Sequence[LensPlan], raws: pl.DataFrame, lane: Lane) -> pl.DataFrame:
+    """Read the raw columns of several fields, beside the raw columns themselves."""
+    if lane.is_fused(raws.height):
+        return silence_all(plans, fuse(plan.reading for plan in plans).run(raws))
+    return pl.concat([raws, *_LOOK.run(plans, raws, lane)], how="horizontal")
+
+
 def write_lenses(plans: Sequence[LensPlan], values: pl.DataFrame, lane: Lane) -> pl.DataFrame:
     """Write the values of several fields: raw texts and refusals of all, beside the values themselves."""
     if lane.is_fused(values.height):

@@ -9,7 +9,7 @@ import polars as pl
 
 from mappings.compile import Compiled
 from mappings.judging import carried_name, lost_text, present_name, referred_name
-from mappings.lanes import Lane, come_and_go
+from mappings.lanes import Lane, come, come_and_go
 from mappings.lenses.lens import Objection
 from mappings.model import FieldRule, Severity
 from mappings.outcomes import REJECTED_FIELDS
@@ -33,8 +33,8 @@ class Reading:
     warned: list[pl.DataFrame] = field(default_factory=list)
     blocking: list[pl.DataFrame] = field(default_factory=list)
 
-    def take(self, part: PartPlan, board: pl.DataFrame) -> None:
-        """Take what was read of one part off the board."""
+    def take(self, part: PartPlan, board: pl.DataFrame, *, is_losing: bool) -> None:
+        """Take what was read of one part off the board; `is_losing`: what its rows would lose stands there too."""
         name = part.rule.name
         self.present[name] = board[present_name(part)]
         self.values[name] = {
@@ -43,7 +43,7 @@ class Reading:
             for number, output in enumerate(plan.outputs)
         }
         for plan in part.fields:
-            if not isinstance(plan, SiblingPlan):
+            if is_losing and not isinstance(plan, SiblingPlan):
                 self.lost |= {column: board[lost_text(column)] for column in plan.owned}
             if isinstance(plan, ReferencePlan):
                 self.referred[name, plan.output] = board[referred_name(part, plan)]
@@ -116,12 +116,15 @@ class Reading:
         )
 
 
-def read_rows(compiled: Compiled, live: pl.DataFrame, lane: Lane) -> Reading:
-    """Read the fields that lenses answer, and note what would be lost on the way back."""
-    board = come_and_go(compiled.lenses, live, lane).with_columns(compiled.judging)
-    reading = Reading(live, carried={column: board[carried_name(column)] for column in compiled.carried})
+def read_rows(compiled: Compiled, live: pl.DataFrame, lane: Lane, *, is_losing: bool = True) -> Reading:
+    """Read the fields that lenses answer, and with `is_losing` note what would be lost on the way back."""
+    if is_losing:
+        board = come_and_go(compiled.lenses, live, lane).with_columns(compiled.judging)
+        reading = Reading(live, carried={column: board[carried_name(column)] for column in compiled.carried})
+    else:
+        board, reading = come(compiled.lenses, live, lane).with_columns(compiled.placing), Reading(live)
     for part in compiled.parts:
-        reading.take(part, board)
+        reading.take(part, board, is_losing=is_losing)
     return reading
 
 

@@ -25,6 +25,7 @@ Entries = npt.NDArray[np.uint64]
 LOW, HIGH, FIRST, SECOND = range(4)
 _NONCE_BYTES = 12
 _SEED_BYTES = 8
+_NUMBERS = 1 << 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +69,21 @@ def digest_records(table: str, records: pl.DataFrame, columns: Mapping[str, pl.D
     held = [name for name in columns if name in records.columns and records[name].null_count() < records.height]
     schema = records.schema
     typed = {name: pl.col(name) if schema[name] == columns[name] else pl.col(name).cast(columns[name]) for name in held}
-    hashes = records.select(
-        typed[name].hash(seeds[name][digest]).alias(f"{name}.{digest}") for name in held for digest in (0, 1)
-    )
-    sums = np.zeros((2, records.height), np.uint64)
-    for name in columns:
-        for digest in (0, 1):
-            nothing = np.uint64(seeds[name][2 + digest])
-            if name not in held:
-                sums[digest] += nothing
-            elif records[name].has_nulls():
-                sums[digest] += np.where(
-                    records[name].is_null().to_numpy(), nothing, hashes[f"{name}.{digest}"].to_numpy()
-                )
-            else:
-                sums[digest] += hashes[f"{name}.{digest}"].to_numpy()
+
+    def told(name: str, digest: int) -> pl.Expr:
+        hashed = typed[name].hash(seeds[name][digest])
+        if not records[name].has_nulls():
+            return hashed
+        return pl.when(pl.col(name).is_null()).then(pl.lit(seeds[name][2 + digest], pl.UInt64)).otherwise(hashed)
+
+    sums = np.empty((2, records.height), np.uint64)
+    for digest in (0, 1):
+        sums[digest] = sum(seeds[name][2 + digest] for name in columns if name not in held) % _NUMBERS
+    if held:
+        added = records.select(
+            pl.sum_horizontal(told(name, digest) for name in held).alias(str(digest)) for digest in (0, 1)
+        )
+        sums += added.to_numpy().T
     entries = np.empty((records.height, 4), dtype=np.uint64)
     entries[:, [LOW, HIGH]] = halves_of(records["id"])
     entries[:, FIRST], entries[:, SECOND] = sums

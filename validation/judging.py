@@ -29,7 +29,7 @@ from validation.rechecking import (
 from validation.reconciliation import EXPLAINED, LISTED, Tally
 from validation.stored import find_doubled_keys, find_explained, find_holders, find_standing
 from validation.stored_records import read_compared
-from validation.subject import Moves, Psycopg, Subject, ids_of_part, kept_columns, key_of, look_up_keys
+from validation.subject import Moves, Psycopg, Subject, ids_of_part, kept_columns, key_of, look_up_keys, read_telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Judge:
     def map_range(self, table: str, keys: KeyRange) -> Mapped:
         """Read a range of legacy rows and map it; they are counted, and compared by whoever asked."""
         subject, compiled = self.subject, self.subject.compiled(table)
-        rows = kept_columns(compiled, subject.port.read_range(table, keys).rows)
+        rows = read_telling(subject, table, keys)
         own = key_of(compiled.ruleset, rows)
         with transaction(subject.engine, isolation=Isolation.REPEATABLE_READ) as connection:
             context = look_up_keys(raw(connection), subject, compiled, rows=rows, own=own)

@@ -80,10 +80,14 @@ def plain_ids(texts: pl.Series) -> pl.Series:
 
 _SENT = {Kind.UUID: Kind.TEXT, Kind.DATE: Kind.INTEGER}
 """Identifiers are made bytes all at once, and days are counted: neither is parsed cell by cell."""
+_WRITTEN_ONCE = (Kind.UUID, Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT, Kind.NUMERIC)
+"""What COPY writes as a cast to text does: the server would write the cast, read it, and write it again."""
 
 
 def _projected(column: str, kind: Kind) -> sql.Composable:
     name = sql.Identifier(column)
     if kind is Kind.DATE:
         return sql.SQL("case when isfinite({0}) then {0} - date '1970-01-01' end").format(name)
+    if kind in _WRITTEN_ONCE:
+        return name
     return text_projection(column, kind)

@@ -16,8 +16,9 @@ from sqlalchemy.engine import Engine
 
 from banyan.clock import today
 from banyan.departments import Department, SourceRef
-from banyan.ports import LegacyPort
-from banyan.records import KEY_SEPARATOR, Origin, Position
+from banyan.ports import LegacyPort, Selective
+from banyan.records import KEY_SEPARATOR, KeyRange, Origin, Position
+from mappings.apply import refuse_drift
 from mappings.closure import find_domains, load_order
 from mappings.emission import part_ids, with_epochs
 from mappings.engine import Compiled, MapContext, compile_ruleset
@@ -107,9 +108,22 @@ class Subject:
 
 
 def kept_columns(compiled: Compiled, rows: pl.DataFrame) -> pl.DataFrame:
-    """Leave out the columns that a rule drops for a legal reason, and those that it does not know: neither is held."""
+    """Leave out the columns that a rule drops for a legal reason, and those that it does not know: neither is held.
+
+    Rows that lack any other column are refused, whatever is asked of them afterwards.
+    """
     ruleset = compiled.ruleset
-    return rows.select([name for name in rows.columns if name in ruleset.columns and name not in ruleset.drop])
+    kept = rows.select([name for name in rows.columns if name in ruleset.columns and name not in ruleset.drop])
+    refuse_drift(compiled, kept, needed=compiled.hashed)
+    return kept
+
+
+def read_telling(subject: Subject, table: str, keys: KeyRange) -> pl.DataFrame:
+    """Read of a range of legacy rows what records follow from; the whole rows where the port cannot, or one drifted."""
+    port, compiled = subject.port, subject.compiled(table)
+    if isinstance(port, Selective) and {column.name for column in port.columns(table)}.issuperset(compiled.hashed):
+        return port.read_columns(table, keys, compiled.telling).rows
+    return kept_columns(compiled, port.read_range(table, keys).rows)
 
 
 def key_of(ruleset: Ruleset, rows: pl.DataFrame) -> pl.Series:

@@ -6,6 +6,7 @@ binary encoder. Identifiers are quoted by psycopg; values are always bound or co
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from tempfile import TemporaryFile
+from time import sleep
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +27,8 @@ _NULL = "\\N"
 _BLOCK_BYTES = 8 << 20
 _PARSED_BYTES = 1 << 20
 """How much is parsed at once: what the caches of a processor hold."""
+_FLOWING_BYTES, _PAUSE_SECONDS = 128 << 10, 0.001
+"""From how much on rows are said to flow, and how long they are waited for before the driver waits for them."""
 _FEW_KEYS = 1_000
 _BINARY_HEADER, _BINARY_END = 19, 2
 _UUID = 16
@@ -137,13 +140,10 @@ def _blocks(copy: psycopg.Copy, connection: pq.abc.PGconn) -> Iterator[bytearray
     The driver gives a row at a time through several layers, which costs more than all the rest of the way; a pump in a
     thread of its own costs more still, by what two threads hand each other.
     """
-    take, block = connection.get_copy_data, bytearray()
+    block = bytearray()
     for first in copy:
         block += first
-        size, row = take(1)
-        while size > 0:
-            block += row
-            size, row = take(1)
+        size = _take(connection, block)
         if len(block) >= _BLOCK_BYTES:
             yield block
             block = bytearray()
@@ -156,6 +156,31 @@ def _blocks(copy: psycopg.Copy, connection: pq.abc.PGconn) -> Iterator[bytearray
             break
     if block:
         yield block
+
+
+def _take(connection: pq.abc.PGconn, block: bytearray) -> int:
+    """Add the rows to a block that have arrived; gives -1 at the end of the rows, 0 where the driver waits for more.
+
+    Once rows flow, a moment is let pass when there are none: to wake up for each of the server's packets costs both
+    sides as much as the rows that are in it.
+    """
+    take, has_paused = connection.get_copy_data, False
+    while True:
+        known = len(block)
+        size, row = take(1)
+        while size > 0:
+            block += row
+            size, row = take(1)
+        if size < 0 or len(block) >= _BLOCK_BYTES:
+            return size
+        if len(block) > known:
+            has_paused = False
+        elif has_paused or known < _FLOWING_BYTES:
+            return 0
+        else:
+            sleep(_PAUSE_SECONDS)
+            has_paused = True
+        connection.consume_input()
 
 
 def _lettered(block: bytearray, names: list[str], alphabet: Alphabet | None) -> pl.DataFrame:

@@ -45,6 +45,17 @@ def test_the_server_gathers_different_texts_as_rows_are_read(legacy, port):
     assert port.find_texts("t_dossier", ("numero",), at_most=100)["numero"].null_count() == 1
 
 
+def test_some_columns_are_read_as_they_are_read_with_the_others(legacy, port):
+    fill(legacy)
+    whole = port.read_range("t_dossier", KeyRange("1", "4")).rows.sort("id_dossier")
+
+    some = port.read_columns("t_dossier", KeyRange("1", "4"), ("montant", "libelle", "id_dossier"))
+
+    assert some.rows.sort("id_dossier").equals(whole.select("id_dossier", "libelle", "montant"))
+    assert (some.table, some.rows.height) == ("t_dossier", 3)
+    assert port.read_range("t_dossier", KeyRange("1", "4")).rows.width == whole.width == 10
+
+
 def test_columns_are_named_and_typed_in_the_order_of_the_source(port):
     columns = port.columns("t_dossier")
 

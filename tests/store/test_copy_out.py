@@ -5,6 +5,7 @@ import pytest
 from psycopg import sql
 
 from banyan.canonical.columns import Kind
+from banyan.errors import SourceUnavailable
 from wire.copy import copy_out, stream_uuids
 
 pytestmark = pytest.mark.server
@@ -81,3 +82,25 @@ def test_uuids_of_a_statement_that_fails_after_its_first_rows_are_an_error_and_n
 
     with pytest.raises(psycopg.errors.DivisionByZero):
         list(stream_uuids(connection, sql.SQL(query)))
+
+
+def test_rows_that_come_in_gusts_arrive_whole_and_in_order(connection):
+    text = "repeat(chr(97 + n % 26), 900)"
+    query = f"select {text} from generate_series(1, 2000) n where n % 400 > 0 or pg_sleep(0.05) is not null"
+
+    rows = read(connection, query, "v")
+
+    assert [row[0] for row in rows] == [chr(97 + n % 26) * 900 for n in range(1, 2001)]
+
+
+def test_a_server_that_goes_while_rows_flow_is_an_error_and_never_an_end(connection, make_database):
+    frames = copy_out(connection, sql.SQL("select n::text from generate_series(1, 30000000) n"), {"n": Kind.TEXT})
+    first = next(frames)
+    with psycopg.connect(make_database().replace("+psycopg", ""), autocommit=True) as other:
+        other.execute("select pg_terminate_backend(%s)", [connection.info.backend_pid])
+
+        with pytest.raises(SourceUnavailable):
+            list(frames)
+
+    assert first["n"][0] == "1"
+    assert connection.closed

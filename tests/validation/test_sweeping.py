@@ -17,6 +17,7 @@ from judged import doubled, edited, judged, live_row, removed, subject_of, water
 from stores import make_store, store_template
 
 from banyan.canonical.columns import Kind
+from banyan.errors import SourceDrifted
 from banyan.findings import FindingKind, LevelState
 from mappings.model import Tolerance, ToleranceKind
 from store.records import record_kinds
@@ -311,3 +312,42 @@ def test_a_pass_whose_files_are_gone_begins_anew(judged, died, tmp_path, ending)
 
     assert (result.level.state, result.level.figures["resumed_chunks"]) == (LevelState.PASS, 0)
     assert steps[0].endswith(" 1")
+
+
+class Noting:
+    """A legacy system that notes which columns are asked for, and may have lost one since its rule was written."""
+
+    def __init__(self, port, *, lost=()):
+        self.port, self.lost, self.asked = port, lost, {}
+
+    def __getattr__(self, name):
+        return getattr(self.port, name)
+
+    def columns(self, table):
+        return [column for column in self.port.columns(table) if column.name not in self.lost]
+
+    def read_range(self, table, keys):
+        batch = self.port.read_range(table, keys)
+        return replace(batch, rows=batch.rows.drop(self.lost, strict=False))
+
+    def read_columns(self, table, keys, columns):
+        self.asked[table] = set(columns)
+        return self.port.read_columns(table, keys, columns)
+
+
+def test_a_pass_reads_the_columns_that_records_follow_from_and_says_the_same(judged):
+    port, watermark = Noting(judged.port), watermark_of(judged)
+
+    found = reconcile(replace(subject_of(judged), port=port, rows_per_chunk=ROWS), watermark=watermark)
+
+    assert said(found) == said(swept(judged))
+    assert set(judged.book.rulesets["t_proc"].columns) - port.asked["t_proc"] == {"flag3", "dt_maj"}
+
+
+def test_a_column_that_the_legacy_system_lost_stops_a_pass_even_when_no_record_follows_from_it(judged):
+    subject = replace(subject_of(judged), port=Noting(judged.port, lost=("flag3",)), rows_per_chunk=ROWS)
+
+    with pytest.raises(SourceDrifted) as drifted:
+        reconcile(subject, watermark=watermark_of(judged))
+
+    assert drifted.value.facts["missing"] == ["flag3"]
