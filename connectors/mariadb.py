@@ -138,20 +138,20 @@ class MariaDBPort:
             write_back=WriteBack.SQL if can_write else WriteBack.NONE,
             deletes_visible=way is not Incremental.NONE,
             fence=fence if is_fenced else NO_FENCE,
-            note="; ".join(self._notes(shape, way)),
+            note="; ".join(self._notes(way, is_one_by_one=can_write and shape.is_lasting)),
         )
 
     def is_lasting(self, table: str) -> bool:
         """Tell whether a row of this table stays as written, whatever becomes of its transaction."""
         return self.shape(table).is_lasting
 
-    def _notes(self, shape: MariaDBShape, way: Incremental) -> Iterator[str]:
+    def _notes(self, way: Incremental, *, is_one_by_one: bool) -> Iterator[str]:
         usual = self._capture.incremental
         if way is Incremental.NONE:
             yield f"its changes are not found by {usual.value}"
         elif way is not usual:
             yield f"no {usual.value} can follow it: every row of it is compared in each run"
-        if shape.is_lasting:
+        if is_one_by_one:
             yield _ONE_BY_ONE
 
     def incarnation(self) -> str:

@@ -84,7 +84,8 @@ def die_and_sweep(project, kind, when):
     assert_swept(project, word)
 
 
-def test_a_sweep_killed_at_any_of_its_transactions_is_made_whole_by_the_next_one(project, request):
+@pytest.mark.parametrize("deaths", ["where the Position moves", pytest.param("all", marks=pytest.mark.torture)])
+def test_a_sweep_killed_at_any_of_its_transactions_is_made_whole_by_the_next_one(project, deaths):
     lose(project)
     change(project, "UNSEEN")
     whole = json.loads(sweep(project).stderr.splitlines()[-1])
@@ -93,9 +94,8 @@ def test_a_sweep_killed_at_any_of_its_transactions_is_made_whole_by_the_next_one
     kinds = [list(kind) for kind in dict.fromkeys(map(tuple, whole["commits"]))]
     moving = [kind for kind in kinds if "update mig.watermark" in kind]
     assert moving and len(kinds) > 8
-    is_every_day = "torture" not in (request.config.option.markexpr or "")
 
-    chosen = moving if is_every_day else kinds
+    chosen = kinds if deaths == "all" else moving
     for kind in chosen:
         for when in ("before", "after"):
             die_and_sweep(project, kind, when)
