@@ -256,6 +256,7 @@ def test_what_is_no_scan_is_refused_and_a_full_scan_is_asked_for_by_its_folder(b
 
 @pytest.mark.server
 def test_a_scan_of_orion_says_who_connects_who_may_write_and_what_stands_around(fresh_project, capfd):
+    fresh_project.ask(fresh_project.legacy, "revoke pg_read_all_stats from banyan_reader")
     fresh_project.ask(
         fresh_project.legacy,
         "create view orion.v_proc as select * from orion.t_proc;"

@@ -18,8 +18,9 @@ MARKED = "update orion.t_tel set top_supp = 'O' where id_tel % 7 = 0"
 
 
 @pytest.mark.parametrize("capture", ["row_version", pytest.param("snapshot", marks=pytest.mark.torture)])
-def test_a_source_that_is_only_read_ends_with_both_sides_equal(cluster, tmp_path, capture, capfd):
+def test_a_source_that_is_only_read_ends_with_both_sides_equal(cluster, tmp_path, capture, request):
     project = make_captured(cluster, tmp_path / "project", capture)
+    request.addfinalizer(lambda: project.ask(project.legacy, "revoke pg_read_all_stats from banyan_reader"))
     project.ask(project.legacy, "grant pg_read_all_stats to banyan_reader")
     assert project.banyan("load", "38", "--json") == 0
 

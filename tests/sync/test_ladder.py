@@ -295,8 +295,9 @@ def test_how_a_source_is_followed_is_not_changed_while_the_new_side_owns(departm
 
 
 @pytest.mark.torture
-def test_rows_that_went_while_row_versions_were_followed_are_found_when_it_is_changed_over(cluster, tmp_path):
+def test_rows_that_went_while_row_versions_were_followed_are_found_when_it_is_changed_over(cluster, tmp_path, request):
     department = of_orion(cluster, tmp_path)
+    request.addfinalizer(lambda: department.legacy("revoke pg_read_all_stats from banyan_reader"))
     department.legacy("grant pg_read_all_stats to banyan_reader")
     department.says("row_version", with_accounts=False)
     assert department.banyan("load", "38", "--json") == 0
