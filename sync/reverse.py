@@ -23,6 +23,7 @@ from mappings.closure import closure as closures_of
 from mappings.closure import find_cut, load_order, refuse_part
 from mappings.digest import hash_rows
 from mappings.engine import Compiled, Lookups, MapContext, apply_forward, write_back
+from store.adopted_parts import adopt_parts
 from store.landing import LandingZone
 from store.ledger import Ledger, LedgerReader
 from store.outbox import OutboxChanges, beginning, changes_since, count_since, head
@@ -47,7 +48,7 @@ from sync.route import Route
 from sync.scope import NO_PLACE, Scope, ScopeFinder, TableScope
 from sync.setting import Psycopg, Setting, key_column, look_up
 from sync.unsettled import Unsettled, let_go, mains_of
-from sync.writing import Writing, links_of, list_kept_out, list_rewritten, list_without_rule
+from sync.writing import Writing, adopted_links, links_of, list_kept_out, list_rewritten, list_without_rule
 
 OUTBOX = "outbox"
 AT_MOST: Final = 20_000
@@ -316,7 +317,9 @@ class ReverseLane:
             place = self._setting.place(writing.table, run_no)
             links = links_of(writing.scope)
             rows = read_back[writing.table].drop(list(writing.scope.ruleset.drop), strict=False)
-            mapped = apply_forward(writing.compiled, rows, self._context(connection, writing, links, rows))
+            context = self._context(connection, writing, links, rows)
+            mapped = apply_forward(writing.compiled, rows, context)
+            adopt_parts(connection, code, adopted_links(writing, links, context))
             settle_degraded(connection, code, writing.keys["id"])
             unlink_parts(connection, code, writing.scope.vanished)
             gone = writing.scope.gone.select("id", "source_key")

@@ -17,8 +17,9 @@ from mappings.epochs import epochs_of
 from mappings.identity import FIRST_EPOCH, identify
 from mappings.model import RuleBook, Ruleset
 from mappings.retention_sources import RetentionSources
+from store.adopted_parts import find_adopted_parts, has_adopted_parts
 from store.outcomes import find_adopted, find_filtered, has_adopted
-from store.records import RowsPlace, find_links
+from store.records import RowsPlace
 from store.terms import find_terms
 from sync.looked_up import read_looked_up
 
@@ -117,10 +118,10 @@ def look_up(
         found = find_adopted(connection, setting.department.code, setting.table_numbers, keys)
         epochs = epochs_of(found)
         adopted = found.select("table", "key", "id", pl.lit(None, pl.String).alias("part"))
-    if len(ruleset.parts) > 1 and not is_first:
+    if len(ruleset.parts) > 1 and not is_first and has_adopted_parts(connection, setting.department.code):
         own = keys_of(ruleset, rows)
         mains = pl.DataFrame({"key": own, "id": setting.main_ids(ruleset.table, own, adopted)})
-        links = find_links(connection, setting.department.code, mains["id"])
+        links = find_adopted_parts(connection, setting.department.code, mains["id"])
         parts = links.join(mains, on="id").select(
             pl.lit(ruleset.table).alias("table"), "key", pl.col("canonical_id").alias("id"), "part"
         )

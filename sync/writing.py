@@ -1,12 +1,13 @@
 """One legacy table as the way back writes it, and what of its records the old system cannot hold as it was written."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from banyan.canonical.model import TABLES
-from mappings.engine import Compiled, Mapped, WrittenBack
+from mappings.emission import part_ids, with_epochs
+from mappings.engine import Compiled, MapContext, Mapped, WrittenBack
 from mappings.outcomes import TERM_COLUMNS
 from store.records import LINK_KINDS
 from sync.lasting import Found
@@ -136,3 +137,19 @@ def links_of(scope: TableScope) -> pl.DataFrame:
     ]
     schema = {"id": pl.Binary, "part": pl.String, "canonical_table": pl.String, "canonical_id": pl.Binary}
     return pl.concat([pl.DataFrame(schema=schema), *frames]).select(list(LINK_KINDS))
+
+
+def adopted_links(writing: Writing, links: pl.DataFrame, context: MapContext) -> pl.DataFrame:
+    """Give the links whose identifier does not follow from the legacy key of their row: id, part, canonical_id.
+
+    A shared part takes its identifier from what it is shared by, never from its row.
+    """
+    computed, frames = replace(context, adopted=None), [links.select("id", "part", "canonical_id").clear()]
+    for part in writing.scope.ruleset.parts:
+        if part.main or part.share:
+            continue
+        linked = links.filter(pl.col("part") == part.name).join(writing.keys.select("id", "source_key"), on="id")
+        keys = with_epochs(linked["source_key"], writing.table, computed)
+        ids = part_ids(part, linked, keys, table=writing.table, context=computed)
+        frames.append(linked.filter(ids != linked["canonical_id"]).select("id", "part", "canonical_id"))
+    return pl.concat(frames)

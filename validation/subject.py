@@ -26,8 +26,9 @@ from mappings.epochs import epochs_of
 from mappings.lookups import looked_up_tables, refuse_too_many, say_rows
 from mappings.model import PartRule, RuleBook, Ruleset
 from mappings.plans import ReferencePlan
+from store.adopted_parts import find_adopted_parts, has_adopted_parts
 from store.outcomes import find_adopted, find_filtered, has_adopted
-from store.records import RowsPlace, find_links
+from store.records import RowsPlace
 from store.terms import find_terms
 
 ROWS_PER_CHUNK = 50_000
@@ -157,6 +158,8 @@ def look_up_keys(
     context = replace(context, adopted=adopted, epochs=None if epochs.is_empty() else epochs)
     owners = [(ruleset.table, own)] if len(ruleset.parts) > 1 else []
     owners += [(plan.table, held) for plan, held in references if not plan.is_main]
+    if owners and not has_adopted_parts(connection, subject.department.code):
+        owners = []  # else every part of a row follows from its key
     parts = [_find_parts(connection, subject, context, table, held) for table, held in owners]
     every = pl.concat([*([] if context.adopted is None else [context.adopted]), *parts])
     distinct = every.unique(["table", "key", "part"], keep="first", maintain_order=True)
@@ -202,7 +205,7 @@ def _find_parts(
 ) -> pl.DataFrame:
     distinct = keys.drop_nulls().unique(maintain_order=True)
     mains = pl.DataFrame({"key": distinct, "id": main_ids(subject, context, table, distinct)})
-    links = find_links(connection, subject.department.code, mains["id"])
+    links = find_adopted_parts(connection, subject.department.code, mains["id"])
     return links.join(mains, on="id").select(
         pl.lit(table).alias("table"), "key", pl.col("canonical_id").alias("id"), "part"
     )

@@ -5,6 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.base import ischema_names
 
+from store.adopted_parts import ADOPTED_PART
 from store.ahead import WRITE_AHEAD
 from store.canonical import CANONICAL
 from store.decisions import DECISION
@@ -17,9 +18,9 @@ from store.watch import GUARD_BEAT
 
 METADATA = CANONICAL["case_file"].metadata
 assert all(
-    table.metadata is METADATA for table in (CAPTURE_GAP, DECISION, GUARD_BEAT, SOURCE_COLUMN, WRITE_AHEAD)
+    table.metadata is METADATA for table in (ADOPTED_PART, CAPTURE_GAP, DECISION, GUARD_BEAT, SOURCE_COLUMN)
 )  # declared beside functions
-assert LOG_KEY.metadata is PACE.metadata is METADATA
+assert WRITE_AHEAD.metadata is LOG_KEY.metadata is PACE.metadata is METADATA
 SCHEMAS = ("code", "justice", "mig")
 VERSION_TABLE = "revision"
 
