@@ -20,6 +20,7 @@ from cutover.restored import follow_anew, is_history_known, known_keys, load_aga
 from store.postgres import transaction
 from store.slices import arm
 from sync.assembly import Rig
+from sync.sweeping import take_start
 from validation.reconcile import reconcile
 
 _LEASE_SECONDS: Final = 60.0
@@ -77,7 +78,7 @@ def reconcile_sides(rig: Rig, closure: Closure, keep: Side, *, actor: Actor) -> 
 def _follow_canonical(rig: Rig, closure: Closure, control: Control, state: FenceState, actor: Actor) -> Reconciled:
     """Seal the old side, write every record into it, compare all of it, and only then count it as known."""
     state = _seal(rig, closure, control, state)
-    start = rig.port.head()  # nobody writes there but us: what changes from here on is compared at the way back
+    start = take_start(rig)  # nobody writes there but us: what changes from here on is compared at the way back
     written = write_again(rig, closure, state)
     compared = reconcile(subject_of(rig, closure.name), watermark=None, keys_by_table=known_keys(rig, closure))
     differences = int(compared.level.figures["differences"])
@@ -92,7 +93,7 @@ def _follow_canonical(rig: Rig, closure: Closure, control: Control, state: Fence
         "kept": Side.CANONICAL.value,
         "rows": written.records,
         "strangers": written.strangers,
-        "legacy_position": start,
+        "legacy_position": start.position,
     }
     if control.phase is Phase.HALT:
         _resume(rig, closure, _Seen(control, state), OwnerNumber.CANONICAL, actor=actor, facts=facts)

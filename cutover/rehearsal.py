@@ -32,7 +32,7 @@ from store.install import prepare_database
 from store.postgres import open_engine, transaction
 from store.row_tables import DEGRADED_WRITE_BACK
 from sync.assembly import Rig, open_rig
-from sync.sweeping import follow_from
+from sync.sweeping import follow_from, take_start
 from sync.workspace import LegacyUrls, Workspace
 from wire.cluster import Cluster, ClusterPlace, cluster_home
 from wire.duplicate import copy_database
@@ -95,7 +95,7 @@ def rehearse(rig: Rig, closure: Closure, *, actor: Actor, announce: Callable[[st
     announce("copying both sides")
     with _copied(rig) as copy:
         announce("reading the copy")
-        start = copy.port.head()
+        start = take_start(copy)
         read_again(copy, (closure,))
         follow_from(copy, start)  # of the other closures nothing is carried, nor asked, in a copy that is thrown away
         took = monotonic() - began

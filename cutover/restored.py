@@ -27,7 +27,7 @@ from store.runs import RunKind
 from sync.assembly import Rig
 from sync.reverse import ReverseGuard, ReverseLane
 from sync.setting import key_column
-from sync.sweeping import carry_all, find_all_keys, find_keys, follow_from, read_keys
+from sync.sweeping import Start, carry_all, find_all_keys, find_keys, follow_from, read_keys, take_start
 
 RECORDS_AT_ONCE: Final = 20_000
 
@@ -89,7 +89,7 @@ def load_again(rig: Rig, closure: Closure) -> ReadAgain:
     """
     if is_history_known(rig):
         return read_again(rig, (closure,))
-    start = rig.port.head()
+    start = take_start(rig)
     others = tuple(found for found in rig.closures if found.name != closure.name and _is_followed(rig, found))
     done = read_again(rig, (closure, *others))
     follow_from(rig, start)
@@ -120,7 +120,7 @@ def _is_followed(rig: Rig, closure: Closure) -> bool:
     return row.owner is Side.LEGACY and row.phase is not Phase.HALT
 
 
-def follow_anew(rig: Rig, start: Position) -> bool:
+def follow_anew(rig: Rig, start: Start) -> bool:
     """Follow a system whose history was replaced from here on, once CANONICAL owns all of it; tells whether it does.
 
     While its people own another closure, their changes since the backup are missing: the old Position stays, loudly,

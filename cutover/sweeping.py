@@ -26,7 +26,7 @@ from sync.drift import refuse_drift
 from sync.engine import Watcher, watch_nothing
 from sync.movement import Carried
 from sync.pruning import prune_capture
-from sync.sweeping import carry_all, find_all_keys, follow_from
+from sync.sweeping import carry_all, find_all_keys, follow_from, take_start
 from sync.waiting import breathe
 
 _AT_REST = (Phase.SYNCING, Phase.READY)
@@ -94,7 +94,7 @@ def carry_sweep(
         engine.advance(lane)
     before_each = breathe(rig, watcher)
     before_each()
-    start = rig.port.head()
+    start = take_start(rig)
     done = carry_all(rig, engine, find_all_keys(rig, plan.known, before_each=before_each), before_each=before_each)
     with transaction(rig.workspace.engine("banyan_forward")) as connection:
         close_gaps(connection, rig.source, gaps)

@@ -13,8 +13,9 @@ from banyan.errors import BanyanError, LeaseLost
 from dags import tasks
 from dags.rendering import pool_of
 
-SYNC_EVERY = timedelta(minutes=15)
+SYNC_EVERY = timedelta(minutes=10)  # well within the time after which a way back counts as dead
 MOST_CHUNKS_AT_ONCE = 1  # parents go before children: a filtered parent must be known when its children come
+BACK_FIRST = 100  # of what waits for the pool of a legacy system: its way back never waits for chunks
 _START = datetime(2026, 1, 1, tzinfo=UTC)  # never `now`: each parse would make a new version of the DAG
 _TRY_AGAIN_AFTER = timedelta(minutes=2)
 _LEASE_ENDS_AFTER = timedelta(minutes=5)
@@ -44,11 +45,11 @@ def retry_policy() -> ExceptionRetryPolicy:
 
 
 def build_sync(project: Project, code: str) -> DAG:
-    """Build the DAG that follows the legacy systems of a department: gate, plan, chunks, finish."""
+    """Build the DAG that carries the changes of a department: back where the new side owns, forward elsewhere."""
     department = project.departments[code]
     with _dag("sync", code, department, schedule=SYNC_EVERY) as dag:
         for system in department.sources:
-            _follow(code, system)
+            _carry(code, system)
     return dag
 
 
@@ -65,11 +66,14 @@ Builder = Callable[[Project, str], DAG]
 BUILDERS: dict[str, Builder] = {"sync": build_sync, "validate": build_validate}
 
 
-def _follow(code: str, system: str) -> None:
+def _carry(code: str, system: str) -> None:
     pool = pool_of(code, system)
 
     @task_group(group_id=system)
-    def follow() -> None:
+    def carry_both_ways() -> None:
+        gate_back = task.short_circuit(task_id="gate_back")(tasks.gate_back)(code, system)
+        back = task(task_id="carry_back", pool=pool, priority_weight=BACK_FIRST)(tasks.carry_back)(code, system)
+        gate_back >> back
         gate = task.short_circuit(task_id="gate")(tasks.gate)(code, system)
         chunks = task(task_id="plan", pool=pool)(tasks.plan)(code, system)
         carry = task(
@@ -83,7 +87,7 @@ def _follow(code: str, system: str) -> None:
         gate >> chunks
         carried >> finished
 
-    follow()
+    carry_both_ways()
 
 
 def _dag(kind: str, code: str, department: DepartmentConfig, *, schedule: timedelta | list[Asset]) -> DAG:

@@ -6,7 +6,7 @@ The libraries are loaded inside the tasks: Airflow reads this module each time i
 import logging
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from dags.settings import find_project_folder, read_departments
 
 if TYPE_CHECKING:
     from sync.drift_policy import Judged
+    from sync.incremental import Permission
     from sync.workspace import Workspace
 
 Reference = dict[str, int | str]
@@ -36,9 +37,31 @@ def gate(department: str, system: str) -> bool:
     with at_work(department, system) as (workspace, source):
         from sync.incremental import may_sync
 
-        permission = may_sync(workspace, source)
-        log.info("%s: %s", "go" if permission.is_granted else "skipped", permission.reason)
-        return permission.is_granted
+        return _is_granted(may_sync(workspace, source))
+
+
+def gate_back(department: str, system: str) -> bool:
+    """Ask the control database whether the way back may be walked now; the reason goes to the log."""
+    with at_work(department, system) as (workspace, source):
+        from sync.incremental import may_carry_back
+
+        return _is_granted(may_carry_back(workspace, source))
+
+
+def carry_back(department: str, system: str) -> list[Reference]:
+    """Carry back all that people changed in the new system; gives the fates of the rows of each run as counts."""
+    with at_work(department, system) as (workspace, source):
+        from sync.assembly import open_rig
+        from sync.movement import carry_back
+
+        with closing(open_rig(workspace, source)) as rig:
+            done = carry_back(rig, CLOCK, told=partial(_log_drift, []))
+        return [{"run_no": one.run_no, **asdict(one.total.rows)} for one in done]
+
+
+def _is_granted(permission: "Permission") -> bool:
+    log.info("%s: %s", "go" if permission.is_granted else "skipped", permission.reason)
+    return permission.is_granted
 
 
 def plan(department: str, system: str) -> list[Reference]:

@@ -37,7 +37,8 @@ from sync.throttle import Throttle
 from sync.ways import find_left_way, know_first_fence, refuse_while_moving
 from sync.workspace import Workspace
 
-_CARRIED_BACK = (Phase.LIVE, Phase.R_DRAINING)
+CARRIED_BACK = (Phase.LIVE, Phase.R_DRAINING)
+"""The phases in which what people do in the new system is carried back."""
 _RENEWAL_SECONDS = 0.5
 _BEFORE_LOADING = (Phase.REGISTERED.value, Phase.ASSESSED.value, Phase.MAPPED.value)
 
@@ -126,7 +127,7 @@ class Rig:
 
         def guard() -> ReverseGuard:
             row = self.slices(found.name)[0]
-            if row.phase not in _CARRIED_BACK or not row.is_armed:
+            if row.phase not in CARRIED_BACK or not row.is_armed:
                 raise StoreFenced(
                     f"{found.name} is {row.phase.value}: nothing is carried back in this phase; nothing was written",
                     hint=f"banyan switch status {found.name}",

@@ -56,14 +56,16 @@ def find_drift(rig: Rig, *, with_codes: bool = True, before_each: Breath = hold_
     return tuple(found)
 
 
-def refuse_drift(rig: Rig, *, before_each: Breath = hold_breath, told: Told = tell_nobody) -> None:
+def refuse_drift(
+    rig: Rig, *, with_codes: bool = True, before_each: Breath = hold_breath, told: Told = tell_nobody
+) -> None:
     """Refuse to read a legacy system whose changes stop by policy; agrees on the columns where nothing was agreed yet.
 
     Changes that do not stop are told, each time, until somebody accepts them. Codes are looked for beforehand only
-    where a new one stops; else they are met, and quarantined, one by one.
+    where a new one stops; else they are met, and quarantined, one by one. Whoever reads no codes asks without them.
     """
     config = rig.workspace.source_config(rig.source).drift
-    with_codes = stops(policy_of(config, DriftKind.NEW_CODES), today=today())
+    with_codes = with_codes and stops(policy_of(config, DriftKind.NEW_CODES), today=today())
     found = find_drift(rig, with_codes=with_codes, before_each=before_each)
     stopping = [one for one in found if one.is_stopping]
     if stopping:

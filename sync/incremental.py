@@ -36,6 +36,7 @@ _LEASE_SECONDS = 300
 _SYNCING = frozenset((Phase.SYNCING, Phase.READY))
 _NOT_LOADED = frozenset((Phase.REGISTERED, Phase.ASSESSED, Phase.MAPPED))
 _SWITCHED = frozenset((Phase.LIVE, Phase.COMPLETING, Phase.RETIRED))
+_ROLLED_BACK = frozenset((Phase.R_DRAINING, Phase.R_VERIFYING, Phase.R_OPENING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,8 @@ def may_sync(workspace: Workspace, source: SourceRef) -> Permission:
     config = workspace.source_config(source)
     if not (config.is_database or config.is_one_way):
         return Permission(is_granted=False, reason=f"{source} is {config.medium}: it is carried only as a whole")
-    names = {found.name for found in closures_of(workspace, source, workspace.book(source))}
+    slices = _slices_of(workspace, source)
     with transaction(workspace.engine("banyan_forward")) as connection:
-        slices = [row for row in read_slices(connection) if row.closure in names]
         watermark = LedgerReader(connection).find_watermark(source, Side.CANONICAL)
     if watermark is None:
         return Permission(is_granted=False, reason=f"{source} has no first copy yet: banyan load {source}")
@@ -76,13 +76,43 @@ def judge_slices(slices: Sequence[SliceRow]) -> Permission:
     if moving:  # one watermark for all: the switch drains with runs of its own
         return Permission(is_granted=False, reason=f"{moving[0].closure} is {moving[0].phase.value}")
     if not followed:
-        phases = sorted({f"{row.closure} is {row.phase.value}" for row in slices}) or ["no slice is registered"]
-        return Permission(is_granted=False, reason="nothing to follow: " + ", ".join(phases))
-    latched = [row for row in followed if not row.is_armed]
+        return Permission(is_granted=False, reason=f"nothing to follow: {_tell_phases(slices)}")
+    return _permit(followed)
+
+
+def may_carry_back(workspace: Workspace, source: SourceRef) -> Permission:
+    """Ask the control database whether the way back may be walked now; nothing is opened but the store."""
+    return judge_way_back(_slices_of(workspace, source))
+
+
+def judge_way_back(slices: Sequence[SliceRow]) -> Permission:
+    """Judge the slices of one legacy system: one LIVE, none being rolled back. What else moves is left alone."""
+    rolled_back = [row for row in slices if row.phase in _ROLLED_BACK]
+    if rolled_back:  # one way back for all: the rollback drains with runs of its own
+        return Permission(is_granted=False, reason=f"{rolled_back[0].closure} is {rolled_back[0].phase.value}")
+    live = [row for row in slices if row.phase is Phase.LIVE]
+    if not live:
+        return Permission(is_granted=False, reason=f"nothing to carry back: {_tell_phases(slices)}")
+    return _permit(live)
+
+
+def _permit(rows: Sequence[SliceRow]) -> Permission:
+    """Permit to carry the changes of these slices, unless the store has restarted and nobody has looked yet."""
+    latched = [row for row in rows if not row.is_armed]
     if latched:
         reason = f"the store has restarted and {latched[0].closure} is not armed yet: banyan guard"
         return Permission(is_granted=False, reason=reason)
-    return Permission(is_granted=True, reason=", ".join(sorted({f"{row.closure} is {row.phase}" for row in followed})))
+    return Permission(is_granted=True, reason=_tell_phases(rows))
+
+
+def _tell_phases(slices: Sequence[SliceRow]) -> str:
+    return ", ".join(sorted({f"{row.closure} is {row.phase.value}" for row in slices})) or "no slice is registered"
+
+
+def _slices_of(workspace: Workspace, source: SourceRef) -> list[SliceRow]:
+    names = {found.name for found in closures_of(workspace, source, workspace.book(source))}
+    with transaction(workspace.engine("banyan_forward")) as connection:
+        return [row for row in read_slices(connection) if row.closure in names]
 
 
 def plan_incremental(

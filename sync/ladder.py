@@ -11,7 +11,7 @@ from store.ledger import LedgerReader
 from store.postgres import transaction
 from sync.assembly import Rig
 from sync.engine import RunResult, Watcher, watch_nothing
-from sync.sweeping import carry_all, find_all_keys, follow_from
+from sync.sweeping import carry_all, find_all_keys, follow_from, take_start
 from sync.waiting import breathe
 from sync.ways import find_left_way
 
@@ -33,7 +33,7 @@ def change_way(rig: Rig, *, watcher: Watcher = watch_nothing) -> RunResult | Non
         engine.advance(lane)
     before_each = breathe(rig, watcher)
     before_each()
-    start = rig.port.head()
+    start = take_start(rig)
     done = carry_all(rig, engine, find_all_keys(rig, tables, before_each=before_each), before_each=before_each)
     follow_from(rig, start)
     with transaction(rig.workspace.engine("banyan_forward")) as connection:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from banyan.clock import monotonic, now, today
 from banyan.config import OperatingSystemActors
 from banyan.departments import Actor, Closure, Phase, Side, SourceRef
-from banyan.errors import StoreFenced, UsageError
+from banyan.errors import BanyanError, StoreFenced, UsageError
 from banyan.records import ChunkCounts
 from connectors.database import DatabasePort
 from mappings.outcomes import MapContext
@@ -23,9 +23,10 @@ from store.reached import note_carried_back
 from store.records import analyze_records, index_references
 from store.runs import RunKind, RunState
 from store.slices import Expected, Target, transition
-from sync.assembly import Rig, open_port
+from sync.assembly import CARRIED_BACK, Rig, open_port
 from sync.drift import Told, refuse_drift, tell_nobody
 from sync.engine import RunResult, SyncEngine, Watcher, watch_nothing
+from sync.forward import ForwardLane
 from sync.gaps import refuse_unfollowed
 from sync.ladder import change_way
 from sync.lane import Checkpoint, pass_by
@@ -167,32 +168,58 @@ def carry_changes(
 
     Ends in a refusal that names them while there are tables whose changes nothing finds; all others are carried.
     """
+    owned = _find_owned(rig)
+    if len(owned) == len(rig.closures):
+        return carry_back(rig, actor, watcher=watcher, told=told)
     before_each = breathe(rig, watcher)
     refuse_drift(rig, before_each=before_each, told=told)
     done: list[Carried] = []
-    owned = [found for found in rig.closures if rig.slices(found.name)[0].owner is Side.CANONICAL]
     lane = rig.forward()
     if lane.watermark() is None:
         raise UsageError(
             f"{rig.source} has no first copy yet, or it was not finished; nothing was carried",
             hint=f"banyan load {rig.source.department_code}",
         )
-    if len(owned) == len(rig.closures):
-        return _carry_back(rig, actor, owned, watcher)
     if rig.throttle().find_obstacle(now()):  # the way back does not wait for what may not be read
         done += _carry_back(rig, actor, owned, watcher)
         owned = []
-    if not _is_begun(rig):  # else the run that is resumed waits by itself
+    was_begun = _is_begun(rig)
+    if not was_begun:  # else the run that is resumed waits by itself
         before_each()
     done += _sweep(rig, actor, watcher)
     engine = rig.forward_engine(watcher=watcher, throttle=rig.throttle())
     result = engine.advance(lane)
     done += _told(rig, actor, str(lane.route), RunKind.CHANGES, result)
+    if was_begun and result is not None:
+        before_each()
+        done += _told(rig, actor, str(lane.route), RunKind.CHANGES, _look_again(engine, lane, result))
     if result is not None:
         prune_capture(rig)
     done += _carry_back(rig, actor, owned, watcher)
     refuse_unfollowed(rig)
     return done
+
+
+def _find_owned(rig: Rig) -> list[Closure]:
+    return [found for found in rig.closures if rig.slices(found.name)[0].owner is Side.CANONICAL]
+
+
+def _look_again(engine: SyncEngine, lane: ForwardLane, ended: RunResult) -> RunResult | None:
+    """Carry what changed since a run that had been left open; a refusal says that this one was ended before."""
+    try:
+        return engine.advance(lane)
+    except BanyanError as error:
+        told = f"run {ended.run_no}, which had been left open, was carried to its end; then: {error.message}"
+        raise type(error)(told, hint=error.hint, **error.facts) from error
+
+
+def carry_back(rig: Rig, actor: Actor, *, watcher: Watcher = watch_nothing, told: Told = tell_nobody) -> list[Carried]:
+    """Carry back what people changed in the closures that the new side owns, all of it, and nothing forward.
+
+    Waits for nothing: of the old system it asks the columns, and reads the rows that it writes.
+    """
+    refuse_drift(rig, with_codes=False, told=told)
+    return _carry_back(rig, actor, _find_owned(rig), watcher)
 
 
 def _carry_back(rig: Rig, actor: Actor, owned: list[Closure], watcher: Watcher) -> list[Carried]:
@@ -226,8 +253,8 @@ def _catch_up(rig: Rig, actor: Actor, watcher: Watcher) -> Carried | None:
 
 
 def _is_going_back(rig: Rig, found: Closure) -> bool:
-    """Tell whether the way back is exercised in this phase: not once the rollback is over."""
-    return rig.slices(found.name)[0].phase not in (Phase.RETIRED, Phase.HALT)
+    """Tell whether the way back is walked in this phase: not once it was given up, nor while two persons decide."""
+    return rig.slices(found.name)[0].phase in CARRIED_BACK
 
 
 def _told(rig: Rig, actor: Actor, route: str, kind: RunKind, result: RunResult | None) -> list[Carried]:

@@ -5,11 +5,13 @@ that came, and known rows that are gone. The Position stays: from it on, the oth
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 
 import polars as pl
 import sqlalchemy as sa
 
-from banyan.clock import new_id, today
+from banyan.clock import monotonic, new_id, today
 from banyan.departments import Side
 from banyan.errors import SourceDrifted
 from banyan.records import Position
@@ -27,6 +29,14 @@ from sync.setting import key_column
 from sync.waiting import Breath, breathe, hold_breath
 
 _ROWS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The Position from which a legacy system will be followed, and when it was asked for, in monotonic seconds."""
+
+    position: Position
+    asked_at: float
 
 
 def sweep_gaps(rig: Rig, *, watcher: Watcher = watch_nothing) -> RunResult | None:
@@ -104,9 +114,18 @@ def find_keys(rig: Rig, table: str, *, is_buried: bool) -> set[str]:
         )
 
 
-def follow_from(rig: Rig, start: Position) -> None:
-    """Set the forward watermark: the old Position belongs to a history that is no more, capture was restored too."""
-    source = rig.source
+def take_start(rig: Rig) -> Start:
+    """Take the present Position of a legacy system, before every row of it is read."""
+    asked_at = monotonic()
+    return Start(rig.port.head(), asked_at)
+
+
+def follow_from(rig: Rig, start: Start) -> None:
+    """Set the forward watermark: the old Position belongs to a history that is no more, capture was restored too.
+
+    It is as old as the start: what people did since, while every row was read, waits from here on.
+    """
+    source, ago = rig.source, timedelta(seconds=monotonic() - start.asked_at)
     with transaction(rig.workspace.engine("banyan_forward")) as connection:
         connection.execute(
             WATERMARK.update()
@@ -115,7 +134,7 @@ def follow_from(rig: Rig, start: Position) -> None:
                 WATERMARK.c.system_code == source.system_code,
                 WATERMARK.c.to_side == Side.CANONICAL.value,
             )
-            .values(position=start, updated_at=sa.func.now())
+            .values(position=start.position, updated_at=sa.func.clock_timestamp() - ago)
         )
 
 

@@ -160,8 +160,8 @@ class Airflow:
 
         resetdb(skip_init=True)
 
-    def run(self, dag_id: str, failures: list[BaseException] | None = None):
-        """Run a DAG to its end; gives its run. Exceptions of the chunks are added to `failures`."""
+    def run(self, dag_id: str, failures: list[BaseException] | None = None, *, of: str = "ORION.carry"):
+        """Run a DAG to its end; gives its run. Exceptions of a task, its chunks, are added to `failures`."""
         from airflow.dag_processing.dagbag import DagBag
 
         from dags.preview import DAGS_FOLDER
@@ -170,9 +170,12 @@ class Airflow:
         assert bag.import_errors == {}
         dag = bag.dags[dag_id]
         if failures is not None:
-            dag.task_dict["ORION.carry"].partial_kwargs["on_failure_callback"] = [
-                lambda context: failures.append(context["exception"])
-            ]
+            noting = [lambda context: failures.append(context["exception"])]
+            watched = dag.task_dict[of]
+            if watched.is_mapped:
+                watched.partial_kwargs["on_failure_callback"] = noting
+            else:
+                watched.on_failure_callback = noting
         return dag.test()
 
     def states(self, run) -> dict[str, list[str]]:

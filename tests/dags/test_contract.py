@@ -65,12 +65,12 @@ def test_every_dag_keeps_the_policy(tmp_path, dags_of):
             assert task.retries >= 2
             assert task.retry_policy is not None
             assert task.execution_timeout <= timedelta(hours=1)
-            if task.task_id.rpartition(".")[2] in ("plan", "carry", "validate_ORION"):
+            if task.task_id.rpartition(".")[2] in ("plan", "carry", "carry_back", "validate_ORION"):
                 assert task.pool in pools
     assert {pool["slots"] for pool in pools.values()} == {1}
 
 
-def test_a_sync_is_gate_plan_chunks_finish_and_its_asset_starts_the_validation(tmp_path, dags_of):
+def test_a_sync_is_gate_plan_chunks_finish_beside_the_way_back_and_its_asset_starts_the_validation(tmp_path, dags_of):
     bag = dags_of(write_project(tmp_path, {"38": SOURCE}))
 
     sync, validate = bag.dags["sync_38"], bag.dags["validate_38"]
@@ -81,7 +81,11 @@ def test_a_sync_is_gate_plan_chunks_finish_and_its_asset_starts_the_validation(t
         "ORION.plan": ["ORION.carry", "ORION.finish"],
         "ORION.carry": ["ORION.finish"],
         "ORION.finish": [],
+        "ORION.gate_back": ["ORION.carry_back"],
+        "ORION.carry_back": [],
     }
+    # one task at a time works the old system: the way back is before those that weigh what comes after them
+    assert sync.task_dict["ORION.carry_back"].priority_weight > len(sync.tasks)
     assert sync.task_dict["ORION.carry"].is_mapped
     (outlet,) = sync.task_dict["ORION.finish"].outlets
     assert [asset.uri for asset in validate.timetable.asset_condition.objects] == [outlet.uri]

@@ -1,6 +1,7 @@
 """`banyan sync sweep`: what log or journal do not tell any more is read again, and both sides are equal afterwards."""
 
 import json
+import socket
 import time
 
 import pytest
@@ -8,7 +9,12 @@ from captured import make_captured
 from marels import make_marel
 from projects import known_actor, run
 
+from banyan.clock import now
+from banyan.departments import Actor
 from cutover.judgement import subject_of
+from cutover.sweeping import carry_sweep
+from sync.assembly import prepare
+from sync.engine import SyncEngine
 from validation.reconcile import reconcile
 from wire.cluster import ClusterPlace, Durability, cluster_home
 from wire.mariadb import MariaDBServer
@@ -146,6 +152,66 @@ def test_after_a_lost_log_or_journal_a_sweep_makes_both_sides_equal_and_the_sync
         project.store, "select count(*) from mig.processing_log where reason = :why", why=f"sweep: {WHY}"
     )
     assert entries == [(1,)]
+
+
+def leave_open(project) -> int:
+    """Open a run over what changed, as a process of this machine that died at once; gives its number."""
+    rig = project.rig()
+    engine = SyncEngine(rig.workspace.engine("banyan_forward"), owner=f"{socket.gethostname()}:999999999:1")
+    run = engine.open_changes(rig.forward())
+    rig.close()
+    rig.workspace.close()
+    return run.run_no
+
+
+def test_a_sync_that_ends_a_run_left_open_carries_what_came_since_too(sound, capfd):
+    write(sound, "BEFORE")
+    left_open = leave_open(sound)
+    write(sound, "SINCE")
+
+    code, told = ask(sound, capfd, "sync", "run", "38", "--json")
+
+    ended, following = json.loads(told)["runs"]
+    assert (code, ended["run_no"]) == (0, left_open)
+    assert following["total"]["rows"]["read"] > 2
+    assert sound.differences() == {}
+
+
+def test_a_sync_that_ends_a_run_left_open_says_at_once_that_the_history_is_lost(sound, capfd):
+    write(sound, "BEFORE")
+    left_open = leave_open(sound)
+    lose(sound)
+
+    first, said = ask(sound, capfd, "sync", "run", "38")
+    second, again = ask(sound, capfd, "sync", "run", "38")
+
+    assert (first, second) == (3, 3)
+    told = f"run {left_open}, which had been left open, was carried to its end; then: "
+    assert told in said and told not in again
+    assert "banyan sync sweep DEPT" in said and "banyan sync sweep DEPT" in again
+    assert sound.ask(sound.store, "select state from mig.run where run_no = :no", no=left_open) == [("DONE",)]
+    assert sound.banyan("sync", "sweep", "38", "--reason", WHY, "--json") == 0
+    assert sound.differences() == {}
+
+
+def test_what_people_do_while_a_sweep_reads_is_late_since_before_it(sound):
+    lose(sound)
+    rig, read_at = sound.rig(), []
+
+    def read_slowly(_) -> None:
+        if not read_at:
+            read_at.append(now())
+            time.sleep(1.5)
+
+    began = now()
+    carry_sweep(
+        rig, Actor("tester", "engineer", "test"), reason=WHY, watcher=read_slowly,
+        repair=lambda: prepare(rig.workspace, rig.source),
+    )  # fmt: skip
+    rig.workspace.close()
+
+    ((since,),) = sound.ask(sound.store, "select updated_at from mig.watermark where to_side = 'CANONICAL'")
+    assert began <= since <= read_at[0]
 
 
 @pytest.mark.mariadb
