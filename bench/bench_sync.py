@@ -32,6 +32,7 @@ from sqlalchemy.engine import make_url
 
 from banyan.config import load_project
 from banyan.departments import Side, SourceRef
+from banyan.process import settle_process
 from connectors.mariadb_connection import ask
 from store.ledger import Ledger, LedgerReader
 from store.postgres import transaction
@@ -73,6 +74,7 @@ class Taken:
 
 
 def main() -> None:
+    settle_process()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[200_000])
     parser.add_argument("--only", choices=("postgresql", "mariadb"))

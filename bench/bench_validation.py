@@ -37,6 +37,7 @@ from worlds import DOMAINS, ISERE, ORION, RULES, World
 
 from banyan.departments import Side
 from banyan.findings import Severity
+from banyan.process import settle_process
 from banyan.records import Position
 from connectors.postgresql import open_postgresql
 from mappings.ruleset import load_rulebook
@@ -96,6 +97,7 @@ class Bench:
 
 
 def main() -> None:
+    settle_process()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--legacy", choices=("postgresql", "mariadb"), help="both, unless one is named")
     parser.add_argument("--rows", type=int, default=100_000)

@@ -21,6 +21,7 @@ from projects import ENVIRONMENT
 from sqlalchemy.engine import make_url
 from stores import only_tables
 
+from banyan.process import settle_process
 from connectors.mariadb_connection import ask
 from validation.reconcile import reconcile
 from validation.subject import Subject
@@ -250,4 +251,5 @@ def judge_alone(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    settle_process()
     judge_alone(Path(sys.argv[1]))

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from banyan.errors import BanyanError, RulesetError
+from banyan.process import settle_process
 from cli.places import set_project_folder
 from cli.tables import visible
 
@@ -141,6 +142,7 @@ def _say(error: BanyanError, *, as_json: bool) -> None:
 
 def main() -> None:
     """Run the command line."""
+    settle_process()
     sys.exit(run())
 
 
