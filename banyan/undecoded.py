@@ -6,6 +6,8 @@ bytes too, so that no two cells of a table read alike.
 
 from typing import Final
 
+from banyan.records import KEY_SEPARATOR
+
 MARK: Final = "\ufdd0x"
 NOT_DECODED: Final = "its bytes are no text of the encoding that is declared for its source"
 KEY_NOT_DECODED: Final = "the bytes of the key are no text of the encoding that is declared for its source"
@@ -24,6 +26,17 @@ def show_text(text: str) -> str:
     """Give a raw text as people may read and type it: `0x` and the bytes in hexadecimal where it is none."""
     raw = find_bytes(text)
     return text if raw is None else f"0x{raw.hex()}"
+
+
+def show_key(key: str) -> str:
+    """Give the text of a legacy key as people may read and type it, each of its columns as a text is shown."""
+    return KEY_SEPARATOR.join(show_text(part) for part in key.split(KEY_SEPARATOR))
+
+
+def find_shown_key(shown: str) -> str:
+    """Give the key in which each column that was shown as its bytes stands for them; any other one as it is."""
+    parts = shown.split(KEY_SEPARATOR)
+    return KEY_SEPARATOR.join(part if (raw := find_shown(part)) is None else raw for part in parts)
 
 
 def find_shown(shown: str) -> str | None:

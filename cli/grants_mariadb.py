@@ -16,6 +16,7 @@ from connectors.mariadb_fence_plan import fence_triggers, parent_triggers, plan_
 from connectors.mariadb_journal import MariaDBJournal, cascade_triggers
 from connectors.mariadb_log import MariaDBLog
 from connectors.mariadb_objects import plan_removal
+from connectors.mariadb_rights import LooseAccount
 from mappings.closure import closure
 from mappings.model import RuleBook
 
@@ -86,7 +87,9 @@ def _fence(port: MariaDBPort, book: RuleBook, department_code: str) -> RungPlan:
     schema, keys = port.schema, port.foreign_keys()
     grant: list[str] = [line for account in _ACCOUNTS for line in _account(account)]
     undo: list[str] = []
+    fenced: set[str] = set()
     for found in closure(book, department_code):
+        fenced.update(found.tables)
         lasting = [table for table in found.tables if port.shape(table).is_lasting]
         plan = plan_fence(found.name, found.tables, schema=schema, keys=keys, lasting=lasting)
         grant += [line for line in plan if line not in grant]
@@ -96,14 +99,10 @@ def _fence(port: MariaDBPort, book: RuleBook, department_code: str) -> RungPlan:
         ]
         undo += plan_removal(schema, [trigger.name for trigger in triggers])
     for loose in port.loose_accounts():
-        who = "@".join(f"'{part}'" for part in loose.account.rsplit("@", 1) if part)  # a role has no host
-        where = "*.*" if loose.is_everywhere else f"{quoted(schema)}.*"
-        grant += [
-            "-- no trigger fires for TRUNCATE, DROP and ALTER",
-            *(["-- granted on every database of this server, and taken there"] if loose.is_everywhere else []),
-            f"revoke drop, alter, trigger on {where} from {who}",
-        ]
-        undo += ["-- what of these the account had", f"grant drop, alter, trigger on {where} to {who}"]
+        if not loose.table or loose.table in fenced:
+            taken, given_back = _tightened(schema, loose)
+            grant += taken
+            undo += given_back
     undo += [f"drop user {account}" for account in _ACCOUNTS[1:]]
     undo += [f"drop {kind} if exists {name}" for kind, name in _made(schema)]
     return RungPlan(
@@ -116,6 +115,22 @@ def _fence(port: MariaDBPort, book: RuleBook, department_code: str) -> RungPlan:
         "refused, and not kept waiting, while a fence closes; keys reserved there copy the table",
         _for_client(grant),
         tuple(undo),
+    )
+
+
+def _tightened(schema: str, loose: LooseAccount) -> tuple[list[str], list[str]]:
+    """Write how an account loses the rights that no trigger stops, these alone, and how it has them back."""
+    rights, where, why = ", ".join(loose.rights).lower(), f"{quoted(schema)}.*", []
+    if loose.is_everywhere:
+        where, why = "*.*", ["-- granted on every database of this server, and taken there"]
+    elif loose.table:
+        where, why = f"{quoted(schema)}.{quoted(loose.table)}", ["-- granted on this table alone, and taken there"]
+    return (
+        ["-- no trigger fires for TRUNCATE, DROP and ALTER", *why, f"revoke {rights} on {where} from {loose.name}"],
+        [
+            "-- as the account had it; its other rights and its right to grant were left",
+            f"grant {rights} on {where} to {loose.name}",
+        ],
     )
 
 

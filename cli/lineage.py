@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from banyan.departments import Actor, SourceRef
 from banyan.errors import SourceDrifted, UsageError
 from banyan.records import KEY_SEPARATOR
+from banyan.undecoded import find_shown_key, show_key
 from cli.passages import find_passages
 from mappings.explain import RowTrial, try_row
 from mappings.model import Ruleset
@@ -45,7 +46,7 @@ class RowPlace:
     key: str
 
     def __str__(self) -> str:
-        return f"{self.source}/{self.table}/{self.key.replace(KEY_SEPARATOR, ',')}"
+        return f"{self.source}/{self.table}/{show_key(self.key).replace(KEY_SEPARATOR, ',')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Trace:
 def find_row(rig: Rig, kind: str, key: str) -> RowPlace:
     """Find the legacy row that a person names: table and key, a case by its number, a record by its id."""
     if kind in rig.book.rulesets:
-        return RowPlace(rig.source, kind, key.replace(",", KEY_SEPARATOR))
+        return RowPlace(rig.source, kind, _meant(rig, kind, key.replace(",", KEY_SEPARATOR)))
     code = rig.source.department_code
     conditions: list[sa.ColumnElement[bool]] = [_LINEAGE.c.department_code == code]
     if kind == CASE:
@@ -99,6 +100,13 @@ def find_row(rig: Rig, kind: str, key: str) -> RowPlace:
             hint=f"banyan trace t_proc {code}:KEY --reason TEXT   (a filtered row has a legacy key only)",
         )
     return RowPlace(rig.source, rows[0].table_name, rows[0].source_key)
+
+
+def _meant(rig: Rig, table: str, typed: str) -> str:
+    """Give the key that a person typed: `0x..` is that text where a row has it, and otherwise bytes of no text."""
+    shown = find_shown_key(typed)
+    is_known = shown == typed or not rig.port.read_keys(table, [typed]).rows.is_empty()
+    return typed if is_known else shown
 
 
 def _case_table(rig: Rig) -> str:

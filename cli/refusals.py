@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from banyan.departments import Actor
-from banyan.undecoded import show_text
+from banyan.undecoded import show_key, show_text
 from store.causes import Cause, Entry, find_cause
 from store.causes import read_causes as read_open_causes
 from store.causes import read_entries as read_open_entries
@@ -62,7 +62,7 @@ def read_entries(engine: Engine, look: Look, keys: KeyRing | None) -> tuple[Caus
 
 
 def _shown(code: str, entry: Entry, keys: KeyRing | None) -> dict[str, object]:
-    shown: dict[str, object] = {"key": entry.key, "column": entry.column, "since": entry.since}
+    shown: dict[str, object] = {"key": show_key(entry.key), "column": entry.column, "since": entry.since}
     if keys is not None:
         place = sealed_place_of(code, entry.source_table_no, entry.key, column=entry.column)
         clear = None if entry.raw is None else keys.open(entry.raw, place=place)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from banyan.errors import UsageError
+from banyan.undecoded import show_key
 from cli.places import current_project
 from cli.tables import print_facts, print_json, print_line, print_next, print_table
 
@@ -71,7 +72,7 @@ def print_trial(trial: "RowTrial | None") -> None:
     if not trial.cells:
         return
     rows = [
-        (cell.column, cell.raw, cell.written if cell.is_written else None, _note(cell))
+        (cell.column, plain(cell.raw), cell.written if cell.is_written else None, _note(cell))
         for cell in trial.cells
         if cell.raw is not None or cell.is_written
     ]
@@ -93,9 +94,11 @@ def _note(cell: "CellTrial") -> str:
 
 
 def plain(value: object) -> object:
-    """Give a value as JSON and terminals show it: bytes as hexadecimal."""
+    """Give a value as JSON and terminals show it: bytes as hexadecimal, and so what is no text."""
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, str):
+        return show_key(value)
     if isinstance(value, dict):
         return {name: plain(one) for name, one in value.items()}
     if isinstance(value, list | tuple):

@@ -16,6 +16,7 @@ from psycopg import sql
 from banyan.errors import SourceDrifted
 from banyan.ports import SourceColumn
 from banyan.records import KEY_SEPARATOR, KeyRange
+from banyan.undecoded import find_bytes, read_text
 
 Bound = tuple[sql.Composed, list[object]]
 """A statement and the values to bind."""
@@ -75,6 +76,14 @@ class TableShape:
                 table=self.name,
             )
         return parts
+
+
+def told_key(shape: TableShape, joined: str) -> str:
+    """Give the text of a key whose columns the server joined: bytes of one that are no text are carried apart."""
+    raw = find_bytes(joined) if len(shape.key) > 1 else None
+    if raw is None:
+        return joined
+    return KEY_SEPARATOR.join(read_text(part, "utf-8") for part in raw.split(KEY_SEPARATOR.encode()))
 
 
 def copy_columns(shape: TableShape) -> sql.Composed:

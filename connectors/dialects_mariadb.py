@@ -15,6 +15,7 @@ from banyan.errors import SourceDrifted
 from banyan.ports import SourceColumn
 from banyan.records import KEY_SEPARATOR, KeyRange
 from connectors.dialects import statements
+from connectors.dialects_mariadb_bytes import Bounds, Places, place_key, spell
 
 TEXT_TYPES = frozenset(("char", "varchar", "tinytext", "text", "mediumtext", "longtext"))
 INTEGER_TYPES = frozenset(("tinyint", "smallint", "mediumint", "int", "bigint"))
@@ -65,6 +66,11 @@ class ColumnType:
         if "zerofill" not in self.declared:
             return 0
         return int(self.declared.split("(")[1].split(")")[0].split(",")[0])
+
+    @property
+    def letters(self) -> str:
+        """Name the character set of a column of texts; empty for any other type."""
+        return self.encoding if self.name in TEXT_TYPES else ""
 
     @property
     def is_empty_by_error(self) -> bool:
@@ -165,7 +171,7 @@ def project(shape: MariaDBShape, column: str, alias: str) -> str:
     cell = f"{alias}.{quoted(column)}"
     match kind.name:
         case name if name in TEXT_TYPES:
-            return cell
+            return spell(cell, kind.encoding)
         case name if name in BYTE_TYPES:
             return f"concat(_utf8mb4 X'5c78', lower(hex({cell})))"
         case "bit":
@@ -312,22 +318,22 @@ def _projected(shape: MariaDBShape) -> str:
 
 def range_condition(shape: MariaDBShape, keys: KeyRange) -> tuple[str, tuple[object, ...]]:
     """Write the condition of the rows above `low` up to `high`, and its values."""
-    conditions, values = [], []
+    conditions: list[str] = []
+    values: list[object] = []
     for strictly, loosely, bound in ((">", ">=", keys.low), ("<", "<=", keys.high)):
         if bound is None:
             continue
         last = ">" if strictly == ">" else "<="
-        parts = shape.key_parts(bound)
-        terms = _key_terms(shape, "t")
+        terms, bounds = _placed(shape, _key_terms(shape, "t"), bound)
         # a row comparison cannot use the index: its first column stands alone before the expanded form
         conditions.append(f"{terms[0][0]} {loosely} {terms[0][1]}")
-        values.append(parts[0])
+        values += bounds[0]
         alternatives = []
         for depth in range(len(terms)):
             operator = last if depth == len(terms) - 1 else strictly
             equal = [f"{term} = {place}" for term, place in terms[:depth]]
             alternatives.append(" and ".join([*equal, f"{terms[depth][0]} {operator} {terms[depth][1]}"]))
-            values += parts[: depth + 1]
+            values += [value for one in bounds[: depth + 1] for value in one]
         conditions.append(f"({' or '.join(alternatives)})")
     return " and ".join(conditions) or "true", tuple(values)
 
@@ -345,19 +351,21 @@ def _key_terms(shape: MariaDBShape, alias: str) -> list[tuple[str, str]]:
     ]
 
 
+def _placed(shape: MariaDBShape, places: Places, key: str) -> tuple[Places, list[Bounds]]:
+    return place_key([shape.types[name].letters for name in shape.key], places, shape.key_parts(key))
+
+
 def key_condition(shape: MariaDBShape, keys: Sequence[str], alias: str) -> tuple[str, tuple[object, ...]]:
     """Write the condition of the rows of some keys, as the index finds them, and its values."""
-    listed = [shape.key_parts(key) for key in dict.fromkeys(keys)]
+    places = _key_terms(shape, alias)
+    listed = [_placed(shape, places, key) for key in dict.fromkeys(keys)]
     if not listed:
         return "false", ()
-    values = tuple(part for parts in listed for part in parts)
-    terms = _key_terms(shape, alias)
-    if len(terms) == 1:
-        term, place = terms[0]
-        return f"{term} in ({', '.join([place] * len(listed))})", values
-    equal = [f"{term} = {place}" for term, place in terms]
-    one = f"({' and '.join(equal)})"
-    return f"({' or '.join([one] * len(listed))})", values
+    values = tuple(value for _, bounds in listed for one in bounds for value in one)
+    if len(shape.key) == 1:
+        return f"{listed[0][0][0][0]} in ({', '.join(terms[0][1] for terms, _ in listed)})", values
+    equal = (" and ".join(f"{term} = {place}" for term, place in terms) for terms, _ in listed)
+    return f"({' or '.join(f'({one})' for one in equal)})", values
 
 
 def _exact_keys(shape: MariaDBShape, keys: Sequence[str], alias: str) -> tuple[str, tuple[object, ...]]:

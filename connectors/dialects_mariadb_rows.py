@@ -22,6 +22,7 @@ from connectors.dialects_mariadb import (
     quoted,
     range_condition,
 )
+from connectors.dialects_mariadb_bytes import GAPS
 
 _SEPARATOR = "\x1e"
 _JOINED_AS_TEXT = frozenset((*INTEGER_TYPES, "decimal", "date", "datetime", "timestamp", "time"))
@@ -71,6 +72,6 @@ def _cell(shape: MariaDBShape, column: str) -> str:
     kind = shape.types[column]
     if kind.name in _JOINED_AS_TEXT:
         return f"t.{quoted(column)}"
-    if kind.name in TEXT_TYPES and kind.encoding != "utf8mb4":
+    if kind.name in TEXT_TYPES and kind.encoding not in ("utf8mb4", *GAPS):
         return f"convert(t.{quoted(column)} using utf8mb4)"
     return project(shape, column, "t")

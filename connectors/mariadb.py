@@ -41,7 +41,7 @@ from connectors.mariadb_reverse import (
     open_reverse_session,
     open_writer,
 )
-from connectors.mariadb_rights import EVERYWHERE, LooseAccount
+from connectors.mariadb_rights import LooseAccount, read_loose
 from connectors.mariadb_rows import read_keyed
 from connectors.mariadb_shapes import read_foreign_keys, read_shape, reserve
 from wire.arrow_child import ArrowChild, ArrowQuery
@@ -253,17 +253,13 @@ class MariaDBPort:
         return Watched(self.schema, shapes, self.foreign_keys(), tuple(gone))
 
     def loose_accounts(self) -> list[LooseAccount]:
-        """Name the accounts known to hold rights that no trigger stops; empty before anything is installed."""
+        """Tell which account holds which right that no trigger stops, and where; empty before anything is installed."""
         with self.reader.session("looking at the rights") as connection:
             if not is_installed(connection, self.schema, "installed"):
                 return []
             rows = ask(connection, named("loose_rights", self.schema))
-        found = {
-            LooseAccount(account, rights.endswith(EVERYWHERE))
-            for account, table, rights in rows
-            if account and not table
-        }
-        return sorted(found, key=lambda one: (one.account, one.is_everywhere))
+        found = {read_loose(account, table, rights) for account, table, rights in rows if account}
+        return sorted(found, key=lambda one: (one.account, one.is_everywhere, one.table))
 
     def answer(self, question: str) -> Iterator[list[tuple[object, ...]]]:
         """Answer a recorded question in the SQL of this server, in pieces; its transaction may not write."""

@@ -24,6 +24,7 @@ from banyan.errors import (
     RowRefused,
     SourceDrifted,
     SourceUnavailable,
+    SourceUnreadable,
     StoreFenced,
 )
 from connectors.dialects_mariadb import Bound
@@ -128,6 +129,13 @@ class MariaDBConnections:
             raise
         except pymysql.MySQLError as error:
             raise explain(error, f"{doing} at {self.place}", table) from None
+        except UnicodeDecodeError:  # half of a pair in ucs2 or utf32, which the server passes on
+            where = f" in {table}" if table else ""
+            raise SourceUnreadable(
+                f"{doing} at {self.place}: a text{where} is none in any character set; nothing of it was passed on",
+                hint="correct the row in the legacy system, or ask for a view that leaves it out",
+                table=table,
+            ) from None
 
     def _connect(self) -> Connection:
         try:

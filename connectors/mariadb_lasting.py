@@ -26,7 +26,7 @@ from connectors.dialects_mariadb_lasting import (
     update_numbered,
 )
 from connectors.mariadb_connection import Connection, ask, count_touched, explain
-from connectors.mariadb_rows import key_text_of, raw_zone, read_keyed
+from connectors.mariadb_rows import key_text_of, raw_zone, read_keyed, values_of
 
 _STAGED_CELLS: Final = 8_000
 _KEYS: Final = 1_000
@@ -115,7 +115,7 @@ class OneByOne:
         while waiting:
             at, count = waiting.pop()
             part = rows.slice(at, count)
-            values = [value for number, row in enumerate(part.iter_rows(), at) for value in (number, *row)]
+            values = [value for number, row in enumerate(values_of(self.shape, part), at) for value in (number, *row)]
             try:
                 count_touched(self.connection, fill_numbered(self.shape, stage, rows.columns, count), values)
             except pymysql.MySQLError as error:

@@ -13,8 +13,8 @@ from wire.binlog_cells import Cell, Reading, TableMap
 
 _CODECS: Final = {
     "utf8mb4": "utf-8", "utf8mb3": "utf-8", "utf8": "utf-8", "latin1": "latin1", "ascii": "ascii", "cp1250": "cp1250",
-    "cp1251": "cp1251", "cp1256": "cp1256", "cp850": "cp850", "cp852": "cp852", "latin2": "iso8859-2",
-    "latin5": "iso8859-9", "latin7": "iso8859-13", "greek": "iso8859-7",
+    "cp1251": "cp1251", "cp850": "cp850", "cp852": "cp852", "latin2": "iso8859-2",
+    "latin5": "iso8859-9", "latin7": "iso8859-13",
 }  # fmt: skip
 _LOGGED_KINDS: Final = {
     Reading.SIGNED: (1, 2, 3, 8, 9), Reading.UNSIGNED: (1, 2, 3, 8, 9), Reading.DECIMAL: (246,),

@@ -33,7 +33,7 @@ from connectors.mariadb_connection import (
     explain,
 )
 from connectors.mariadb_lasting import OneByOne, Rehearsed, stage_name
-from connectors.mariadb_rows import key_text_of, raw_zone, read_keyed
+from connectors.mariadb_rows import key_text_of, raw_zone, read_keyed, values_of
 
 _LOCK_SECONDS: Final = 5
 _STAGED_CELLS: Final = 8_000
@@ -106,7 +106,7 @@ class MariaDBReverseSession:
         with raw_zone(self._connection, self._zone):
             size = max(1, _STAGED_CELLS // len(rows.columns))
             for part in rows.iter_slices(size):
-                values = [value for row in part.iter_rows() for value in row]
+                values = [value for row in values_of(shape, part) for value in row]
                 count_touched(self._connection, fill_stage(shape, stage, rows.columns, part.height), values)
         updating = update_stage(shape, stage, rows.columns)
         updated = count_touched(self._connection, updating) if updating else 0

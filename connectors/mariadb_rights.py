@@ -15,16 +15,33 @@ _POWERS: Final = {
 }
 
 
+_UNSTOPPED: Final = ("DROP", "ALTER", "TRIGGER")
 EVERYWHERE: Final = " everywhere"
 """How the list of rights that no trigger stops ends where they were granted on every database."""
 
 
 @dataclass(frozen=True, slots=True)
 class LooseAccount:
-    """An account with rights that no trigger stops: on this database, or on every one of its server."""
+    """An account with rights that no trigger stops: on a table of this database, on all of it, or on every one."""
 
     account: str
+    table: str
     is_everywhere: bool
+    rights: tuple[str, ...]
+    """Those of DROP, ALTER and TRIGGER that it holds there, and no other."""
+
+    @property
+    def name(self) -> str:
+        """Give the account as a statement names it; a role has no host."""
+        user, _, host = self.account.rpartition("@")
+        return f"'{user}'@'{host}'" if host else f"'{user}'"
+
+
+def read_loose(account: str, table: str, told: str) -> LooseAccount:
+    """Read one line of the list of rights that no trigger stops."""
+    held = [right.strip().upper() for right in told.removesuffix(EVERYWHERE).split(",")]
+    rights = tuple(right for right in _UNSTOPPED if right in held)
+    return LooseAccount(account, table, told.endswith(EVERYWHERE), rights)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import polars as pl
 
 from banyan.records import KEY_SEPARATOR
 from connectors.dialects_mariadb import Bound, MariaDBShape, select_keys
+from connectors.dialects_mariadb_bytes import GAPS, value_of
 from connectors.mariadb_connection import RAW_SETTINGS, Connection, ask, read_rows
 
 _KEYS: Final = 1_000
@@ -38,3 +39,11 @@ def raw_zone(connection: Connection, zone: str) -> Iterator[None]:
         yield
     finally:
         ask(connection, "set time_zone = %s", (zone,))
+
+
+def values_of(shape: MariaDBShape, rows: pl.DataFrame) -> Iterator[tuple[object, ...]]:
+    """Give what is bound for each row of raw texts: where a cell is carried as its bytes, these."""
+    letters = [shape.types[name].letters for name in rows.columns]
+    if GAPS.keys().isdisjoint(letters):
+        return rows.iter_rows()
+    return (tuple(map(value_of, row, letters)) for row in rows.iter_rows())

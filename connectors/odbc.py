@@ -4,7 +4,6 @@ Both read the same statements, whose columns are plain texts. What the child ref
 driver that aborts) is read again by pyodbc, slower and without a bound on a text.
 """
 
-import codecs
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +12,7 @@ import polars as pl
 from banyan.errors import SourceUnavailable, SourceUnreadable
 from banyan.ports import SourceColumn
 from banyan.records import KEY_SEPARATOR, KeyRange
+from banyan.undecoded import find_bytes
 from connectors.dialects_makes import SQLITE
 from connectors.dialects_odbc import OdbcQuery, OdbcShape, count_rows, select_keys, select_range, select_step
 from connectors.lines import checked_encoding
@@ -138,9 +138,13 @@ class OdbcReader:
 
         A letter that its encoding does not have stands in no key of the file, and is found in none.
         """
-        if shape.make is not SQLITE or codecs.lookup(self._encoding).name == "utf-8":
-            return asked.values
-        return tuple(value if value.isascii() else value.encode(self._encoding, "replace") for value in asked.values)
+        return asked.values if shape.make is not SQLITE else tuple(self._bytes_of(value) for value in asked.values)
+
+    def _bytes_of(self, value: str) -> str | bytes:
+        raw = find_bytes(value)
+        if raw is not None:
+            return raw
+        return value if value.isascii() or self._encoding == "utf-8" else value.encode(self._encoding, "replace")
 
 
 def open_odbc(

@@ -11,15 +11,17 @@ import polars as pl
 
 from banyan.errors import SourceUnreadable
 from banyan.undecoded import MARK, read_text
+from connectors.dialects_makes import SQLITE
 from connectors.dialects_odbc import Form, OdbcShape
 
 _UTF8: Final = ("utf8", "utf-8")
 
 
 def read_texts(shape: OdbcShape, crossed: pl.DataFrame, encoding: str) -> pl.DataFrame:
-    """Give raw texts; refuses a key that is no text under its encoding, naming row and column but no value.
+    """Give raw texts. A key that is no text under its encoding is refused by row and column where a server is asked.
 
-    `encoding` is that of texts whose bytes cross as they stand in the file (SQLite); a server gives UTF-8.
+    A server could not be asked for such a row by the bytes of its key; a SQLite file can. `encoding` is that of texts
+    whose bytes cross as they stand in the file (SQLite); a server gives UTF-8.
     """
     return pl.DataFrame([_read(shape, column, encoding) for column in crossed], schema=crossed.columns)
 
@@ -48,11 +50,12 @@ def _read(shape: OdbcShape, crossed: pl.Series, encoding: str) -> pl.Series:
 
 def _each(shape: OdbcShape, crossed: pl.Series, read: Callable[[str], str]) -> pl.Series:
     texts = pl.Series(crossed.name, [None if text is None else read(text) for text in crossed], dtype=pl.String)
-    if crossed.name in shape.key and (marked := texts.str.starts_with(MARK).arg_true()).len():
+    can_be_asked = shape.make is SQLITE or crossed.name not in shape.key
+    if not can_be_asked and (marked := texts.str.starts_with(MARK).arg_true()).len():
         raise SourceUnreadable(
             f"table {shape.name}: row {marked[0] + 1} of those read, column {crossed.name} of the key is no text under "
             "the encoding declared; nothing of these rows was passed on",
-            hint="declare the encoding that the application wrote, then read again",
+            hint="correct the key in the legacy system, or ask for a view that leaves its row out",
             table=shape.name,
             record=marked[0] + 1,
             column=crossed.name,

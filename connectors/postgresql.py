@@ -20,6 +20,7 @@ from banyan.ports import (
     WriteBack,
 )
 from banyan.records import Batch, ChangedKey, KeyRange, Position
+from banyan.undecoded import find_bytes
 from connectors.capture import Capture, OpenCapture
 from connectors.dialects import (
     Bound,
@@ -30,6 +31,7 @@ from connectors.dialects import (
     select_step,
     select_texts,
     statement,
+    told_key,
 )
 from connectors.postgresql_capture import JournalCapture
 from connectors.postgresql_connection import PostgreSQLConnections, copy_rows
@@ -151,7 +153,7 @@ class PostgreSQLPort:
                 row = connection.execute(query, values).fetchone()
                 if row is None:
                     break
-                bounds.append(row[0])
+                bounds.append(told_key(shape, row[0]))
         return [KeyRange(low, high) for low, high in zip(bounds, [*bounds[1:], None], strict=True)]
 
     def find_cut(self, table: str, keys: KeyRange, rows: int) -> str | None:
@@ -162,7 +164,8 @@ class PostgreSQLPort:
         query, values = select_step(shape, keys, rows)
         with self._reader.session("cutting a key range", table=table) as connection:
             row = connection.execute(query, values).fetchone()
-        return str(row[0]) if row is not None and row[0] != keys.high else None
+        cut = None if row is None else told_key(shape, str(row[0]))
+        return None if cut == keys.high else cut
 
     def estimate(self, table: str) -> int:
         """Estimate the rows of a table from the statistics of the server, without reading it."""
@@ -220,7 +223,11 @@ class PostgreSQLPort:
         What was not visible at `since` and is visible at `until`: nothing is lost behind an old open transaction and
         nothing waits for it. A change is a PERSON's when any of the changes of its key is.
         """
-        return self._capture.changes(since, until)
+        found = self._capture.changes(since, until)
+        return [one if find_bytes(one.key) is None else self._told(one) for one in found]
+
+    def _told(self, change: ChangedKey) -> ChangedKey:
+        return replace(change, key=told_key(self.shape(change.table), change.key))
 
     def prune(self, before: Position) -> int:
         """Forget the changes up to a Position nobody needs any more; gives the number of entries removed."""

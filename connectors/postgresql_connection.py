@@ -260,12 +260,10 @@ def _explain_start(error: psycopg.OperationalError, place: str) -> BanyanError:
 def _explain_spelling(error: NotSpelled, doing: str, table: str) -> BanyanError:
     on = f" in {table}" if table else ""
     return SourceUnreadable(
-        f"{doing}: a text{on} {error}; nothing of it was passed on",
-        hint="declare an encoding of single bytes, which reads every byte and gives it back, and repair what was mixed "
-        "by a lens; or correct the row in the legacy system",
+        f"{doing}: the name of a table or column{on} {error}; nothing of it was passed on",
+        hint="declare an encoding of single bytes, which reads every byte and gives it back; or correct the name",
         encoding=error.encoding,
         table=table,
-        column=error.column,
     )
 
 

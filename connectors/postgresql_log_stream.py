@@ -36,7 +36,7 @@ class LogStream:
         self, arguments: Mapping[str, Any], slot: str, after: int, *, alphabet: Alphabet | None = None
     ) -> None:
         self._slot = slot
-        self._read_name = bytes.decode if alphabet is None else alphabet.read
+        self._read_name = bytes.decode if alphabet is None else alphabet.read_name
         self.reached = after
         self._confirmed = after
         self._server_reached = 0

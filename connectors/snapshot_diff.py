@@ -12,7 +12,7 @@ from banyan.canonical.columns import Kind
 from banyan.ports import Incremental, RowMarks
 from banyan.records import ChangedKey, KeyRange, Position
 from connectors.capture import OpenCapture, ShapeOf
-from connectors.dialects import TableShape, select_hashes, select_step
+from connectors.dialects import TableShape, select_hashes, select_step, told_key
 from connectors.looks import Looks
 from connectors.postgresql_capture import read_head
 from connectors.postgresql_connection import Connection, PostgreSQLConnections
@@ -91,7 +91,7 @@ class SnapshotCapture:
         while True:
             step, values = select_step(shape, KeyRange(low, None), _ROWS_A_RANGE)
             row = connection.execute(step, values).fetchone()
-            high = str(row[0]) if row is not None else None
+            high = told_key(shape, str(row[0])) if row is not None else None
             query, values = select_hashes(shape, KeyRange(low, high))
             for frame in copy_out(connection, query, _COLUMNS, values):
                 hashes = [self._looks.keyed(bytes.fromhex(text)) for text in frame["row_hash"]]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from banyan.departments import SourceRef
 from banyan.errors import UsageError
-from banyan.undecoded import NOT_DECODED, find_bytes, find_shown
+from banyan.undecoded import KEY_NOT_DECODED, NOT_DECODED, find_bytes, find_shown
 from store.causes import Cause, Entry
 from store.keys import KeyRing
 from store.outcomes import sealed_place_of
@@ -20,6 +20,12 @@ def is_undecoded(cause: Cause) -> bool:
 
 def readings_of(cause: Cause, values: Sequence[Reading]) -> list[Reading]:
     """Give what a steward typed with the raw texts as the source gives them: bytes are typed as they are shown."""
+    if cause.sentence == KEY_NOT_DECODED:
+        raise UsageError(
+            f"{cause.name} is about keys: a row is known by its key as the old system writes it, and no reading of "
+            "these bytes is taken for it; nothing was changed",
+            hint="correct the key in the old system: the next `banyan sync run` brings its row in",
+        )
     if not is_undecoded(cause):
         return list(values)
     found: list[Reading] = []

@@ -1,8 +1,8 @@
 """The letters of a declared encoding, for bytes that no server reads for us: each byte is one letter, or it is UTF-8.
 
 A byte that an encoding of single bytes leaves out is the control character of that number, as MariaDB reads it and as
-the lenses of repair do: what was read is written back byte for byte. UTF-8 has no such room: bytes that are none of it
-are refused with their place.
+the lenses of repair do: what was read is written back byte for byte. UTF-8 has no such room: a cell whose bytes are
+none of it is carried as these bytes behind a mark (`banyan.undecoded`), and a name is refused.
 """
 
 import codecs
@@ -13,6 +13,7 @@ from functools import cache
 import polars as pl
 
 from banyan.errors import ConfigurationError, RowRefused
+from banyan.undecoded import MARK, find_bytes, read_text
 
 Raw = bytes | bytearray | memoryview
 
@@ -20,10 +21,9 @@ Raw = bytes | bytearray | memoryview
 class NotSpelled(Exception):
     """Bytes are no text of the encoding declared; says where, and never what they are."""
 
-    def __init__(self, encoding: str, at: int, *, row: int = 0, column: str = "") -> None:
-        place = f"row {row} of those read, column {column}, byte {at}" if column else f"byte {at} of a text"
-        super().__init__(f"is not {encoding}: {place}")
-        self.encoding, self.at, self.row, self.column = encoding, at, row, column
+    def __init__(self, encoding: str, at: int) -> None:
+        super().__init__(f"is not {encoding}: byte {at}")
+        self.encoding, self.at = encoding, at
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,15 @@ class Alphabet:
         return not self._letters
 
     def read(self, raw: Raw) -> str:
-        """Give the text that bytes spell; only UTF-8 can refuse."""
+        """Give the text that the bytes of a cell spell; the mark and the bytes where they are no UTF-8."""
         if self._letters:
             return codecs.charmap_decode(bytes(raw), "strict", self._letters)[0]
+        return read_text(bytes(raw), self.name)
+
+    def read_name(self, raw: Raw) -> str:
+        """Give the name that bytes spell; refuses one that is no UTF-8, which no statement could speak of."""
+        if self._letters:
+            return self.read(raw)
         try:
             return bytes(raw).decode()
         except UnicodeDecodeError as error:
@@ -50,8 +56,11 @@ class Alphabet:
 
     def write(self, text: str, *, column: str = "") -> bytes:
         """Give the bytes that spell a text; refuses NUL, and a letter the encoding does not have."""
-        if "\0" in text:
+        carried = None if self._letters else find_bytes(text)
+        if "\0" in text or (carried and b"\0" in carried):
             raise _refused("the character NUL, which a text of the legacy system cannot hold", self.name, column)
+        if carried is not None:
+            return carried
         if not self._letters or text.isascii():
             return text.encode()
         try:
@@ -60,8 +69,18 @@ class Alphabet:
             raise _refused(f"a letter that {self.name} does not have", self.name, column) from None
 
     def rewritten(self, block: bytearray) -> bytes | bytearray:
-        """Give a block of rows as UTF-8; one of plain letters costs a look at it and nothing more."""
-        return block if block.isascii() else self.read(block).encode()
+        """Give a block of rows as UTF-8; one of plain letters costs a look at it and nothing more.
+
+        Refuses a block that holds a cell which is not carried as its letters: it is to be read cell by cell.
+        """
+        if block.isascii():
+            return block
+        if self._letters:
+            return self.read(block).encode()
+        if (at := block.find(MARK.encode())) >= 0:
+            raise NotSpelled(self.name, at)
+        self.read_name(block)
+        return block
 
     def written(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Give the texts of a frame as the bytes that spell them, each different text once; plain columns stay."""
@@ -70,7 +89,8 @@ class Alphabet:
         )
 
     def _written(self, texts: pl.Series) -> pl.Series:
-        if self.is_utf8 or texts.str.len_bytes().sum() == texts.str.len_chars().sum():
+        is_plain = texts.str.len_bytes().sum() == texts.str.len_chars().sum()
+        if is_plain or (self.is_utf8 and not texts.str.starts_with(MARK).any()):
             return texts
         spelled = {text: self.write(text, column=texts.name) for text in texts.drop_nulls().unique()}
         return pl.Series(texts.name, [None if text is None else spelled[text] for text in texts], dtype=pl.Binary)

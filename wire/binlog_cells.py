@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from banyan.errors import SourceUnreadable
+from banyan.undecoded import read_text
 
 _FIXED = {1: 1, 2: 2, 3: 4, 4: 4, 5: 8, 6: 0, 7: 4, 8: 8, 9: 3, 10: 3, 11: 3, 12: 8, 13: 1, 14: 3}
 _DIGIT_BYTES = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
@@ -143,12 +144,16 @@ def _text(raw: bytes, kind: int, metadata: int, cell: Cell) -> str:
 
 
 def _decoded(raw: bytes, encoding: str) -> str:
+    if encoding in _WITH_GAPS:
+        return read_text(raw, encoding)
     if encoding != "latin1":
         return raw.decode(encoding)
     # the server's latin1 is cp1252, with the five bytes that cp1252 leaves out as control characters
     return "".join(bytes((byte,)).decode("cp1252" if byte not in _HOLES else "latin-1") for byte in raw)
 
 
+_WITH_GAPS = frozenset(("ascii", "cp1250", "cp1251"))
+"""Encodings of single bytes that leave some out, in Python those that the server leaves out too."""
 _HOLES = frozenset((0x81, 0x8D, 0x8F, 0x90, 0x9D))
 
 

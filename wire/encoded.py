@@ -21,7 +21,7 @@ SESSION_ENCODING = "LATIN1"
 NO_ENCODING = "SQL_ASCII"
 """What a server calls the encoding of a database that has none."""
 
-_TEXT_TYPES: tuple[int | str, ...] = (0, "bpchar", "name", "text", "varchar", '"char"')
+_TEXT_TYPES: tuple[int | str, ...] = (0, "bpchar", "text", "varchar", '"char"')
 Values = Sequence[Any] | Mapping[str, Any] | None
 
 
@@ -34,8 +34,9 @@ class EncodedConnection(psycopg.Connection[Any]):
         """Speak bytes from now on, and read them by this alphabet."""
         self.pgconn.exec_(f"set client_encoding to '{SESSION_ENCODING}'".encode())
         self.alphabet = alphabet
-        dumper, loader = _adapters(alphabet)
+        dumper, loader, naming = _adapters(alphabet)
         self.adapters.register_dumper(str, dumper)
+        self.adapters.register_loader("name", naming)
         for kind in _TEXT_TYPES:
             self.adapters.register_loader(kind, loader)
         self.cursor_factory = EncodedCursor
@@ -97,7 +98,7 @@ def respelled(connection: psycopg.Connection[Any], text: str) -> str:
 
 
 @cache
-def _adapters(alphabet: Alphabet) -> tuple[type[Dumper], type[Loader]]:
+def _adapters(alphabet: Alphabet) -> tuple[type[Dumper], type[Loader], type[Loader]]:
     class SpelledText(Dumper):
         def dump(self, obj: str) -> Buffer:
             return alphabet.write(obj)
@@ -106,4 +107,8 @@ def _adapters(alphabet: Alphabet) -> tuple[type[Dumper], type[Loader]]:
         def load(self, data: Buffer) -> str:
             return alphabet.read(data)
 
-    return SpelledText, ReadText
+    class ReadName(Loader):
+        def load(self, data: Buffer) -> str:
+            return alphabet.read_name(data)
+
+    return SpelledText, ReadText, ReadName

@@ -119,8 +119,50 @@ def test_rights_on_every_database_are_taken_by_the_fence_and_given_back_by_its_u
         through_client(bare, plans(Rung.R2).undo)
 
     assert taken == [
-        "revoke drop, alter, trigger on *.* from 'dba'",
+        "revoke drop on *.* from 'dba'",
         "revoke drop, alter, trigger on *.* from 'vendeur'@'%'",
+    ]
+
+
+def test_rights_on_one_table_are_taken_by_the_fence_and_given_back_as_they_were(bare, plans):
+    # the server gives the lines of an account in no order of its own
+    accounts = ("vendeur@'%'", "batch@'10.0.0.%'", "archiviste@'%'", "dba")
+    place = f"{bare.schema}.objets"
+    through_client(bare, plans(Rung.R2).grant)
+    bare.run(
+        *(f"create user {account}" for account in accounts[:3]),
+        "create role dba",
+        f"grant select, insert, drop, alter on {place} to vendeur@'%' with grant option",
+        f"grant select (id_objet), trigger, update (serie) on {place} to batch@'10.0.0.%'",
+        f"grant drop, alter, create, index on {bare.schema}.suites to batch@'10.0.0.%'",
+        f"grant select, insert, update on {bare.schema}.* to archiviste@'%' with grant option",
+        f"grant drop on {place} to archiviste@'%'",
+        f"grant alter on {place} to dba with grant option",
+        f"create table {bare.schema}.brouillon (n int)",
+        f"grant drop on {bare.schema}.brouillon to batch@'10.0.0.%'",
+    )
+    try:
+        held = [sorted(bare.run(f"show grants for {account}")) for account in accounts]
+        plan = plans(Rung.R4)
+        through_client(bare, plan.grant)
+        without = [sorted(bare.run(f"show grants for {account}")) for account in accounts]
+        with pytest.raises(pymysql.MySQLError, match="DROP command denied"):
+            bare.run("truncate table objets", account="vendeur")
+        with bare.fence("35.vehicles") as fence:
+            loose = [one.problem for one in fence.check_installed(["objets", "suites"]) if "holds" in one.problem]
+        through_client(bare, plan.undo)
+        again = [sorted(bare.run(f"show grants for {account}")) for account in accounts]
+    finally:
+        bare.run(*(f"drop user {account}" for account in accounts[:3]), "drop role dba")
+        through_client(bare, plans(Rung.R2).undo)
+
+    assert loose == []
+    assert again == held
+    assert all(before != after for before, after in zip(held, without, strict=True))
+    told = " ".join(line.lower() for account in without for (line,) in account)
+    assert "alter" not in told and "trigger" not in told
+    assert [line for account in without for (line,) in account if "DROP" in line] == [
+        f"GRANT DROP ON `{bare.schema}`.`brouillon` TO `batch`@`10.0.0.%`"
     ]
 
 

@@ -12,8 +12,12 @@ import pytest
 from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable, SourceUnreadable, UsageError
 from banyan.ports import Incremental, LegacyPort, WriteBack
 from banyan.records import KeyRange
+from banyan.undecoded import find_bytes
+from connectors.dialects_odbc import OdbcColumn, OdbcShape
 from connectors.odbc import OdbcReader, open_odbc
+from connectors.odbc_cells import read_texts
 from connectors.one_way import OneWayPort
+from connectors.sql import find_make
 from connectors.sqlite import open_sqlite
 
 pytestmark = pytest.mark.odbc
@@ -91,17 +95,37 @@ def test_bytes_of_another_encoding_are_carried_as_bytes_and_read_when_declared(t
         assert declared.read_range("AFFAIRES", EVERYTHING).rows["nom"][2] == "Gaël"
 
 
-def test_a_key_of_another_encoding_is_refused_by_place(tmp_path):
-    path = tmp_path / "keys.db"
+@pytest.mark.parametrize("rows_from_child", [1, 20_000])
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_keys_of_no_encoding_stand_in_one_range_each_and_are_found_again_by_their_bytes(
+    tmp_path, encoding, rows_from_child
+):
+    path, keys = tmp_path / "keys.db", [b"Ga\xebl", b"Zo\xe9", "Noël".encode(), b"plain", b"\x81", b"Ga", b"\xff\xfe"]
     with closing(sqlite3.connect(path)) as base, base:
-        base.execute("create table t (code text primary key, x)")
-        base.execute("insert into t values ('a', 1), (cast(x'4761eb6c' as text), 2)")
+        base.execute("create table t (code text, part text, n integer, primary key (code, part))")
+        rows = [(key, b"\x81", number) for number, key in enumerate(keys)]
+        base.executemany("insert into t values (cast(? as text), cast(? as text), ?)", rows)
+    reader = OdbcReader(f"DRIVER=SQLite3;Database={path};", "", encoding)
+    reader.child_from_rows = rows_from_child
 
-    with through_odbc(path) as port, pytest.raises(SourceUnreadable, match="column code of the key") as caught:
-        port.read_range("t", EVERYTHING)
+    with closing(OneWayPort(reader)) as port:
+        ranges = port.plan_ranges("t", 2)
+        read = [port.read_range("t", keys).rows for keys in ranges]
+        named = pl.concat(read).select(pl.concat_str("code", "part", separator="\x1f")).to_series().to_list()
+        again = port.read_keys("t", named).rows
+        cut = port.find_cut("t", EVERYTHING, 3)
 
-    assert "Ga" not in str(caught.value)
-    assert "4761" not in str(caught.value)
+    whole = pl.concat(read)
+    assert [rows.height for rows in read] == [2, 2, 2, 1]
+    assert sorted(whole["n"]) == sorted(again["n"]) == [str(number) for number in range(7)]
+    spelled = {row["n"]: find_bytes(row["code"]) or row["code"].encode(encoding) for row in whole.to_dicts()}
+    assert spelled == {str(number): key for number, key in enumerate(keys)}
+    assert (
+        cut
+        == whole.sort(whole["n"].replace_strict(spelled, return_dtype=pl.Binary))[2]
+        .select(pl.concat_str("code", "part", separator="\x1f"))
+        .item()
+    )
 
 
 @pytest.mark.parametrize("rows_from_child", [1, 20_000])
@@ -126,6 +150,19 @@ def test_accented_keys_of_another_code_page_are_cut_and_found_again_by_their_byt
     assert sorted(zip(found["code"], found["x"].cast(int), strict=True)) == sorted(zip(keys, range(8), strict=True))
     assert cut == "e\x1fn°1"
     assert strangers.is_empty()
+
+
+def test_a_key_of_no_text_that_a_server_could_not_be_asked_for_is_refused_by_place():
+    columns = (OdbcColumn("code", "nvarchar", 10, is_nullable=False), OdbcColumn("x", "nvarchar", 10, is_nullable=True))
+    shape = OdbcShape(find_make("Microsoft SQL Server"), "dbo", "t", columns, ("code",))
+    lone, plain = b"G\0\x3d\xd8".hex(), b"a\0".hex()
+
+    carried = read_texts(shape, pl.DataFrame({"code": [plain], "x": [lone]}), "utf-8")
+    with pytest.raises(SourceUnreadable, match="row 2 of those read, column code of the key") as caught:
+        read_texts(shape, pl.DataFrame({"code": [plain, lone], "x": [plain, plain]}), "utf-8")
+
+    assert [find_bytes(text) for text in carried["x"]] == [bytes.fromhex(lone)]
+    assert lone not in str(caught.value)
 
 
 def test_ranges_hold_every_row_once_and_keys_give_exactly_their_rows(tmp_path):

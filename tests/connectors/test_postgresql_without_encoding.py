@@ -15,6 +15,7 @@ from banyan.config import PROJECT_FILE, SourceConfig, load_project
 from banyan.departments import SourceRef
 from banyan.errors import ConfigurationError, RowRefused, SourceUnreadable
 from banyan.records import KEY_SEPARATOR, KeyRange, Operation
+from banyan.undecoded import MARK, find_bytes
 from connectors.open import open_fence, open_source
 from connectors.postgresql import open_postgresql
 from connectors.postgresql_connection import PostgreSQLConnections
@@ -117,20 +118,113 @@ def test_a_column_of_mixed_encodings_is_carried_byte_for_byte(make_place, encodi
     assert back.sort("code").equals(rows.sort("code"))
 
 
-def test_a_byte_that_is_no_utf8_stops_the_reading_with_its_place_and_no_value(make_place):
+def test_cells_that_are_no_utf8_are_carried_as_their_bytes_and_go_back_the_same(make_place):
     place = make_place("utf-8")
-    place.keep("t_code", ("a", "Noël".encode()), ("b", "Secret é".encode("latin-1")), ("c", b"plain"))
+    cells = ("Noël".encode(), "Secret é".encode("latin-1"), None, b"", MARK.encode() + b"eb", EVERY_BYTE)
+    place.run("alter table orion.t_code alter libelle type text")
+    place.keep("t_code", *[(f"k{number}", cell) for number, cell in enumerate(cells)])
+    nonce = opened_fence(place)
 
     with place.port() as port:
-        with pytest.raises(SourceUnreadable, match="is not utf-8: row 2 of those read, column libelle, byte 7") as met:
-            port.read_range("t_code", EVERYTHING)
-        with pytest.raises(SourceUnreadable, match="is not utf-8: byte 7 of a text"):
-            port.read_keys("t_code", ["b"])
-        sound = port.read_keys("t_code", ["a", "c"]).rows
+        rows = port.read_range("t_code", EVERYTHING).rows.sort("code")
+        few = port.read_keys("t_code", rows["code"].to_list()).rows.sort("code")
+        with port.reverse_session(CLOSURE, TOKEN, nonce=nonce) as session:
+            assert session.delete("t_code", rows["code"].to_list()) == len(cells)
+            session.upsert("t_code", rows)
+            again = session.upsert("t_code", rows)
+            back = session.read_back("t_code", rows["code"].to_list()).sort("code")
 
-    assert "Secret" not in str(met.value)
-    assert met.value.hint.startswith("declare an encoding of single bytes")
-    assert sorted(sound["libelle"]) == ["Noël", "plain"]
+    assert [text if text is None else find_bytes(text) for text in rows["libelle"]] == [
+        None,
+        cells[1],
+        None,
+        None,
+        *cells[4:],
+    ]
+    assert rows["libelle"].to_list()[:4] == ["Noël", f"{MARK}{cells[1].hex()}", None, ""]
+    assert few.equals(rows) and back.equals(rows)
+    assert again.untouched == len(cells)
+    assert [row[0] for row in place.kept("select libelle from orion.t_code order by code")] == list(cells)
+
+
+def test_rows_whose_key_is_no_utf8_stand_in_one_range_each_and_are_found_changed_and_written_by_it(make_place):
+    place = make_place("utf-8")
+    keys = [b"Ga\xeb", b"Zo\xe9", "Noë".encode(), b"plai", b"\x81", b"Ga", b"\xff\xfe"]
+    place.keep("t_ligne", *[(1, key, number, b"x") for number, key in enumerate(keys)])
+    place.keep("t_code", *[(key, b"x") for key in keys])
+    nonce = opened_fence(place)
+
+    with place.port() as port:
+        ranges = {table: port.plan_ranges(table, 2) for table in ("t_ligne", "t_code")}
+        read = {table: [port.read_range(table, one).rows for one in ranges[table]] for table in ranges}
+        lines, codes = pl.concat(read["t_ligne"]), pl.concat(read["t_code"])
+        named = lines.select(pl.concat_str(lines.columns[:3], separator=KEY_SEPARATOR)).to_series().to_list()
+        again = port.read_keys("t_ligne", named).rows
+        cut = port.find_cut("t_code", EVERYTHING, 1)
+        with port.reverse_session(CLOSURE, TOKEN, nonce=nonce) as session:
+            session.upsert("t_ligne", lines.with_columns(texte=pl.lit("y")))
+            session.delete("t_code", sorted(codes["code"], key=spelled_bytes)[:3])
+
+    assert [[rows.height for rows in found] for found in read.values()] == [[2, 2, 2, 1]] * 2
+    assert sorted(again["rang"]) == sorted(lines["rang"]) == [str(number) for number in range(7)]
+    assert [min(map(spelled_bytes, rows["code"])) for rows in read["t_code"]] == sorted(keys)[::2]
+    assert spelled_bytes(cut) == min(keys)
+    assert place.kept("select count(*), count(distinct code) from orion.t_ligne where texte = 'y'") == [(7, 7)]
+    assert [row[0] for row in place.kept("select code from orion.t_code order by code")] == sorted(keys)[3:]
+
+
+def spelled_bytes(text: str) -> bytes:
+    return find_bytes(text) or text.encode()
+
+
+@pytest.mark.parametrize("way", ["journal", "log", "looks", "stamps"])
+def test_each_way_tells_a_key_that_is_no_utf8_as_the_row_has_it(make_place, make_store, way):
+    place = make_place("utf-8")
+    place.run("grant pg_read_all_stats to banyan_reader")
+    place.keep("t_ligne", (1, b"Ga\xeb", 1, b"x"), (1, b"\xff", 2, b"x"), (1, "é".encode(), 3, b"x"))
+    tables, store = ("t_ligne",), make_store()
+    store.run(
+        "insert into mig.source_table (department_code, system_code, table_name) values ('38', 'ORION', 't_ligne')"
+    )
+    marks = StoreRowMarks(lambda: store.engine("banyan_forward"), SourceRef("38", "ORION"))
+    logged = Logged(place, store, None)
+    captures = {
+        "looks": open_snapshot_diff(tables, marks, key=b"k" * 32), "stamps": open_row_version(tables, ""),
+    }  # fmt: skip
+    chosen = {"capture": captures[way]} if way in captures else {}
+    port = logged.open() if way == "log" else open_postgresql(place.url("banyan_reader"), "orion", **chosen)
+    logged.port = port
+    port.install_capture(place.url(), tables)
+    try:
+        rows = port.read_range("t_ligne", EVERYTHING).rows
+        since = port.head()
+        place.run("update orion.t_ligne set texte = 'y' where rang <> 3", role="orion_app")
+        changes = port.changes(since)
+        found = port.read_keys("t_ligne", [change.key for change in changes]).rows
+        place.run("delete from orion.t_ligne where rang = 1", role="orion_app")
+        gone = [(one.key, one.operation) for one in port.changes(since) if one.operation is GONE]
+    finally:
+        port.remove_capture(place.url())
+        port.close()
+        place.run("revoke pg_read_all_stats from banyan_reader")
+
+    named = dict(rows.select("rang", pl.concat_str(rows.columns[:3], separator=KEY_SEPARATOR).alias("key")).rows())
+    assert named["1"] == KEY_SEPARATOR.join(("1", MARK + b"Ga\xeb ".hex(), "1"))
+    assert sorted(change.key for change in changes) == sorted((named["1"], named["2"]))
+    assert sorted(found["rang"]) == ["1", "2"]
+    assert set(found["texte"]) == {"y"}
+    assert gone == ([] if way == "stamps" else [(named["1"], GONE)])
+
+
+def test_a_name_that_is_no_utf8_is_refused(make_place):
+    place = make_place("utf-8")
+    place.run('create table orion."\xe9l\xe8ves" (id int primary key)')
+
+    with (
+        place.port() as port,
+        pytest.raises(SourceUnreadable, match="the name of a table or column is not utf-8: byte 0"),
+    ):
+        port.tables()
 
 
 def test_a_database_without_encoding_is_refused_until_one_is_declared(make_place):

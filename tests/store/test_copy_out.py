@@ -1,12 +1,15 @@
 """Rows that come out of COPY: nothing, empty texts and the mark of nothing stay apart; a broken end is no end."""
 
+import random
+
+import polars as pl
 import psycopg
 import pytest
 from psycopg import sql
 
 from banyan.canonical.columns import Kind
 from banyan.errors import SourceUnavailable
-from wire.copy import copy_out, stream_uuids
+from wire.copy import copy_in, copy_out, stream_uuids
 
 pytestmark = pytest.mark.server
 
@@ -48,6 +51,31 @@ def test_texts_of_any_size_and_their_line_ends_arrive_whole(connection):
     rows = read(connection, query, "n", "v")
 
     assert rows == [(str(n), 'a"\r\n,' * (n * 700_000)) for n in range(4)]
+
+
+def test_texts_that_cut_rows_anywhere_arrive_as_they_are(connection):
+    """Binary COPY brings them in, so that nothing but the reader cuts them; blocks are parsed in pieces of any size."""
+    chance, pieces = (
+        random.Random(20),
+        (",", '"', "\n", "\r", "\r\n", '","', '"\n', '\n"', "\\", "\\N", "é", "😀", " ", "a" * 13),
+    )
+
+    def text():
+        share = chance.random()
+        if share < 0.2:
+            return None if share < 0.1 else ""
+        return "".join(chance.choices(pieces, k=chance.choice((1, 2, 3, 9, 40))) * chance.choice((1,) * 99 + (4_000,)))
+
+    rows = [(str(number), text(), text()) for number in range(30_000)]
+    connection.execute("create table hostile (n text, v text, w text)")
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(("n", "v", "w"), pl.String), orient="row")
+    copy_in(connection, sql.Identifier("hostile"), frame)
+
+    three = read(connection, "select n, v, w from hostile order by n::int", "n", "v", "w")
+    one = read(connection, "select w from hostile order by n::int", "w")
+
+    assert three == rows
+    assert one == [(last,) for _, _, last in rows]
 
 
 def test_a_statement_that_fails_after_its_first_rows_is_an_error_and_never_an_end(connection):

@@ -9,6 +9,7 @@ from sqlalchemy.engine import make_url
 from stores import ORION_TABLES, make_store, store_template
 from worlds import CLOSURE, World, build_world
 
+from banyan.undecoded import KEY_NOT_DECODED, MARK, NOT_DECODED
 from connectors.postgresql import open_postgresql
 from connectors.postgresql_encoding import with_encoding
 from connectors.postgresql_fence import install_fence, open_postgresql_fence
@@ -25,8 +26,10 @@ HOLE = b"Caf\xe9 \x9cuvre \x81 \x8d"
 class BytesWorld(World):
     """The world of tests/worlds.py whose legacy side keeps bytes; what it is told and tells is one character a byte."""
 
+    encoding = "cp1252"
+
     def legacy_url(self, role: str) -> str:
-        return with_encoding(super().legacy_url(role), "cp1252")
+        return with_encoding(super().legacy_url(role), self.encoding)
 
     def fence(self):
         return open_postgresql_fence(self.legacy_url("banyan_guard"), CLOSURE, schema="orion")
@@ -45,8 +48,14 @@ class BytesWorld(World):
         return sorted(text.encode("latin-1") for (text,) in columns)
 
 
-def poured(cluster, source: str, name: str) -> str:
-    """Pour a database, its texts as cp1252, into a new one that has no encoding."""
+class Utf8World(BytesWorld):
+    """One whose texts are UTF-8, most of them."""
+
+    encoding = "utf-8"
+
+
+def poured(cluster, source: str, name: str, *, encoding: str = "WIN1252") -> str:
+    """Pour a database, its texts as cp1252 or another encoding, into a new one that has no encoding."""
     address = make_url(source).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(address, autocommit=True) as connection:  # cp1252 has no letter for what turns a text around
         connection.execute("set session_replication_role = replica")
@@ -57,7 +66,7 @@ def poured(cluster, source: str, name: str) -> str:
     reach = ["-h", origin.host, "-p", str(origin.port), "-U", "postgres"]
     plain = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
     dump = subprocess.run(
-        [tools / "pg_dump", *reach, "-E", "WIN1252", origin.database], env=plain, capture_output=True, check=True
+        [tools / "pg_dump", *reach, "-E", encoding, origin.database], env=plain, capture_output=True, check=True
     )
     subprocess.run(
         [tools / "psql", *reach, "-X", "-q", "-v", "ON_ERROR_STOP=1", name],
@@ -72,6 +81,26 @@ def world(cluster, make_database, make_store, tmp_path):
     known.port.close()
     told = {field.name: getattr(known, field.name) for field in fields(known)}
     world = BytesWorld(**told | {"legacy": poured(cluster, known.legacy, f"bytes_{tmp_path.name}")})
+    follow(world)
+    yield world
+    world.port.close()
+
+
+@pytest.fixture
+def utf8_world(cluster, make_database, make_store, tmp_path):
+    """A world whose telephones have keys that somebody types."""
+    known = build_world(make_database, make_store, tmp_path)
+    known.port.close()
+    told = {field.name: getattr(known, field.name) for field in fields(known)}
+    legacy = poured(cluster, known.legacy, f"utf8_{tmp_path.name}", encoding="UTF8")
+    world = Utf8World(**told | {"legacy": legacy})
+    world.on_legacy("alter table orion.t_tel alter id_tel type varchar(20)", role="postgres")
+    follow(world)
+    yield world
+    world.port.close()
+
+
+def follow(world):
     world.port = open_postgresql(
         world.legacy_url("banyan_reader"), "orion", reverse_url=world.legacy_url("banyan_reverse")
     )
@@ -79,8 +108,6 @@ def world(cluster, make_database, make_store, tmp_path):
     world.port.install_capture(admin, ORION_TABLES)
     fenced = [table for table in ORION_TABLES if table not in ("t_unite", "t_agent")]
     world.nonce = install_fence(admin, CLOSURE, fenced, schema="orion")
-    yield world
-    world.port.close()
 
 
 def some_persons(world):
@@ -132,3 +159,55 @@ def test_what_a_source_without_encoding_holds_goes_there_and_back_byte_for_byte(
     assert {table for table in before if before[table] != after[table]} == {"t_personne"}
     assert len(set(before["t_personne"]) - set(after["t_personne"])) == 1
     assert world.forward_engine().advance(world.forward()) is None
+
+
+KEYS = (b"2\xeb\x81", b"\xff")
+
+
+def telephones(world):
+    """Give the keys of the telephones that are loaded, and what waits because its bytes are no text."""
+    keys = world.place.run(
+        "select source_key from mig.crosswalk join mig.source_table using (source_table_no)"
+        " where table_name = 't_tel' and deleted_at is null"
+    )
+    waiting = world.place.run(
+        "select source_key, column_name, cause from mig.quarantine"
+        " where state = 'OPEN' and position('no text' in cause) > 0"
+    )
+    return {key for (key,) in keys}, set(waiting)
+
+
+def test_keys_and_cells_that_are_no_utf8_wait_alone_are_followed_corrected_and_left_as_they_are(utf8_world):
+    world, typed = utf8_world, [key.decode("latin-1") for key in KEYS]
+    phones = [key for (key,) in world.on_legacy("select id_tel from orion.t_tel where top_supp <> 'O' order by 1")]
+    for key, was in zip(typed, phones, strict=False):
+        world.on_legacy("update orion.t_tel set id_tel = %s where id_tel = %s", (key, was))
+    world.on_legacy("update orion.t_personne set profession = 'plain'")
+    (person,) = world.on_legacy("select min(id_pers)::text from orion.t_personne where top_supp <> 'O'")[0]
+    world.on_legacy("update orion.t_personne set profession = %s where id_pers = %s", ("\xe9", person))
+
+    first = world.load()
+    loaded, waiting = telephones(world)
+    world.on_legacy("update orion.t_tel set num_tel = '0476000000' where id_tel = any(%s)", ([*typed, phones[2]],))
+    second = world.forward_engine().advance(world.forward())
+    changed = telephones(world)
+    world.on_legacy("update orion.t_tel set id_tel = %s where id_tel = %s", (phones[1], typed[1]))
+    third = world.forward_engine().advance(world.forward())
+    corrected = telephones(world)
+    world.switch_by_hand()
+    before = {table: world.rows(table) for table in ORION_TABLES}
+    world.as_app("update justice.person_identity set birth_place_text = 'Gap'")
+    back = world.reverse_engine().advance(world.reverse(), RunKind.REVERSE)
+    after = {table: world.rows(table) for table in ORION_TABLES}
+
+    marked, cell = [MARK + key.hex() for key in KEYS], (person, "profession", NOT_DECODED)
+    assert first.total.is_balanced
+    assert (second.total.rows.read, second.total.rows.loaded, second.total.rows.quarantined) == (3, 1, 2)
+    assert (third.total.rows.read, third.total.rows.loaded, third.total.rows.deleted) == (2, 1, 1)
+    assert waiting == {cell, *((key, None, KEY_NOT_DECODED) for key in marked)}
+    assert loaded.isdisjoint({*marked, *phones[:2]})
+    assert changed == (loaded, waiting)
+    assert corrected == (loaded | {phones[1]}, waiting - {(marked[1], None, KEY_NOT_DECODED)})
+    assert back.total.rows.loaded > 1
+    assert {table for table in before if before[table] != after[table]} == {"t_personne"}
+    assert occupation(world, person) == b"\xe9"
