@@ -104,6 +104,18 @@ def test_one_other_value_in_each_column_of_each_table_is_named(judged):
     assert said(result) == said(each)
 
 
+def test_an_instant_that_never_comes_is_another_one(judged):
+    table, column = "incident", "occurred_from"
+    row_id = judged.place.run(f"select id::text from justice.{table} where {column} is not null order by id limit 1")[
+        0
+    ][0]
+
+    with edited(judged, table, row_id, column, "infinity"):
+        result = swept(judged)
+
+    assert [(one.table, one.column) for one in result.level.findings] == [(table, column)]
+
+
 def test_what_is_lost_extra_doubled_or_in_another_domain_is_named_as_when_records_are_compared(judged):
     _, lost = live_row(judged, "t_personne", 5)
     _, copied = live_row(judged, "t_objet", 3)
