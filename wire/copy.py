@@ -4,6 +4,7 @@ Reading goes through COPY ... (FORMAT csv) and the CSV reader of Polars, the che
 writing through pgpq's binary encoder. Identifiers are quoted by psycopg; values are always bound or copied.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from tempfile import TemporaryFile
 from time import sleep
@@ -200,7 +201,10 @@ def _read_each(column: pl.Series, every: Alphabet, alphabet: Alphabet) -> pl.Ser
 
 def _parsed(block: bytes | bytearray, names: list[str]) -> pl.DataFrame:
     """Parse whole rows as the server writes them: an empty text in quotes, nothing as nothing."""
-    return pl.read_csv(bytes(block), has_header=False, schema=dict.fromkeys(names, pl.String()), raise_if_empty=False)
+    written = bytes(block)
+    if written.startswith(BOM_UTF8):  # the reader takes one away from the head of what it is given: here, a letter
+        written = BOM_UTF8 + written
+    return pl.read_csv(written, has_header=False, schema=dict.fromkeys(names, pl.String()), raise_if_empty=False)
 
 
 def _typed(name: str, kind: Kind) -> pl.Expr:

@@ -34,6 +34,17 @@ def test_one_column_keeps_its_empty_texts_and_its_rows_without_a_value(connectio
     assert [row[0] for row in rows] == ["", None, "\\N", "\\.", "a", "\n", '"', ""]
 
 
+def test_a_mark_of_byte_order_at_the_head_of_the_rows_is_a_letter_of_the_first_text(connection):
+    mark = "\ufeff"
+    values = f"values (1, '{mark}'), (2, '{mark}a'), (3, '{mark}{mark}')"
+
+    alone = [read(connection, f"select v from ({values}) as t (n, v) where n = {n}", "v") for n in (1, 2, 3)]
+    together = read(connection, f"select v, n::text from ({values}) as t (n, v) order by n", "v", "n")
+
+    assert alone == [[(mark,)], [(f"{mark}a",)], [(mark * 2,)]]
+    assert together == [(mark, "1"), (f"{mark}a", "2"), (mark * 2, "3")]
+
+
 def test_rows_of_many_blocks_arrive_once_and_the_connection_is_free_for_the_next_question(connection):
     text = "case n % 3 when 0 then null when 1 then '' else repeat('é', 40) end"
     query = f"select n::text, {text} from generate_series(1, 200000) n"
@@ -57,7 +68,7 @@ def test_texts_that_cut_rows_anywhere_arrive_as_they_are(connection):
     """Binary COPY brings them in, so that nothing but the reader cuts them; blocks are parsed in pieces of any size."""
     chance, pieces = (
         random.Random(20),
-        (",", '"', "\n", "\r", "\r\n", '","', '"\n', '\n"', "\\", "\\N", "é", "😀", " ", "a" * 13),
+        (",", '"', "\n", "\r", "\r\n", '","', '"\n', '\n"', "\\", "\\N", "é", "😀", " ", "\ufeff", "\ufeffa", "a" * 13),
     )
 
     def text():
