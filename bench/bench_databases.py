@@ -161,7 +161,7 @@ def cpu_of_servers(place: Place) -> float:
     """Give the CPU seconds of both servers, those of their ended processes included."""
     with place.connect() as connection:
         (backend,) = connection.execute("select pg_backend_pid()").fetchone() or (0,)
-    leader = psutil.Process(place.leader(backend))
+        leader = psutil.Process(place.leader(backend))  # while the backend lives
     total = 0.0
     for one in (leader, *leader.children(), psutil.Process(place.mariadb.process_id)):
         with suppress(psutil.NoSuchProcess):
