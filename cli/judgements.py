@@ -1,4 +1,4 @@
-"""`banyan validate` and `banyan recon`: run the levels, write evidence and pages, verify a bundle, explain a line."""
+"""`banyan validate`: run the levels, write evidence and pages, verify a bundle."""
 
 from itertools import islice, pairwise, zip_longest
 from operator import itemgetter
@@ -9,7 +9,7 @@ import typer
 
 from banyan.departments import SourceRef
 from banyan.errors import GateClosed, SourceUnreadable, UsageError
-from banyan.findings import VerdictKind
+from banyan.findings import LevelState, VerdictKind
 from cli.places import current_project
 from cli.tables import print_facts, print_json, print_line, print_next, print_table
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from validation.evidence import Verification
 
 validate_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Levels L0 to L6 and their evidence.")
-recon_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Row reconciliation.")
 
 Closure = Annotated[str, typer.Argument(metavar="DEPT.DOMAIN", help="A closure, or one of its domains: 38.cases")]
 _NAMED = ("level", "table", "key", "column", "cause")
@@ -85,9 +84,15 @@ def run(
     if judged.judgement.kind is VerdictKind.NO_GO:
         raise GateClosed(
             f"{judged.facts.closure}: NO-GO; nothing was changed",
-            hint=f"banyan recon explain {closure}",
+            hint=_where_to_look(judged, closure),
             reasons=tuple(reason.sentence.en for reason in judged.judgement.reasons),
         )
+
+
+def _where_to_look(judged: "Judged", closure: str) -> str:
+    """Give the command that says more: rows where rows differ, else the page."""
+    failed = {level.level for level in judged.facts.levels if level.state is not LevelState.PASS}
+    return f"banyan recon explain {closure}" if "L4" in failed else f"banyan validate report {closure}"
 
 
 def tell_judged(judged: "Judged") -> dict[str, object]:
@@ -294,66 +299,3 @@ def _compare_with_anchors(walked: "Sequence[Verification]") -> list[str]:
     project = current_project()
     anchors = read_anchors(open_landing(project.landing, folder=project.folder), facts.closure)
     return [f"CHAIN {problem}" for problem in compare_chain(anchors, [each.evidence_id for each in walked])]
-
-
-@recon_app.command("run", epilog="Example: banyan recon run 38.cases")
-def recon(closure: Closure, as_json: AsJson = False) -> None:
-    """Re-read every legacy row, map it again and compare it with its records; exit 3 when one differs.
-
-    After a death, the same command goes on from the chunk it had reached, and judges again what was touched since.
-    """
-    _reconcile(closure, as_json=as_json, explain=False)
-
-
-@recon_app.command("explain", epilog="Example: banyan recon explain 38.cases")
-def explain(closure: Closure, as_json: AsJson = False) -> None:
-    """Do the same and name each differing column and cause, most frequent first."""
-    _reconcile(closure, as_json=as_json, explain=True)
-
-
-def _reconcile(closure: str, *, as_json: bool, explain: bool) -> None:
-    from banyan.findings import LevelState
-    from cli.tellings import announce_on_stderr
-    from cutover.judgement import subject_of
-    from cutover.levels import kept_in, patience_of, tell_progress
-    from sync.workspace import opened
-    from validation.golden_level import with_golden
-    from validation.reconcile import reconcile
-
-    with opened(current_project()) as workspace:
-        rig = rig_of(workspace, closure)
-        subject = subject_of(rig, closure)
-        found = reconcile(
-            subject,
-            watermark=rig.forward().watermark(),
-            watcher=tell_progress(announce_on_stderr),
-            patience=patience_of(subject),
-            kept_in=kept_in(rig, closure),
-        )
-        found = with_golden(found, subject)
-    causes = [(c.table, c.column, c.kind.value, c.cause, c.records) for c in found.causes]
-    is_equal = found.level.state is LevelState.PASS
-    if as_json:
-        print_json(
-            {
-                "state": found.level.state.value,
-                **found.level.figures,
-                "causes": [
-                    dict(zip(("table", "column", "kind", "cause", "records"), line, strict=True)) for line in causes
-                ],
-            }
-        )
-        raise typer.Exit(0 if is_equal else _NO)
-    print_line(f"{found.level.state.value}  {found.level.sentence}")
-    if causes or explain:
-        print_table("", ("table", "column", "kind", "cause", "records"), causes)
-    print_line("L4 maps with the same code as the load: a rule wrong twice in the same way is not seen here")
-    figures = found.level.figures
-    print_line(
-        f"golden records: {figures['golden_records']} run, {figures['golden_held']} hold; banyan map test says more"
-    )
-    print_line(f"tolerances that rules declare: {found.level.figures['tolerances'] or 'none'}")
-    if not is_equal:
-        raise GateClosed(
-            f"{closure}: {found.level.sentence}; nothing was changed", hint=f"banyan recon explain {closure}"
-        )

@@ -36,7 +36,7 @@ _NOUNS: dict[str, tuple[str, str, str]] = {
     "map": ("cli.rules", "map_app", "what a legacy row means"),
     "sync": ("cli.runs", "sync_app", "incremental runs, either direction"),
     "validate": ("cli.judgements", "validate_app", "levels L0 to L6, evidence"),
-    "recon": ("cli.judgements", "recon_app", "row reconciliation"),
+    "recon": ("cli.comparisons", "recon_app", "row reconciliation"),
     "quarantine": ("cli.quarantines", "quarantine_app", "what no rule may carry, by cause"),
     "gate": ("cli.gates", "gate_app", "the gate and its signatures"),
     "switch": ("cli.switches", "switch_app", "move ownership of a closure, and back"),

@@ -157,6 +157,7 @@ def test_each_fault_is_named_by_its_level_and_shuts_the_gate_until_it_is_put_rig
     broken = banyan("break", kind, SMALL)
     told = judged(SMALL)
     shown = banyan("gate", "show", SMALL)
+    explained = banyan("recon", "explain", SMALL, code=3)
     banyan("break", "repair", SMALL)
 
     assert broken["found_by"] == level
@@ -165,6 +166,12 @@ def test_each_fault_is_named_by_its_level_and_shuts_the_gate_until_it_is_put_rig
     assert named_by(told, level) == expected
     rows = {each["key"] for each in told["named"] if each["level"] == level}
     assert len(rows) == broken["count"] == (5 if kind == "shifted-zone" else 1)
+    seen_by_rows = {(each["table"], each["column"] or "", each["cause"]) for each in explained["named"]}
+    assert seen_by_rows == named_by(told, "L4")
+    if level == "L4":
+        assert {(each["legacy_table"] or "", each["key"].replace("-", "")) for each in explained["named"]} == {
+            ("" if kind == "doubled-row" else "t_piece", row) for row in rows
+        }
     if kind == list(SEEN)[-1]:
         assert judged(SMALL)["verdict"] == "AWAITING"
 
