@@ -1,12 +1,14 @@
 """The two pages a commander signs: one self-contained HTML file, from the evidence and the briefing beside it."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from banyan.findings import VerdictKind
 from validation import report_view as view
 from validation import wording
 from validation.briefing import REHEARSED_WITHIN, Briefing, Declared, Promise, Reservation
-from validation.facts import EvidenceFacts
+from validation.facts import DegradedWriteBack, EvidenceFacts
 from validation.gate import Judgement, judge
 from validation.pack_numbers import SixNumber, Standing, six_numbers
 from validation.pack_words import WORDS
@@ -91,6 +93,7 @@ def render_pack(pack: Pack, *, language: Language) -> str:
         "paper": view.paper_sentence(facts),
         "cards": [*view.sign_cards(facts, judgement), *_hand_cards(judgement, facts)],
         "degraded": sum(each.count for each in facts.degraded),
+        "degraded_kinds": _count_kinds(facts.degraded),
         "is_ended": _is_ended(judgement),
         "spark_of": draw_path,
         "wording": wording,
@@ -99,6 +102,14 @@ def render_pack(pack: Pack, *, language: Language) -> str:
         **_sayings(pack, speech, judgement),
     }
     return render_page(REPORT_FOLDER, "pack.html.j2", shown)
+
+
+def _count_kinds(degraded: Sequence[DegradedWriteBack]) -> list[tuple[Text, int]]:
+    """Count edits that cannot be written back by their kind, the most frequent first; the list names the columns."""
+    counted: Counter[Text] = Counter()
+    for each in degraded:
+        counted[each.kind] += each.count
+    return counted.most_common()
 
 
 def _sayings(pack: Pack, speech: Speech, judgement: Judgement) -> dict[str, object]:

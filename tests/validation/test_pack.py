@@ -32,7 +32,7 @@ from banyan.findings import LevelResult, LevelState
 from cli.main import run
 from validation import canonical_json
 from validation.briefing import Checker, Promise, Rehearsed, Reservation
-from validation.facts import CauseFact, ColumnComparison
+from validation.facts import CauseFact, ColumnComparison, DegradedWriteBack
 from validation.pack import read_pack, verify_pack, write_pack
 from validation.pack_numbers import Standing, six_numbers
 from validation.pack_words import PACK
@@ -57,6 +57,16 @@ def page_of(folder, language="fr") -> str:
 
 def standings(facts) -> dict[str, Standing]:
     return {number.name: number.measure.standing for number in six_numbers(facts, NO_HISTORY)}
+
+
+def test_edits_that_cannot_be_written_back_are_counted_once_a_kind_the_most_frequent_first(tmp_path):
+    none, long = Text("sans place", "no place"), Text("nom trop long", "name too long")
+    kinds = ((long, "nom", 4), (none, "rue", 3), (none, "lieu", 2))
+    facts = whole_facts(degraded=tuple(DegradedWriteBack(kind, "t", column, count) for kind, column, count in kinds))
+
+    said = text_of(page_of(pack(tmp_path, facts)))
+
+    assert "sans place : 5, nom trop long : 4." in said.replace("\u202f", " ").replace("\xa0", " ")
 
 
 @pytest.mark.parametrize("name", STATES)
