@@ -5,6 +5,7 @@ Read from the store, the journal and the old side; changes nothing. A way back t
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Final
 
 import sqlalchemy as sa
@@ -42,7 +43,7 @@ class WayBackGauge:
     listed: int  # values the old system cannot say: they are on the list of degraded write-backs
     lag_seconds: float  # at most: since all was known to be carried back
     is_stuck: bool  # the last run of the way back has not ended and nobody holds it
-    estimated_seconds: int
+    estimated_seconds: int  # rounded up: going back always takes a moment
     until: datetime | None
     rehearsal: Rehearsal | None
     blocked_by: tuple[str, ...]
@@ -87,7 +88,7 @@ def read_way_back(rig: Rig, closure: Closure) -> WayBackGauge:
         listed=listed,
         lag_seconds=(now() - since).total_seconds() if waiting and since else 0.0,
         is_stuck=is_stuck and waiting > 0,
-        estimated_seconds=round(expected_outage_ms(Side.LEGACY, past) / 1000 + waiting * _RECORD_SECONDS),
+        estimated_seconds=ceil(expected_outage_ms(Side.LEGACY, past) / 1000 + waiting * _RECORD_SECONDS),
         until=flipped + timedelta(days=days) if flipped and row.owner is Side.CANONICAL else None,
         rehearsal=account.find_rehearsal(),
         blocked_by=tuple(blocked),

@@ -1,6 +1,7 @@
 """The commander's pack of a closure: its evidence, the way back as the journal knows it, what was declared."""
 
 from datetime import datetime
+from math import ceil
 from pathlib import Path
 
 from banyan.clock import now
@@ -70,7 +71,7 @@ def build_pack(rig: Rig, name: str, *, folder: Path, blocked_by: tuple[Text, ...
 def _promise(rig: Rig, gauge: WayBackGauge, account: Account, blocked_by: tuple[Text, ...]) -> Promise:
     tried, past = account.find_rehearsal(), account.find_usual(Side.LEGACY)
     is_live = gauge.until is not None
-    seconds = gauge.estimated_seconds if is_live else round(past.outage_ms / 1000) if past else None
+    seconds = gauge.estimated_seconds if is_live else ceil(past.outage_ms / 1000) if past else None
     return Promise(
         days=read_declarations(rig.workspace.project.folder).way_back_days,
         is_open=gauge.is_possible and not blocked_by,

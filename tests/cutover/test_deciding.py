@@ -141,6 +141,7 @@ def test_the_gauge_says_whether_until_when_how_long_and_what_waits(live):
     gauge = read_way_back(live.rig, live.closure)
     said = say_gauge(gauge)
 
+    assert gauge.estimated_seconds >= 1
     assert gauge.is_possible and gauge.waiting > 0 and gauge.blocking == 0
     assert gauge.until is not None and 89 <= (gauge.until - now()).days <= 90
     assert said.startswith(f"yes, until {gauge.until:%Y-%m-%d}, about 1 min; {gauge.waiting} records wait")
