@@ -148,8 +148,14 @@ def measure(place: Place, make: str, asked: argparse.Namespace) -> None:
         raise SystemExit(1)
 
 
+def settle(place: Place) -> None:
+    """Let the server write down what lies in its memory: else it does so during what comes next, at its expense."""
+    place.ask("checkpoint")
+
+
 def clocked(place: Place, run: Callable[[], float]) -> Copied:
     """Run programs; gives the seconds they took, and the CPU seconds that they and the servers spent."""
+    settle(place)
     servers, before = cpu_of_servers(place), resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = run()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -209,6 +215,7 @@ def spent(process: psutil.Process) -> float:
 
 def banyan(place: Place, make: str) -> Copied:
     """Copy in a process of its own, whose start is not counted."""
+    settle(place)
     servers = cpu_of_servers(place)
     process = subprocess.Popen(
         [sys.executable, __file__, "--copy", make, "--address", place.url(make), "--into", place.url("postgresql")],

@@ -1,7 +1,7 @@
 """The whole path of one wide table against a bare pipe of it and pgloader, changes and their lag, in one run.
 
 python bench/bench_sync.py [--rows N ...] [--only postgresql|mariadb] [--workers N ...] [--no-pgloader] [--no-pipe]
-                           [--changes N] [--lag SECONDS] [--rate N]
+                           [--changes N] [--lag SECONDS] [--rate N] [--buffers 4GB]
 
 Whole path: read, land encrypted, map with the residue check, load with keys, crosswalk, digests, ledger, by worker
 processes that share one run. Beside it, before and after: `COPY | COPY`, or `mariadb | sed | COPY`, of the same rows
@@ -85,6 +85,7 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=0, help="apply so many changes of one transaction")
     parser.add_argument("--lag", type=float, default=0.0, help="seconds of changes at a steady rate")
     parser.add_argument("--rate", type=int, default=500, help="changes a second")
+    parser.add_argument("--buffers", default="", help="memory of the store for its pages, where 256 MB are too few")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     os.environ.update(ENVIRONMENT)
@@ -92,7 +93,7 @@ def main() -> None:
         work(asked.work)
         return
     folder = Path(tempfile.mkdtemp(prefix="banyan-bench-"))
-    place = Place(folder)
+    place = Place(folder, buffers=asked.buffers)
     try:
         for rows in asked.rows:
             for make in ("postgresql", "mariadb"):

@@ -33,11 +33,17 @@ class Legacy:
 class Place:
     """The servers of one run."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, buffers: str = "") -> None:
+        """Start them; with `buffers`, PostgreSQL has so much memory for its pages, and 16 GB for its log."""
         self.folder = folder
         self.cluster = Cluster(ClusterPlace(cluster_home(folder, "bench"), Durability.THROWAWAY)).start()
         self.mariadb = MariaDBServer(ClusterPlace(cluster_home(folder, "mariadb"), Durability.THROWAWAY)).start()
         self.stores = 0
+        if buffers:
+            self.ask(f"alter system set shared_buffers = '{buffers}'")
+            self.ask("alter system set max_wal_size = '16GB'")
+            self.cluster.stop()
+            self.cluster.start()
 
     def close(self) -> None:
         self.mariadb.destroy()

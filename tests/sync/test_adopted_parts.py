@@ -2,31 +2,22 @@
 
 import pytest
 import sqlalchemy as sa
+from judged import subject_of, watermark_of
 from sqlalchemy.engine import make_url
 from stores import ISERE as REGISTERED
 from stores import StorePlace, own
-from worlds import DOMAINS, ISERE, ORION, TOKEN, World
+from worlds import TOKEN, World
 
-from banyan.departments import Side
 from banyan.findings import LevelState
 from store.install import add_department, install, prepare_database, run_script, upgrade
-from store.ledger import LedgerReader
-from store.postgres import transaction
 from store.runs import RunKind
 from validation.reconcile import reconcile
-from validation.subject import Subject
 
 pytestmark = pytest.mark.server
 
 
 def state_of_rows(world: World) -> LevelState:
-    subject = Subject(
-        department=ISERE, source=ORION, port=world.port, engine=world.place.engine("banyan_judge"), book=world.book,
-        table_numbers=world.numbers, digest_key=b"k" * 32, domains=DOMAINS,
-    )  # fmt: skip
-    with transaction(world.place.engine("banyan_forward")) as connection:
-        watermark = LedgerReader(connection).find_watermark(ORION, Side.CANONICAL)
-    return reconcile(subject, watermark=watermark).level.state
+    return reconcile(subject_of(world, role="banyan_judge"), watermark=watermark_of(world)).level.state
 
 
 def replace_incident(world: World) -> tuple[str, str, str]:

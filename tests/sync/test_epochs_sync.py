@@ -4,19 +4,16 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from worlds import DOMAINS, ISERE, ORION, World
+from judged import subject_of, watermark_of
+from worlds import World
 
-from banyan.departments import Side
 from banyan.findings import LevelState
 from mappings.identity import reference_uuid5
 from mappings.seal import seal_book
-from store.ledger import LedgerReader
-from store.postgres import transaction
 from store.runs import RunKind
 from validation.conservation import check_conservation
 from validation.reconcile import reconcile
 from validation.round_trip import check_round_trip
-from validation.subject import Subject
 
 pytestmark = pytest.mark.server
 BORN_ELSEWHERE = "update orion.t_personne set nom = %s, ddn = 19720229 where id_pers = %s"
@@ -45,12 +42,7 @@ def history(world, table, key):
 
 
 def judged_levels(world):
-    subject = Subject(
-        department=ISERE, source=ORION, port=world.port, engine=world.place.engine("banyan_forward"), book=world.book,
-        table_numbers=world.numbers, digest_key=b"k" * 32, domains=DOMAINS,
-    )  # fmt: skip
-    with transaction(world.place.engine("banyan_forward")) as connection:
-        watermark = LedgerReader(connection).find_watermark(ORION, Side.CANONICAL)
+    subject, watermark = subject_of(world), watermark_of(world)
     row_by_row = reconcile(subject, watermark=watermark)
     return check_conservation(subject), row_by_row.level, check_round_trip(subject).level
 

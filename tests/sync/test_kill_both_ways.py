@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 from dying_route import carry_until_nothing_is_left, describe
-from worlds import DOMAINS, ISERE, ORION
+from judged import subject_of
 
 from banyan.errors import LeaseLost
 from banyan.findings import LevelState
 from sync.lane import STEPS, Step
 from validation.conservation import check_conservation
 from validation.reconcile import reconcile
-from validation.subject import Subject
 
 pytestmark = [pytest.mark.server, pytest.mark.torture]
 CHILD = Path(__file__).parent / "dying_route.py"
@@ -89,16 +88,7 @@ def untouched(world, keys):
 
 def judge(world):
     """L1 and L4 of the whole closure."""
-    subject = Subject(
-        department=ISERE,
-        source=ORION,
-        port=world.port,
-        engine=world.place.engine("banyan_judge"),
-        book=world.book,
-        table_numbers=world.numbers,
-        digest_key=b"k" * 32,
-        domains=DOMAINS,
-    )
+    subject = subject_of(world, role="banyan_judge")
     return [check_conservation(subject), reconcile(subject, watermark=world.forward().watermark()).level]
 
 
