@@ -123,7 +123,8 @@ def digest_of(place: Place, make: str) -> tuple[int, int]:
     row = ", ".join(f"if({name} is null, 'N', concat('=', cast({name} as char)))" for name in COLUMNS)
     with closing(connect_mariadb(place)) as connection, connection.cursor() as cursor:
         cursor.execute(
-            f"select count(*), sum(conv(left(md5(concat_ws(char(31), {row})), 8), 16, 10) + 0) from personne"
+            f"select count(*), sum(cast(conv(left(md5(concat_ws(char(31), {row})), 8), 16, 10) as unsigned))"
+            " from personne"
         )
         count, total = cursor.fetchone()
         return int(count), int(total)
