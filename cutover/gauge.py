@@ -65,6 +65,7 @@ def read_way_back(rig: Rig, closure: Closure) -> WayBackGauge:
         listed, refused = connection.execute(
             sa.select(sa.func.count(), refusals).where(
                 DEGRADED_WRITE_BACK.c.department_code == closure.department_code,
+                DEGRADED_WRITE_BACK.c.source_table_no.in_([rig.table_numbers[table] for table in closure.tables]),
                 DEGRADED_WRITE_BACK.c.state == "OPEN",
             )
         ).one()

@@ -170,7 +170,7 @@ def quarantined_fields_of(connection: Connection, subject: Subject) -> Iterator[
 
 
 def degraded_of(connection: Connection, subject: Subject) -> Iterator[DegradedWriteBack]:
-    """List the edits the legacy system cannot say, by kind."""
+    """List the edits of the closure's own rows that the legacy system cannot say, by kind."""
     rows = connection.execute(
         sa.select(
             DEGRADED_WRITE_BACK.c.kind,
@@ -178,7 +178,11 @@ def degraded_of(connection: Connection, subject: Subject) -> Iterator[DegradedWr
             DEGRADED_WRITE_BACK.c.column_name,
             sa.func.count(),
         )
-        .where(DEGRADED_WRITE_BACK.c.department_code == subject.department.code, DEGRADED_WRITE_BACK.c.state == "OPEN")
+        .where(
+            DEGRADED_WRITE_BACK.c.department_code == subject.department.code,
+            DEGRADED_WRITE_BACK.c.source_table_no.in_(_names(subject)),
+            DEGRADED_WRITE_BACK.c.state == "OPEN",
+        )
         .group_by(DEGRADED_WRITE_BACK.c.kind, DEGRADED_WRITE_BACK.c.canonical_table, DEGRADED_WRITE_BACK.c.column_name)
         .order_by(sa.func.count().desc())
     )

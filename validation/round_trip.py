@@ -310,6 +310,9 @@ def _degraded(trials: list[FieldTrial]) -> Iterator[DegradedEdits]:
 
 def _count_open(subject: Subject) -> int:
     place = DEGRADED_WRITE_BACK.c
-    query = sa.select(sa.func.count()).where(place.department_code == subject.department.code, place.state == "OPEN")
+    mine = [subject.table_numbers[table] for table in subject.tables]
+    query = sa.select(sa.func.count()).where(
+        place.department_code == subject.department.code, place.source_table_no.in_(mine), place.state == "OPEN"
+    )
     with transaction(subject.engine) as connection:
         return int(connection.scalar(query) or 0)

@@ -1,4 +1,4 @@
-"""Two persons decide about one closure of a legacy system: nothing of its other closures is lost by that."""
+"""Two closures of one legacy system: nothing of one is lost by what is decided of the other, or told on its pages."""
 
 from datetime import timedelta
 
@@ -9,10 +9,14 @@ from switches import NAME, SwitchWorld, switch_world
 from banyan.clock import now
 from banyan.departments import Actor, Side
 from banyan.errors import SourceDrifted
+from cutover.gauge import read_way_back
 from cutover.guard import guard_once
 from cutover.judgement import subject_of
+from cutover.listed import degraded_of
 from cutover.reconciling import reconcile_sides
+from store.postgres import transaction
 from validation.reconcile import reconcile
+from validation.round_trip import check_round_trip
 
 pytestmark = pytest.mark.server
 __all__ = ["known_actor", "switch_world"]
@@ -63,6 +67,32 @@ def test_a_lost_history_is_made_good_in_every_closure_before_anything_is_followe
     assert {NAME, OTHER} <= set(done.read_again)
     look = guard_once(world.rig, world.rig.closure(OTHER), now=now() + timedelta(hours=1))
     assert look.is_sure
+
+
+def listed_of(world: SwitchWorld, name: str) -> tuple[int, int, list[tuple[str, str, int]]]:
+    """What cannot be written back, as the gauge, L6 and the facts of a closure tell it."""
+    subject = subject_of(world.rig, name)
+    gauge = read_way_back(world.rig, world.rig.closure(name))
+    trip = check_round_trip(subject)
+    with transaction(subject.engine) as connection:
+        facts = [(each.table, each.column, each.count) for each in degraded_of(connection, subject)]
+    return gauge.listed, int(trip.level.figures["open_degraded"]), facts
+
+
+def test_what_cannot_be_written_back_is_told_of_its_own_closure_alone(switch_world):
+    world = switch_world
+    before = listed_of(world, NAME)
+    world.ask_store(
+        "insert into mig.degraded_write_back (department_code, source_table_no, main_id, canonical_table, column_name,"
+        " kind, cause, state) values ('38', :number, gen_random_uuid(), 'evidence', 'description', 'NO_PLACE',"
+        " 'no place for it', 'OPEN')", number=world.rig.table_numbers["t_scelle"],
+    )  # fmt: skip
+
+    after, other = listed_of(world, NAME), listed_of(world, OTHER)
+    world.ask_store("delete from mig.degraded_write_back where cause = 'no place for it'")
+
+    assert after == before
+    assert other == (1, 1, [("evidence", "description", 1)])
 
 
 @pytest.mark.torture
