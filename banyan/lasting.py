@@ -61,3 +61,7 @@ class LastingPort(Protocol):
     def is_lasting(self, table: str) -> bool:
         """Tell whether a row of this table stays as written, whatever becomes of its transaction."""
         ...
+
+    def head_at_rest(self, tables: Sequence[str]) -> Position:
+        """Give the present Position when nobody writes these tables any more: nothing of them is told after it."""
+        ...

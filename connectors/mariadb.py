@@ -31,7 +31,7 @@ from connectors.dialects_mariadb import (
 from connectors.dialects_mariadb_rows import select_whole_rows
 from connectors.mariadb_capture import MariaDBCapture, OpenMariaDBCapture, Watched
 from connectors.mariadb_connection import RAW_SETTINGS, MariaDBConnections, ask, read_rows
-from connectors.mariadb_journal import MariaDBJournal
+from connectors.mariadb_journal import MariaDBJournal, at_rest
 from connectors.mariadb_log import MariaDBLog
 from connectors.mariadb_objects import FENCE, administrator, inspect_triggers, is_installed, run
 from connectors.mariadb_questions import answer_mariadb
@@ -162,6 +162,11 @@ class MariaDBPort:
     def head(self) -> Position:
         """Give the present Position, in a transaction of its own."""
         with self.reader.session("reading the position") as connection:
+            return self._capture.head(connection)
+
+    def head_at_rest(self, tables: Sequence[str]) -> Position:
+        """Give the present Position when nobody writes these tables any more: nothing of them is told after it."""
+        with self.reader.session("reading the position") as connection, at_rest(connection, tables):
             return self._capture.head(connection)
 
     def _place(self) -> Position:

@@ -2,13 +2,15 @@
 
 A number is given before a commit and an entry is seen after it, so reading by number would lose what commits late.
 Each reading stamps what is committed and not yet stamped with the next batch: a Position is a batch, and its mark.
-What a table without transactions keeps after a rollback keeps its entry too, which is told twice.
+What a table without transactions keeps after a rollback keeps its entry too, which is told twice: again a second later,
+or before a switch reads its last Position, when no statement is left that could show the row after its entry.
 """
 
 # ruff: noqa: S608 - trigger bodies from quoted identifiers
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from banyan.errors import ConfigurationError, SourceDrifted, SourceRestored
@@ -42,6 +44,16 @@ from connectors.mariadb_objects import (
 
 _KEY_TYPES = frozenset((*TEXT_TYPES, *INTEGER_TYPES, "decimal", "date", "datetime", "time", "year", "uuid", "binary"))
 _KEY_TYPES |= {"varbinary"}
+
+
+@contextmanager
+def at_rest(connection: Connection, tables: Sequence[str]) -> Iterator[None]:
+    """Say for this only that nobody writes these tables any more, and that every statement on them has ended."""
+    ask(connection, "set @banyan_at_rest = %s", (",".join(tables),))
+    try:
+        yield
+    finally:
+        ask(connection, "set @banyan_at_rest = null")
 
 
 class MariaDBJournal:

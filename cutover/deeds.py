@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from banyan.clock import now
 from banyan.departments import Actor, Closure, Side
 from banyan.errors import BanyanError, LeaseLost, StoreUnavailable, SwitchRefused
+from banyan.lasting import LastingPort
 from banyan.ports import FenceAnswer, FenceMode
 from banyan.records import Origin, Position
 from connectors.database import DatabaseFence
@@ -120,7 +121,11 @@ class Deeds:
         self._prove_fence()
         if not self.fence.wait_in_flight(self.limits.in_flight_seconds):
             raise DeedFailed("a transaction of the old system has not ended in time")
-        self.drain_position = self.rig.port.head()
+        port = self.rig.port
+        if isinstance(port, LastingPort):  # or keys from before the close are told again once the new side owns them
+            self.drain_position = port.head_at_rest(self.closure.tables)
+        else:
+            self.drain_position = port.head()
         return Answer.OK
 
     def _prove_fence(self) -> None:

@@ -51,18 +51,20 @@ begin
   declare exit handler for sqlexception begin rollback; resignal; end;
   create temporary table if not exists {home}.fresh (seq bigint unsigned primary key) engine = memory;
   delete from {home}.fresh;
-  create temporary table if not exists {home}.lasting_now (
-    seq bigint unsigned primary key, told_at datetime(6) null) engine = memory;
-  delete from {home}.lasting_now;
+  create temporary table if not exists {home}.lasting_told (
+    seq bigint unsigned primary key, is_last boolean not null) engine = memory;
+  delete from {home}.lasting_told;
   set transaction isolation level read committed;
   start transaction;
   select batch into last_batch from {home}.counter where one = 1 for update;
   set begun_at = {home}.clock();
-  insert into {home}.lasting_now select seq, told_at from {home}.lasting
-   where told_at is null or told_at <= begun_at - interval 1 second;
+  insert into {home}.lasting_told
+  select seq, told_at is not null or find_in_set(table_name, ifnull(@banyan_at_rest, '')) > 0 from {home}.lasting
+   where told_at is null or told_at <= begun_at - interval 1 second
+      or find_in_set(table_name, ifnull(@banyan_at_rest, '')) > 0;
   insert into {home}.journal (table_name, op, entry_key, origin)
   select l.table_name, l.op, l.entry_key, l.origin
-    from {home}.lasting l join {home}.lasting_now n on n.seq = l.seq order by l.seq;
+    from {home}.lasting l join {home}.lasting_told n on n.seq = l.seq order by l.seq;
   -- a consistent read: what others have not committed is not seen, not waited for, and gets a later batch
   insert into {home}.fresh select seq from {home}.journal where batch is null;
   select count(*) into fresh from {home}.fresh;
@@ -75,10 +77,11 @@ begin
     update {home}.counter set batch = last_batch where one = 1;
   end if;
   commit;
-  -- a table without transactions may show its entry a moment before its row: told once more, a second later
-  delete l from {home}.lasting l join {home}.lasting_now n on n.seq = l.seq
-   where n.told_at is not null;
-  update {home}.lasting l join {home}.lasting_now n on n.seq = l.seq set l.told_at = {home}.clock()
+  -- a table without transactions may show its entry a moment before its row: told once more, a second later, or at
+  -- once where no statement is left that could show one (@banyan_at_rest)
+  delete l from {home}.lasting l join {home}.lasting_told n on n.seq = l.seq
+   where n.is_last;
+  update {home}.lasting l join {home}.lasting_told n on n.seq = l.seq set l.told_at = {home}.clock()
    where l.told_at is null;
   select b.batch, b.mark from {home}.batch b where b.batch = last_batch;
 end

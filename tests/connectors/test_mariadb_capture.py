@@ -445,6 +445,29 @@ def test_a_journal_tells_what_no_transaction_protects_once_more_a_second_later(m
     assert marel.run(f"select count(*) from banyan_{marel.schema}.lasting") == [(0,)]
 
 
+@pytest.mark.parametrize("way", ["journal"])
+def test_of_tables_at_rest_the_journal_tells_the_rest_at_once_and_nothing_later(marel, untransacted):
+    since = untransacted.head()
+    marel.run("insert into vieux values (1, 'a')", "insert into sorti values (1, 'a')", account="marel_app")
+    first = untransacted.head()
+    marel.run("insert into vieux values (2, 'b')", account="marel_app")
+    rest = untransacted.head_at_rest(("dossier", "vieux"))
+    time.sleep(1.1)
+    last = untransacted.head()
+
+    assert sorted(seen(untransacted, since, first)) == [("sorti", "1", NEW), ("vieux", "1", NEW)]
+    at_once, then = seen(untransacted, first, rest), seen(untransacted, rest, last)
+    assert {("vieux", "1", NEW), ("vieux", "2", NEW)} <= set(at_once)
+    assert sorted({*at_once, *then}) == [("sorti", "1", NEW), ("vieux", "1", NEW), ("vieux", "2", NEW)]
+    assert {table for table, _, _ in then} <= {"sorti"}, "of a table at rest nothing is told after its Position"
+    marel.run("insert into vieux values (3, 'c')", account="marel_app")
+    again = untransacted.head()
+    time.sleep(1.1)
+    later = untransacted.head()
+
+    assert (seen(untransacted, last, again), seen(untransacted, again, later)) == ([("vieux", "3", NEW)],) * 2
+
+
 def test_truncating_a_table_without_transactions_is_loud(marel, untransacted):
     marel.run("insert into vieux values (1, 'a')")
     since = untransacted.head()
