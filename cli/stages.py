@@ -125,7 +125,7 @@ def stages() -> dict[str, Stage]:
             BUREAU_DESK, 200, _people_of_brigades, _dump_bureau,
         ),
         "974": Stage(
-            SourceRef("974", "MAREL"), "974.vehicles", "LA RÉUNION 974 · MariaDB, vehicles", MAREL_DESK, 200,
+            SourceRef("974", "MAREL"), "974.cases", "LA RÉUNION 974 · MariaDB, cases", MAREL_DESK, 200,
             _officers_of_marel, _dump_marel,
         ),
     }  # fmt: skip

@@ -170,7 +170,7 @@ def edit_units(stage: "Stage", rig: "Rig") -> dict[str, list[tuple[str, ...]]]:
 
 
 def _is_edited(stage: "Stage", column: str) -> bool:
-    return column not in stage.desk.leaves and (stage.desk.moves_records or not column.endswith("_id"))
+    return stage.desk.moves_records or not column.endswith("_id")
 
 
 def go_back(stage: "Stage", rig: "Rig", figures: Figures, announce: Announce, folder: Path) -> None:

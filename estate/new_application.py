@@ -50,10 +50,6 @@ class Desk:
     beyond: Beyond
     moves_records: bool = False
     """Whether they hang a record on another case or person."""
-    leaves: tuple[str, ...] = ()
-    """Columns they leave as they are."""
-    only_with_status: bool = False
-    """Whether they leave alone what has no status: an empty choice of MAREL refuses every write of its row."""
 
 
 ORION_DESK = Desk(
@@ -70,12 +66,10 @@ BUREAU_DESK = Desk(
     (("person_identity", {"surname": _LONG_NAME}), ("vehicle", {})),
 )
 MAREL_DESK = Desk(
-    ("vehicles",),
-    ("vehicle",),
-    ("vehicle",),
-    (("vehicle", {"vin": "V" * 20}), ("vehicle", {"model_text": "m" * 60})),
-    leaves=("item_status_code", "item_category_code"),  # objects and vehicles have other choices there
-    only_with_status=True,
+    ("cases",),
+    ("case", "person"),
+    ("contact_means", "disposition"),
+    (("person_identity", {"surname": _LONG_NAME}), ("contact_means", {"contact_category_code": "PAGER"})),
 )
 
 
@@ -117,7 +111,6 @@ class Application:
                 rows = connection.execute(
                     sa.select(table.c.id)
                     .where(table.c.department_code == self._department, table.c.domain_code.in_(self._desk.domains))
-                    .where(self._is_on_the_desk(name, table))
                     .order_by(table.c.id)
                 )
                 self._ids[name] = list(rows.scalars())
@@ -133,13 +126,6 @@ class Application:
             else:
                 self._update(turn)
         return self.work
-
-    def _is_on_the_desk(self, name: str, table: sa.TableClause) -> sa.ColumnElement[bool]:
-        if not self._desk.only_with_status:
-            return sa.true()
-        item = self._tables["item"].alias("with_status")
-        known = sa.select(item.c.id).where(item.c.item_status_code.is_not(None))
-        return (table.c.id if name == "item" else table.c.item_id).in_(known)
 
     def _pick(self, table: str) -> UUID:
         return self._random.choice(self._ids[table])
