@@ -6,7 +6,7 @@ python bench/bench_validation.py [--legacy postgresql|mariadb] [--rows N] [--tab
 A scan reads every column of every row of one side. L4 reads the legacy rows of PostgreSQL, maps them and compares them
 with the canonical records of PostgreSQL: identical, with 10 and with 1,000 differences scattered evenly (six tenths
 edited, two tenths removed, two tenths added). It runs in a process of its own, whose peak memory is told. Beside it:
-bucket digests (L3), 1,000 changes judged again, 22 passing rules through Great Expectations against one scan, and
+bucket digests inside PostgreSQL (L3), with the same differences, 1,000 changes judged again, 22 passing rules through Great Expectations against one scan, and
 reladiff on two tables of one schema, the same rows, identical and with as many differences, when its program is given.
 Each side has a server of its own, so that what the legacy server alone takes is told apart.
 
@@ -41,7 +41,7 @@ from banyan.process import settle_process
 from banyan.records import Position
 from connectors.postgresql import open_postgresql
 from mappings.ruleset import load_rulebook
-from store.buckets import read_digests, read_moment
+from store.buckets import read_moment
 from store.ledger import LedgerReader
 from store.postgres import open_engine, transaction
 from validation.incremental import find_touched
@@ -51,10 +51,13 @@ from validation.rules_worker import RuleWorker
 from validation.subject import Subject
 from validation.suites import Rule, Suite
 from validation.text import Text
+from validation.tripwire import WRITTEN, check_tripwire, remember
 from wire.cluster import Cluster, ClusterPlace, Durability, cluster_home
 from wire.mariadb import find_mariadb
 
 FEW, CHANGED = 10, 1_000
+WRITTEN_TENTHS = 8
+"""Of the differences, those that a record tells of: what was removed is told as a bucket that lost some."""
 RULES_ASKED = 22
 SCANS = 40
 CPU_ENOUGH = 1.5
@@ -148,10 +151,13 @@ def measure(cluster: Cluster, legacy: Cluster, folder: Path, asked: argparse.Nam
     reconciled(bench, "L4, identical", expected=0, is_profiled=asked.profile)
     if asked.identical_only:
         return
+    fold(bench)
+    tripped(bench, "L3, inside PostgreSQL, identical", expected=0)
     for number in (FEW, CHANGED):
         with differences(bench, number):
             reconciled(bench, f"L4, {number} differences", expected=number)
-    tripwire(bench)
+            tripped(bench, f"L3, inside PostgreSQL, {number} differences", expected=number * WRITTEN_TENTHS // 10)
+        fold(bench)
     again(bench)
     rules(bench)
     rivals(bench, asked.reladiff)
@@ -269,13 +275,22 @@ def differences(bench: Bench, number: int) -> Iterator[None]:
     place.run(f"vacuum analyze {table}")
 
 
-def tripwire(bench: Bench) -> None:
-    def fold() -> None:
-        with transaction(bench.world.place.engine("banyan_judge")) as connection:
-            read_digests(connection, bench.canonical, "38", seed=1)
+def fold(bench: Bench) -> None:
+    """Remember what the buckets of the records look like while all of them are as they were judged."""
+    subject = subject_for(asked_of(bench))
+    wire = check_tripwire(subject, rules_digest="")
+    with transaction(subject.engine) as connection:
+        remember(connection, subject, wire.fold, rules_digest="")
 
-    seconds, _ = bench.cost(fold)
-    bench.tell("L3, bucket digests of the canonical side", seconds, scans=bench.both)
+
+def tripped(bench: Bench, what: str, *, expected: int) -> None:
+    """Compare all buckets with what was remembered, inside PostgreSQL, and name what somebody unknown wrote."""
+    subject = subject_for(asked_of(bench))
+    seconds, found = bench.cost(lambda: check_tripwire(subject, rules_digest=""))
+    named = sum(each.cause == WRITTEN for each in found.level.findings)
+    if named != expected:
+        raise RuntimeError(f"{what}: {named} records named, not {expected}")
+    bench.tell(what, seconds, scans=bench.both, more=f"{named} records named")
 
 
 def again(bench: Bench) -> None:

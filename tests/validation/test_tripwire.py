@@ -1,6 +1,9 @@
 """L3 on a real load: who wrote is known, or the record is named; a fold is only what was judged."""
 
+from contextlib import ExitStack
+
 import pytest
+import sqlalchemy as sa
 from judged import edited, judged, live_row, removed, subject_of
 from stores import make_store, store_template
 from worlds import loaded, world
@@ -76,6 +79,27 @@ def test_a_record_removed_by_nobody_known_is_told_by_its_bucket(folded):
     assert [(each.table, each.key, each.cause) for each in found.level.findings] == [
         ("case_file", f"bucket {bucket}", REMOVED)
     ]
+
+
+def test_whatever_the_number_of_buckets_written_to_their_table_is_read_once_more(folded):
+    rows = [row for (row,) in folded.place.run("select id::text from justice.person_identity order by id")]
+    several = {row[-2:]: row for row in rows}  # one a bucket
+    gone = folded.place.run("select id::text from justice.person_identity order by reverse(id::text) limit 1")[0][0]
+    del several[gone[-2:]]
+    asked = []
+    subject = subject_of(folded, role="banyan_judge")
+    sa.event.listen(subject.engine, "before_cursor_execute", lambda _c, _cu, said, *_: asked.append(said))
+    with ExitStack() as stack:
+        for row in several.values():
+            stack.enter_context(edited(folded, "person_identity", row, "surname", "AUTRE"))
+        stack.enter_context(removed(folded, "person_identity", gone))
+        found = check_tripwire(subject, rules_digest=RULES)
+
+    assert len(several) > 20
+    named = [each.key for each in found.level.findings if each.cause == WRITTEN]
+    assert named == sorted(row.replace("-", "") for row in several.values())
+    assert [each.key for each in found.level.findings if each.cause == REMOVED] == [f"bucket {int(gone[-2:], 16)}"]
+    assert sum("written_after" in said for said in asked) == 1
 
 
 def test_only_the_buckets_asked_for_are_read(folded):
