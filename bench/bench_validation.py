@@ -6,8 +6,9 @@ python bench/bench_validation.py [--legacy postgresql|mariadb] [--rows N] [--tab
 A scan reads every column of every row of one side. L4 reads the legacy rows of PostgreSQL, maps them and compares them
 with the canonical records of PostgreSQL: identical, with 10 and with 1,000 differences scattered evenly (six tenths
 edited, two tenths removed, two tenths added). It runs in a process of its own, whose peak memory is told. Beside it:
-bucket digests inside PostgreSQL (L3), with the same differences, 1,000 changes judged again, 22 passing rules through Great Expectations against one scan, and
-reladiff on two tables of one schema, the same rows, identical and with as many differences, when its program is given.
+bucket digests inside PostgreSQL (L3), with the same differences; 1,000 changes judged again; 22 passing rules through
+Great Expectations against one scan; and reladiff on two tables of one schema, the same rows, identical and with as many
+differences, when its program is given.
 Each side has a server of its own, so that what the legacy server alone takes is told apart.
 
 With MariaDB installed, the same L4 of the persons of a MAREL there, with what its server alone takes (judged_marel.py).
