@@ -17,6 +17,7 @@ from connectors.mariadb_journal import MariaDBJournal, cascade_triggers
 from connectors.mariadb_log import MariaDBLog
 from connectors.mariadb_objects import plan_removal
 from connectors.mariadb_rights import LooseAccount
+from connectors.mariadb_shapes import find_sequences
 from mappings.closure import closure
 from mappings.model import RuleBook
 
@@ -91,13 +92,18 @@ def _fence(port: MariaDBPort, book: RuleBook, department_code: str) -> RungPlan:
     for found in closure(book, department_code):
         fenced.update(found.tables)
         lasting = [table for table in found.tables if port.shape(table).is_lasting]
-        plan = plan_fence(found.name, found.tables, schema=schema, keys=keys, lasting=lasting)
+        counters = find_sequences(port.reader, schema, found.tables)
+        plan = plan_fence(found.name, found.tables, schema=schema, keys=keys, lasting=lasting, counters=counters)
         grant += [line for line in plan if line not in grant]
         triggers = [
             *fence_triggers(found.name, schema, found.tables),
             *parent_triggers(found.name, schema, found.tables, keys),
         ]
         undo += plan_removal(schema, [trigger.name for trigger in triggers])
+    grant.append(
+        "-- a sequence that counts keys is seen by whoever may read it: where seq_X counts those of X or t_X and is "
+        f"not granted above, grant select, insert on it to {_ACCOUNTS[1]}"
+    )
     for loose in port.loose_accounts():
         if not loose.table or loose.table in fenced:
             taken, given_back = _tightened(schema, loose)

@@ -19,7 +19,7 @@ from connectors.mariadb_objects import (
     run,
     trigger_name,
 )
-from connectors.mariadb_shapes import read_foreign_keys, read_shape
+from connectors.mariadb_shapes import find_sequences, read_foreign_keys, read_shape
 
 EVENTS: Final = ("insert", "update", "delete")
 
@@ -71,8 +71,12 @@ def plan_fence(
     schema: str,
     keys: Sequence[ForeignKey],
     lasting: Collection[str] = (),
+    counters: Collection[str] = (),
 ) -> list[str]:
-    """Write the statements that install the fence of a closure; runs none of them. `lasting`: as of its triggers."""
+    """Write the statements that install the fence of a closure; runs none of them. `lasting`: as of its triggers.
+
+    From `counters`, sequences of the database, the applier takes the keys of rows that are born in the new system.
+    """
     home = quoted(home_of(schema))
     triggers = [
         *fence_triggers(closure, schema, tables, lasting=lasting),
@@ -85,6 +89,7 @@ def plan_fence(
         f"insert ignore into {home}.fence (closure, nonce) values ({literal(closure)}, '{uuid4()}')",  # noqa: S608
         *(line for trigger in triggers for line in plan_trigger(schema, trigger)),
         *(f"grant select, insert, update, delete on {table} to banyan_reverse@'%'" for table in listed),
+        *(f"grant select, insert on {quoted(schema)}.{quoted(one)} to banyan_reverse@'%'" for one in counters),
     ]
 
 
@@ -98,6 +103,7 @@ def install_fence(admin_url: str, closure: str, tables: Sequence[str], *, schema
     try:
         keys = read_foreign_keys(catalogue, schema)
         lasting = [table for table in tables if read_shape(catalogue, schema, table).is_lasting]
+        counters = find_sequences(catalogue, schema, tables)
     finally:
         catalogue.close()
     with administrator(admin_url, f"installing the fence of {closure}") as connection:
@@ -110,7 +116,7 @@ def install_fence(admin_url: str, closure: str, tables: Sequence[str], *, schema
                 "nothing was installed",
                 hint="banyan map closure",
             )
-        run(connection, plan_fence(closure, tables, schema=schema, keys=keys, lasting=lasting))
+        run(connection, plan_fence(closure, tables, schema=schema, keys=keys, lasting=lasting, counters=counters))
         rows = ask(connection, named("lock_fence", schema), values)
     return UUID(rows[0][1])
 

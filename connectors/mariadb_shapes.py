@@ -1,7 +1,7 @@
 """What the catalogue of a legacy MariaDB says: shapes of tables, foreign keys, counters."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import inspect
 from sqlalchemy.exc import SAWarning
@@ -74,6 +74,13 @@ def read_reaching_keys(guard: MariaDBConnections, schema: str) -> tuple[ForeignK
     )
 
 
+def find_sequences(catalogue: MariaDBConnections, schema: str, tables: Sequence[str]) -> list[str]:
+    """Give the sequences that count the keys of some tables, `seq_person` for `t_person`; those this account may see."""
+    names = tuple(f"seq_{table.removeprefix('t_')}" for table in tables)
+    with catalogue.session("reading the sequences") as connection:
+        return [name for (name,) in ask(connection, named("sequences", schema), {"schema": schema, "names": names})]
+
+
 def reserve(writer: MariaDBConnections, schema: str, counter: str, count: int) -> list[str]:
     """Take keys from a sequence, or from the AUTO_INCREMENT of a table, which advances before any is used."""
     rest = counter.removeprefix("seq_")
@@ -83,8 +90,9 @@ def reserve(writer: MariaDBConnections, schema: str, counter: str, count: int) -
         place = next((name for name in values["names"] if name in found and any(found[name])), "")
         if not place:
             raise SourceDrifted(
-                f"{schema}.{counter} is no sequence and no table counts its keys by it; no key was taken",
-                hint="name the sequence of the key in the rule, or ask for AUTO_INCREMENT",
+                f"{schema}.{counter} is no sequence that this account may use, and no table counts its keys by it; "
+                "no key was taken",
+                hint="banyan source grants --level R4 grants it where it stands; else the table needs AUTO_INCREMENT",
                 table=counter,
             )
         if found[place][0]:

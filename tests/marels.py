@@ -62,9 +62,19 @@ class MarelWorkspace(TestWorkspace):
 
 
 def make_marel(
-    cluster: Cluster, mariadb: MariaDBServer, folder: Path, *, capture: str, name: str, department: str = "35"
+    cluster: Cluster,
+    mariadb: MariaDBServer,
+    folder: Path,
+    *,
+    capture: str,
+    name: str,
+    department: str = "35",
+    shaped: tuple[str, ...] = (),
 ) -> "MarelWorld":
-    """Make a legacy MAREL with its rows and a project that follows it in this way; nothing is loaded."""
+    """Make a legacy MAREL with its rows and a project that follows it in this way; nothing is loaded.
+
+    What `shaped` says is done to the old system before the project knows it.
+    """
     os.environ.update(ENVIRONMENT)
     marel = LegacyMariaDB(mariadb, name)
     store = f"{name}_store"
@@ -75,6 +85,7 @@ def make_marel(
     with pymysql.connect(host="127.0.0.1", port=mariadb.port, user="root", autocommit=True) as root:
         ask(root, f"create database {marel.schema} character set utf8mb3")
     load_marel(generate_marel("XS", 1, department), marel.url())
+    marel.run(*shaped)
     marel.run("grant replication slave, binlog monitor on *.* to banyan_reader@'%'")
     folder.mkdir()
     urls = {name: marel.url(account) for name, account in (

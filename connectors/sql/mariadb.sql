@@ -178,6 +178,10 @@ select abs(timestampdiff(second, {home}.clock(), '1970-01-01 00:00:01')) > 86400
 select t.table_name, t.table_type = 'SEQUENCE', t.auto_increment is not null
 from information_schema.tables t where t.table_schema = %(schema)s and t.table_name in %(names)s
 
+-- name: sequences
+select t.table_name from information_schema.tables t
+where t.table_schema = %(schema)s and t.table_type = 'SEQUENCE' and t.table_name in %(names)s order by t.table_name
+
 -- name: clock
 select cast(unix_timestamp(sysdate(6)) as char)
 

@@ -7,7 +7,7 @@ import pytest
 from mariadbs import CLOSURE
 
 from banyan.config import SourceConfig
-from banyan.errors import ConfigurationError, SourceUnavailable, SwitchRefused, SwitchUncertain
+from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable, SwitchRefused, SwitchUncertain
 from banyan.ports import FenceKind, FenceMode, Incremental, LegacyFence, LegacyPort
 from connectors.fence_code import code_key, fence_code
 from connectors.mariadb_connection import FENCED, ask
@@ -428,6 +428,16 @@ def test_the_plan_shows_every_statement_and_changes_nothing(marel):
 
     assert sum("trigger" in line and "before" in line for line in plan) == 3
     assert marel.run(f"show databases like 'banyan_{marel.schema}'") == []
+
+
+def test_the_sequences_that_count_keys_of_a_closure_are_granted_to_who_writes_back_and_no_others(marel):
+    marel.run("create sequence seq_dossier start with 501", "create sequence seq_other start with 601")
+    marel.install_fence()
+
+    with marel.port() as port:
+        assert port.reserve_keys("seq_dossier", 2) == ["501", "502"]
+        with pytest.raises(SourceDrifted, match="no sequence that this account may use"):
+            port.reserve_keys("seq_other", 1)
 
 
 def test_a_fence_is_removed_only_while_open(marel, fence, nonce):
