@@ -75,7 +75,7 @@ def read_reaching_keys(guard: MariaDBConnections, schema: str) -> tuple[ForeignK
 
 
 def find_sequences(catalogue: MariaDBConnections, schema: str, tables: Sequence[str]) -> list[str]:
-    """Give the sequences that count the keys of some tables, `seq_person` for `t_person`; those this account may see."""
+    """Give the sequences that count keys of tables, `seq_person` for `t_person`, as far as this account sees them."""
     names = tuple(f"seq_{table.removeprefix('t_')}" for table in tables)
     with catalogue.session("reading the sequences") as connection:
         return [name for (name,) in ask(connection, named("sequences", schema), {"schema": schema, "names": names})]
