@@ -85,8 +85,7 @@ def make_marel(
     with pymysql.connect(host="127.0.0.1", port=mariadb.port, user="root", autocommit=True) as root:
         ask(root, f"create database {marel.schema} character set utf8mb3")
     load_marel(generate_marel("XS", 1, department), marel.url())
-    marel.run(*shaped)
-    marel.run("grant replication slave, binlog monitor on *.* to banyan_reader@'%'")
+    marel.run(*shaped, "grant replication slave, binlog monitor on *.* to banyan_reader@'%'")
     folder.mkdir()
     urls = {name: marel.url(account) for name, account in (
         ("reader", "banyan_reader"), ("reverse", "banyan_reverse"), ("guard", "banyan_guard"), ("admin", "root"),
