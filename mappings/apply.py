@@ -97,7 +97,8 @@ class _Fates:
             deleted = fates.filter("is_deleted")
             filtered = fates.filter(~pl.col("is_deleted") & pl.col("rule").is_not_null())
             keyed = keyed.filter(fates.select(~pl.col("is_deleted") & pl.col("rule").is_null()).to_series())
-        judged = keyed.select("source_key", key_fault(pl.col("source_key")).alias("cause"))
+        fault = key_fault(pl.col("source_key"), columns=len(ruleset.key))
+        judged = keyed.select("source_key", fault.alias("cause"))
         faults = judged.clear()
         if judged["cause"].null_count() < judged.height:
             faults = judged.drop_nulls("cause")

@@ -10,6 +10,7 @@ from mappings.outcomes import MapContext
 READABLE_DATE = "^(19|20)[0-9]{6}$"
 KEY_MISSING = "the key is missing"
 KEY_UNREADABLE = "the key holds the character NUL"
+KEY_AMBIGUOUS = "a column of the key holds the character U+001F, which parts the columns of keys"
 KEY_REPEATED = "the key stands twice in the batch"
 
 
@@ -74,8 +75,9 @@ def filtered_by(ruleset: Ruleset, context: MapContext) -> pl.Expr:
     return name
 
 
-def key_fault(key: pl.Expr) -> pl.Expr:
-    """Say what is wrong with the text of a key, or null; repetition is judged among live rows."""
+def key_fault(key: pl.Expr, *, columns: int) -> pl.Expr:
+    """Say what is wrong with the text of a key of so many columns, or null; repetition is judged among live rows."""
+    is_ambiguous = key.str.count_matches(KEY_SEPARATOR, literal=True) >= columns if columns > 1 else pl.lit(value=False)
     return (
         pl.when(key.is_null())
         .then(pl.lit(KEY_MISSING))
@@ -83,6 +85,8 @@ def key_fault(key: pl.Expr) -> pl.Expr:
         .then(pl.lit(KEY_NOT_DECODED))
         .when(key.str.contains("\x00", literal=True))
         .then(pl.lit(KEY_UNREADABLE))
+        .when(is_ambiguous)
+        .then(pl.lit(KEY_AMBIGUOUS))
         .when(~key.is_first_distinct())
         .then(pl.lit(KEY_REPEATED))
     )

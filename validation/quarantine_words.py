@@ -55,6 +55,9 @@ _CAUSES = {
     "too great for the canonical number": "trop grand pour le nombre du nouveau système",
     "the key is missing": "la clé manque",
     "the key holds the character NUL": "la clé contient le caractère NUL",
+    "a column of the key holds the character U+001F, which parts the columns of keys": (
+        "une colonne de la clé contient le caractère U+001F, qui sépare les colonnes des clés"
+    ),
     NOT_DECODED: "ses octets ne sont pas un texte dans le codage déclaré pour sa source",
     KEY_NOT_DECODED: "les octets de la clé ne sont pas un texte dans le codage déclaré pour sa source",
     "the key stands twice in the batch": "la clé figure deux fois dans le lot",

@@ -9,6 +9,7 @@ import pytest
 from banyan.canonical.model import TABLES
 from banyan.errors import ConfigurationError, SourceDrifted
 from mappings.engine import RoundTrip, Wanted, apply_forward
+from mappings.fate_masks import KEY_AMBIGUOUS
 from mappings.identity import reference_uuid5
 from mappings.lanes import FEW_VALUES, Lane
 from mappings.model import FieldRule, LensCall
@@ -217,6 +218,18 @@ def test_a_missing_or_repeated_key_is_rejected():
 
     assert mapped.crosswalk["source_key"].to_list() == ["1"]
     assert mapped.rejected.rows() == [("1", "the key stands twice in the batch"), (None, "the key is missing")]
+
+
+def test_two_keys_of_two_columns_that_would_be_written_alike_are_both_rejected():
+    parted, joined = ("1\x1f2", "3"), ("1", "2\x1f3")
+    rows = frame(SEAL, [[*key, "1 234,50", "7", "1"] for key in (("1\x1f", ""), parted, joined, ("1", "2"))])
+
+    mapped = apply_forward(compiled(SEAL), rows, CONTEXT)
+
+    assert mapped.crosswalk["source_key"].to_list() == ["1\x1f2"]
+    assert mapped.rejected.rows() == [
+        ("1\x1f\x1f", KEY_AMBIGUOUS), ("1\x1f2\x1f3", KEY_AMBIGUOUS), ("1\x1f2\x1f3", KEY_AMBIGUOUS),
+    ]  # fmt: skip
 
 
 def test_children_of_filtered_parents_follow_them():

@@ -62,7 +62,15 @@ def test_each_cause_that_a_lens_can_give_has_french_words():
 
 
 @pytest.mark.parametrize(
-    "cause", [fate_masks.KEY_MISSING, fate_masks.KEY_UNREADABLE, fate_masks.KEY_REPEATED, KEY_NOT_DECODED, NOT_DECODED]
+    "cause",
+    [
+        fate_masks.KEY_MISSING,
+        fate_masks.KEY_UNREADABLE,
+        fate_masks.KEY_AMBIGUOUS,
+        fate_masks.KEY_REPEATED,
+        KEY_NOT_DECODED,
+        NOT_DECODED,
+    ],
 )
 def test_a_fault_of_the_key_has_french_words(cause):
     assert say_quarantine(cause).fr != cause
