@@ -13,7 +13,7 @@ import polars as pl
 
 from banyan.clock import monotonic, now, today
 from banyan.departments import SourceRef
-from banyan.errors import ConfigurationError
+from banyan.errors import ConfigurationError, SourceUnreadable
 from banyan.ports import LegacyPort
 from banyan.records import KeyRange
 from cli.scan_marks import RowHashes, compare_with_last, find_stamps
@@ -26,6 +26,8 @@ from sync.workspace import Workspace
 
 _ROWS_A_RANGE: Final = 20_000
 _NIGHT_HOURS: Final = 8.0
+_NOT_READ: Final = (ConfigurationError, SourceUnreadable)
+"""A right that is missing, a type without a text, a cell that cannot be told: the other tables are scanned."""
 DAYS_A_TABLE, DAYS_A_COLUMN, DAYS_A_CODE, DAYS_AN_ENCODING, DAYS_A_NEIGHBOUR = 0.5, 0.05, 0.02, 1.0, 0.5
 """A first figure of the effort, in days of one person: what the estimate multiplies by what it counts."""
 
@@ -54,20 +56,25 @@ class Assessment:
     def run(self, tables: Sequence[str], watch: Callable[[str], None]) -> dict[str, Any]:
         """Read the tables and give the assessment as one document."""
         around = look_around(self.workspace, self.source)
-        columns = {name: [column.name for column in self.port.columns(name)] for name in tables}
-        keys = {name: self.port.key_columns(name) for name in tables}
+        columns: dict[str, list[str]] = {}
+        unread: list[str] = []
+        for name in tables:
+            try:
+                columns[name] = [column.name for column in self.port.columns(name)]
+            except _NOT_READ as error:
+                unread.append(f"columns of {name}: {error.message}")
+        keys = {name: self.port.key_columns(name) for name in columns}
         references = find_references(around, columns, keys)
         watched: dict[str, list[str]] = {name: [] for name in tables}
         for one in references:
             watched[one.table].append(one.column)
             watched[one.parent].append(one.parent_column)
         read: dict[str, _Read] = {}
-        unread: list[str] = []
-        for name in tables:
+        for name in columns:
             watch(name)
             try:
                 read[name] = self._read(name, keys[name], watched[name])
-            except ConfigurationError as error:  # a right that is missing, a type without a text: the others are told
+            except _NOT_READ as error:
                 unread.append(f"rows of {name}: {error.message}")
         told = [self._told(name, read[name], keys[name], around) for name in read]
         references = [one for one in references if one.table in read and one.parent in read]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from banyan.departments import Closure, SourceRef
-from banyan.errors import ConfigurationError, UsageError
+from banyan.errors import ConfigurationError, SourceUnreadable, UsageError
 from cli.drifts import show_drift
 from cli.places import current_project
 from cli.tables import print_facts, print_json, print_line, print_next, print_table, thousands
@@ -223,8 +223,13 @@ def _closed(port: "LegacyPort") -> "Iterator[LegacyPort]":
 
 
 def _scan(reference: SourceRef, port: "LegacyPort", rulesets: "Mapping[str, Ruleset]", name: str) -> dict[str, object]:
-    columns = port.columns(name)
     ruleset = rulesets.get(name)
+    try:
+        columns = port.columns(name)
+    except SourceUnreadable as error:
+        if ruleset is not None:
+            raise
+        return _untold(reference, name, rows=None, unread=error.message)
     here = [column.name for column in columns]
     rows, unread = _count(port, name)
     return {
@@ -242,9 +247,14 @@ def _scan(reference: SourceRef, port: "LegacyPort", rulesets: "Mapping[str, Rule
 
 
 def _absent(reference: SourceRef, name: str) -> dict[str, object]:
+    absent = {"rule": "there is no such table", "missing": ["every column"]}
+    return _untold(reference, name, rows=0, unread="") | absent
+
+
+def _untold(reference: SourceRef, name: str, *, rows: int | None, unread: str) -> dict[str, object]:
     return {
-        "source": str(reference), "table": name, "columns": 0, "rows": 0, "key": [], "rule": "there is no such table",
-        "missing": ["every column"], "unknown": [], "details": [], "unread": "",
+        "source": str(reference), "table": name, "columns": 0, "rows": rows, "key": [], "rule": None,
+        "missing": [], "unknown": [], "details": [], "unread": unread,
     }  # fmt: skip
 
 

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import polars as pl
 from sqlalchemy.exc import NoSuchTableError
+from sqlalchemy.types import NullType, TypeEngine
 
-from banyan.errors import ConfigurationError, SourceDrifted, UsageError
+from banyan.errors import ConfigurationError, SourceDrifted, SourceUnreadable, UsageError
 from banyan.ports import (
     NO_FENCE,
     Capabilities,
@@ -290,18 +292,29 @@ class PostgreSQLPort:
             asked = {"schema": self.schema, "table": table}
             key = [name for (name,) in connection.execute(statement("key_columns"), asked)]
             found = connection.execute(statement("column_casts"), asked).fetchall()
-        dialect = self._reader.engine.dialect
+        names = {name: full for name, _, full, _ in found}
+        if any("%" in name for name in (table, *names)):  # statements are formatted with values
+            raise SourceUnreadable(
+                f"{self.schema}.{table} has a percent sign in a name; nothing was read",
+                hint="ask for a view without it",
+                table=table,
+            )
         return TableShape(
             schema=self.schema,
             name=table,
             columns=tuple(
-                SourceColumn(column["name"], column["type"].compile(dialect).lower(), bool(column["nullable"]))
+                SourceColumn(column["name"], self._name_type(column["type"], names[column["name"]]), column["nullable"])
                 for column in reflected
             ),
             key=tuple(key),
-            casts={name: cast for name, cast, _ in found},
-            bytewise=frozenset(name for name, _, is_collated in found if is_collated),
+            casts={name: cast for name, cast, _, _ in found},
+            bytewise=frozenset(name for name, _, _, is_collated in found if is_collated),
         )
+
+    def _name_type(self, reflected: TypeEngine[Any], said: str) -> str:
+        """Give the name of a type; the server's of one that SQLAlchemy does not know (a point, one of an extension)."""
+        known = not isinstance(reflected, NullType)
+        return reflected.compile(self._reader.engine.dialect).lower() if known else said
 
     def _keyed(self, table: str) -> TableShape:
         shape = self.shape(table)

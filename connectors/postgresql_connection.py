@@ -4,6 +4,7 @@ No message of the server is passed on: it may carry a value of a record. Facts a
 """
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ import polars as pl
 import psycopg
 from sqlalchemy import Inspector, create_engine, inspect
 from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SAWarning
 from sqlalchemy.pool import QueuePool
 
 from banyan.canonical.columns import Kind
@@ -96,6 +97,7 @@ class PostgreSQLConnections:
     @contextmanager
     def reflecting(self, doing: str, *, table: str = "") -> Iterator[Inspector]:
         """Lend what reads the catalogue, on one connection; errors say what was being done."""
+        warnings.filterwarnings("ignore", "Did not recognize type", SAWarning)  # the server names these
         with self._explained(doing, table), self.engine.connect() as lent:
             yield inspect(lent)
 

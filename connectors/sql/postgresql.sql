@@ -37,6 +37,7 @@ order by u.place
 -- name: column_casts
 select a.attname,
        pg_catalog.format_type(a.atttypid, -1),
+       pg_catalog.format_type(a.atttypid, a.atttypmod),
        a.attcollation <> 0 and l.collname not in ('C', 'POSIX', 'ucs_basic') and not (
          l.collname = 'default' and d.datcollate in ('C', 'POSIX', 'C.UTF-8', 'C.utf8')
          and coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') <> 'i')

@@ -168,21 +168,24 @@ def test_the_second_scan_tells_what_changed_without_a_stamp_and_which_keys_are_u
     }  # fmt: skip
 
 
-def test_a_table_that_the_account_may_not_read_is_told_and_all_others_are_scanned(tmp_path, cluster, capfd):
+def test_a_table_that_the_account_may_not_or_cannot_read_is_told_and_all_others_are_scanned(tmp_path, cluster, capfd):
     project = make_project(cluster, tmp_path / "project")
     project.ask(project.legacy, "create table orion.t_cachee (id int primary key, id_pers int)")
+    project.ask(project.legacy, 'create table orion.t_taux (id int primary key, "taux_%" int)')
 
     told = scan(project.folder, capfd, place="38")
     counted = run(["-C", str(project.folder), "source", "scan", "38"])
     plain = capfd.readouterr().out
     page = next((project.folder / "scans").glob("*.html")).read_text()
 
-    assert "t_cachee" not in tables_of(told)
+    assert not {"t_cachee", "t_taux"} & set(tables_of(told))
     assert len(told["tables"]) == 40
     assert [line for line in told["unseen"] if "the account lacks a right on t_cachee" in line]
+    assert [line for line in told["unseen"] if "t_taux has a percent sign in a name" in line]
     assert "the account lacks a right on t_cachee" in page
     assert counted == 0
     assert "not seen: rows of t_cachee: " in plain
+    assert "not seen: rows of t_taux: orion.t_taux has a percent sign in a name" in plain
 
 
 def test_the_page_says_first_what_a_project_lead_must_know_and_nothing_that_is_not_so(brigade, capfd):
