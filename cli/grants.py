@@ -3,6 +3,7 @@
 R0 files handed over, R1 SELECT, R2 log, R3 triggers (capture), R4 fence. A rung includes those below it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
@@ -60,7 +61,7 @@ def plan_rung(rung: Rung, port: PostgreSQLPort, book: RuleBook, department_code:
                 "deletes by who wrote a row last (capture: row_version), comparison of both sides",
                 "write-back, a switch and its rollback; changes of tables without a primary key",
                 "none: reading only; pg_read_all_stats shows what other sessions run",
-                (*_reading(port.schema, tables), _statistics(port)),
+                (*_reading(port.schema, tables), *_past_policies(port, tables, _READER), _statistics(port)),
                 _no_reading(port.schema, tables),
             )
         case Rung.R2:
@@ -120,6 +121,12 @@ def _reading(schema: str, tables: list[str]) -> tuple[str, ...]:
     )
 
 
+def _past_policies(port: PostgreSQLPort, tables: Sequence[str], role: str) -> tuple[str, ...]:
+    """Write the right to see rows that policies hide, where there are policies: a superuser alone may give it."""
+    hidden = port.find_hidden(tables)
+    return (f"alter role {role} bypassrls   -- policies hide rows of {', '.join(hidden)}",) if hidden else ()
+
+
 def _statistics(port: PostgreSQLPort) -> str:
     """Write the right that proves how long transactions are open: granted where changes are found by it."""
     grant = f"grant pg_read_all_stats to {_READER}"
@@ -155,6 +162,7 @@ def _fence(port: PostgreSQLPort, book: RuleBook, department_code: str) -> RungPl
         f"create role {_REVERSE} login",
         f"create role {_GUARD} login",
         f"grant usage on schema {home} to {_REVERSE}",
+        *_past_policies(port, [table for found in closures for table in found.tables], _REVERSE),
     ]
     undo: list[str] = []
     for found in closures:

@@ -32,6 +32,8 @@ RAW_SETTINGS = {
     "lc_monetary": "C",
 }
 """Settings under which the text of a value is the same on every server."""
+ALL_ROWS = {"row_security": "off"}
+"""A query of which a policy of the table would hide rows is an error, and not an answer without them."""
 
 
 @cache

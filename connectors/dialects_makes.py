@@ -1,6 +1,7 @@
 """Makes of database whose projections are compared with a real server behind its ODBC driver, value by value."""
 
-from connectors.dialects import RAW_SETTINGS
+from connectors.dialects import ALL_ROWS, RAW_SETTINGS
+from connectors.dialects_mariadb import ALL_ROWS as ALL_OF_MARIADB
 from connectors.dialects_mariadb import BYTE_TYPES, TEXT_TYPES
 from connectors.dialects_mariadb import INTEGER_TYPES as MARIADB_INTEGERS
 from connectors.dialects_odbc import Form, Make, OdbcColumn, Projection
@@ -79,7 +80,7 @@ POSTGRESQL = Make(
     _project_postgresql,
     _bind_postgresql,
     skip="offset {rows} limit 1",
-    settings=tuple(f"set {name} = '{value}'" for name, value in RAW_SETTINGS.items()),
+    settings=tuple(f"set {name} = '{value}'" for name, value in (RAW_SETTINGS | ALL_ROWS).items()),
 )
 MARIADB = Make(
     "MariaDB",
@@ -88,7 +89,7 @@ MARIADB = Make(
     _bind_mariadb,
     quotes="``",
     skip="limit 1 offset {rows}",
-    settings=("set time_zone = '+00:00'", "set sql_mode = ''"),
+    settings=("set time_zone = '+00:00'", "set sql_mode = ''", ALL_OF_MARIADB),
     schema_is_catalog=True,
 )
 SQLITE = Make(

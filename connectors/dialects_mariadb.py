@@ -23,6 +23,8 @@ BYTE_TYPES = frozenset(
     ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "geometry", "point", "linestring", "polygon",
      "multipoint", "multilinestring", "multipolygon", "geometrycollection")
 )  # fmt: skip
+ALL_ROWS = "set sql_select_limit = 18446744073709551615"
+"""A server may be told to end every answer after so many rows; who reads is not told that it did."""
 _ORDERED_TYPES = frozenset(
     (*TEXT_TYPES, *INTEGER_TYPES, "decimal", "date", "datetime", "time", "year", "timestamp", "binary", "varbinary",
      "bit", "uuid", "inet4", "inet6")

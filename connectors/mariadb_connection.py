@@ -27,7 +27,7 @@ from banyan.errors import (
     SourceUnreadable,
     StoreFenced,
 )
-from connectors.dialects_mariadb import Bound
+from connectors.dialects_mariadb import ALL_ROWS, Bound
 
 Connection: TypeAlias = pymysql.connections.Connection
 FENCED: Final = 32055
@@ -35,10 +35,10 @@ FENCED: Final = 32055
 LET_IN: Final = 32056
 """The error number with which our fence tells a session that only asks that its write would have passed."""
 
-RAW_SETTINGS: Final = ("set time_zone = '+00:00'", "set sql_mode = ''", "set names utf8mb4")
+RAW_SETTINGS: Final = ("set time_zone = '+00:00'", "set sql_mode = ''", "set names utf8mb4", ALL_ROWS)
 """What makes the text of a value the same on every server; run at the start of a reading connection."""
 
-WRITE_SETTINGS: Final = ("set sql_mode = 'STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO'",)
+WRITE_SETTINGS: Final = ("set sql_mode = 'STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO'", ALL_ROWS)
 """A value that does not fit is refused, never cut; legacy triggers keep the mode they were created with."""
 
 _OF_THE_ROW: Final = frozenset(

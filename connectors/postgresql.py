@@ -25,6 +25,7 @@ from banyan.records import Batch, ChangedKey, KeyRange, Position
 from banyan.undecoded import find_bytes
 from connectors.capture import Capture, OpenCapture
 from connectors.dialects import (
+    ALL_ROWS,
     Bound,
     TableShape,
     count_rows,
@@ -79,6 +80,12 @@ class PostgreSQLPort:
     def changes_by(self) -> Incremental:
         """Name the way in which changes are looked for here."""
         return self._capture.incremental
+
+    def find_hidden(self, tables: Sequence[str]) -> list[str]:
+        """Name the tables of which a policy hides rows from whoever neither owns them nor may see past it."""
+        with self._reader.session("reading the policies") as connection:
+            found = connection.execute(statement("hidden_rows"), {"schema": self.schema, "tables": list(tables)})
+            return [name for (name,) in found]
 
     def tables(self) -> list[str]:
         """List the tables of the schema."""
@@ -355,5 +362,6 @@ def open_postgresql(
     """
     if not schema:
         raise ConfigurationError("a PostgreSQL source needs its schema; nothing was opened", hint="schema: orion")
-    reverse = PostgreSQLConnections(reverse_url, settings={}) if reverse_url else None  # legacy triggers see defaults
+    # legacy triggers see the settings of their own server
+    reverse = PostgreSQLConnections(reverse_url, settings=ALL_ROWS) if reverse_url else None
     return PostgreSQLPort(PostgreSQLConnections(url), schema, reverse, capture=capture)

@@ -26,7 +26,7 @@ from banyan.errors import (
     SourceUnreadable,
     StoreFenced,
 )
-from connectors.dialects import RAW_SETTINGS, Bound
+from connectors.dialects import ALL_ROWS, RAW_SETTINGS, Bound
 from connectors.postgresql_encoding import parted, settle_encoding
 from wire.alphabet import Alphabet, NotSpelled
 from wire.copy import read_frame
@@ -35,8 +35,11 @@ from wire.pools import ask_after_a_pause
 
 Connection = psycopg.Connection[Any]
 
+READ_SETTINGS = {**RAW_SETTINGS, **ALL_ROWS}
 _OLDEST_VERSION = 140000  # pg_current_snapshot is of 13, `create or replace trigger` of 14
 _CONNECT_SECONDS = 10
+_ROW_SECURITY = "check_enable_rls"
+"""The function of the server that refuses to answer without the rows a policy hides; its code is that of any right."""
 # libpq gives no code for a refused start, only a sentence in the server's language
 _REFUSED_START = re.compile(
     r"password|authenticat|authentif|mot de passe|pg_hba\.conf|does not exist|n'existe pas|no password supplied"
@@ -52,7 +55,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 class PostgreSQLConnections:
     """A small pool of connections of one role; every statement commits alone unless a transaction is opened."""
 
-    def __init__(self, url: str, *, settings: Mapping[str, str] = RAW_SETTINGS) -> None:
+    def __init__(self, url: str, *, settings: Mapping[str, str] = READ_SETTINGS) -> None:
         self.url, self._encoding = parted(_parsed(url))
         self.alphabet: Alphabet | None = None
         """How the bytes of a database without encoding are read, as a connection found; None where it has one."""
@@ -172,6 +175,12 @@ def explain(error: psycopg.Error, doing: str, table: str = "") -> BanyanError:
         "constraint": error.diag.constraint_name or "",
     }
     on = f" on {facts['table']}" if facts["table"] else ""
+    if error.diag.source_function == _ROW_SECURITY:
+        return ConfigurationError(
+            f"{doing}: a policy{on} hides rows from this account (row-level security); nothing was read or changed",
+            hint="banyan source grants writes `bypassrls` for such tables",
+            **facts,
+        )
     match code[:2]:
         case "" | "08" | "53" | "57" | "58" | "40":
             return SourceUnavailable(

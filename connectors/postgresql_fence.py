@@ -210,7 +210,7 @@ def open_postgresql_fence(
 
     Nothing is connected before the first question.
     """
-    probe = PostgreSQLConnections(probe_url) if probe_url else None
+    probe = PostgreSQLConnections(probe_url, settings=RAW_SETTINGS) if probe_url else None
     lock_timeout = f"{max(1, round(timeout_seconds * 1000))}ms"
     guard = PostgreSQLConnections(guard_url, settings={**RAW_SETTINGS, "lock_timeout": lock_timeout})
     return PostgreSQLFence(guard, closure, schema=schema, probe=probe, timeout_seconds=timeout_seconds)

@@ -49,6 +49,13 @@ left join pg_catalog.pg_collation l on l.oid = a.attcollation
 where n.nspname = %(schema)s and c.relname = %(table)s and a.attnum > 0 and not a.attisdropped
 order by a.attnum
 
+-- name: hidden_rows
+select c.relname
+from pg_catalog.pg_class c
+join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where n.nspname = %(schema)s and c.relname = any(%(tables)s) and c.relrowsecurity
+order by c.relname
+
 -- name: table_guards
 select exists (select from pg_catalog.pg_trigger t where t.tgrelid = c.oid and t.tgname = 'zz_banyan_update'
                and t.tgenabled = 'A'),

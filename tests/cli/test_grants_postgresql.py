@@ -155,6 +155,28 @@ def test_what_the_first_rung_needs_beside_tables_is_granted_where_changes_are_fo
     assert found(project) == []
 
 
+def test_where_policies_hide_rows_the_right_to_see_past_them_is_written(project, book):
+    project.ask(project.legacy, "create policy unite on orion.t_fait using (false)")
+    project.ask(project.legacy, "alter table orion.t_fait enable row level security")
+    try:
+        first, fence = plan(project, book, Rung.R1), plan(project, book, Rung.R4)
+        through_client(project, first.grant)
+        port = open_postgresql(project.url(project.legacy, "banyan_reader"), "orion")
+        rows = port.count("t_fait")
+        port.close()
+        through_client(project, first.undo)
+    finally:
+        project.ask(project.legacy, "drop policy unite on orion.t_fait")
+        project.ask(project.legacy, "alter table orion.t_fait disable row level security")
+
+    said = "bypassrls   -- policies hide rows of t_fait"
+    assert rows == project.ask(project.legacy, "select count(*) from orion.t_fait")[0][0] > 0
+    assert f"alter role banyan_reader {said}" in first.grant
+    assert f"alter role banyan_reverse {said}" in fence.grant
+    assert not any("bypassrls" in line for line in plan(project, book, Rung.R1).grant)
+    assert found(project) == []
+
+
 @pytest.mark.torture
 def test_with_the_right_to_read_alone_a_department_is_loaded_followed_and_never_switched(project, book, capfd):
     through_client(project, plan(project, book, Rung.R1).grant)
