@@ -11,7 +11,8 @@ from typing import assert_never
 from psycopg import sql
 
 from banyan.ports import Incremental
-from connectors.dialects import statement, uncapture_statements, unfence_statements
+from connectors.dialects import statement
+from connectors.dialects_triggers import uncapture_statements, unfence_statements
 from connectors.postgresql import PostgreSQLPort
 from connectors.postgresql_capture import plan_capture
 from connectors.postgresql_fence import plan_fence
@@ -166,12 +167,14 @@ def _fence(port: PostgreSQLPort, book: RuleBook, department_code: str) -> RungPl
     ]
     undo: list[str] = []
     for found in closures:
-        grant += [line for line in plan_fence(found.name, found.tables, schema=port.schema) if line not in grant]
+        children = {table: port.shape(table).children for table in found.tables}
+        plan = plan_fence(found.name, found.tables, schema=port.schema, children=children)
+        grant += [line for line in plan if line not in grant]
         for table in found.tables:
             revoke = sql.SQL("revoke select on {} from {}").format(
                 sql.Identifier(port.schema, table), sql.Identifier(_REVERSE)
             )
-            undo += [*unfence_statements(port.schema, table), revoke.as_string()]
+            undo += [*unfence_statements(port.schema, table, children[table]), revoke.as_string()]
     undo += [
         f"revoke usage on all sequences in schema {home} from {_REVERSE}",
         f"revoke usage on schema {home} from {_REVERSE}",

@@ -4,7 +4,6 @@ PostgreSQL: the raw form of a value is what COPY writes for the bare column, tha
 under pinned settings. `column::text` is not used for reading: it strips the padding of char(n).
 """
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ Bound = tuple[sql.Composed, list[object]]
 """A statement and the values to bind."""
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
-_SAFE_KEY_TYPES = ("numeric", "bigint", "integer", "smallint", "text", "character varying", "bpchar", "uuid")
 RAW_SETTINGS = {
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
@@ -59,6 +57,14 @@ class TableShape:
     key: tuple[str, ...]
     casts: Mapping[str, str]
     bytewise: frozenset[str] = frozenset()
+    children: tuple[tuple[str, str], ...] = ()
+    """Partitions and tables that inherit from it, at any depth, by schema and name: its rows stand there too."""
+    is_partitioned: bool = False
+
+    @property
+    def is_inherited(self) -> bool:
+        """Tell whether other tables hold rows of this one, and no index knows the keys of all."""
+        return bool(self.children) and not self.is_partitioned
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -226,118 +232,6 @@ def mark_keys(shape: TableShape, keys: Sequence[str], assign: Mapping[str, str |
 def touch_nothing(schema: str, table: str, column: str) -> sql.Composed:
     """Update no row: fires a statement trigger and changes nothing."""
     return sql.SQL("update {0} set {1} = {1} where false").format(sql.Identifier(schema, table), sql.Identifier(column))
-
-
-def capture_function_body(shape: TableShape) -> str:
-    """Write the body of the trigger function that journals the keys of one table."""
-    new, old = (key_text(shape, alias).as_string() for alias in ("n", "o"))
-    table = shape.identifier.as_string()
-    named = sql.Literal(shape.name).as_string()
-    into = "insert into banyan.journal (table_name, op, key, origin)"
-    return f"""
-declare
-  who constant text := case when session_user = 'banyan_reverse' then 'ROUTE' else 'PERSON' end;
-begin
-  if tg_op = 'INSERT' then
-    {into} select {named}, 'I', {new}, who from new_rows n;
-  elsif tg_op = 'DELETE' then
-    {into} select {named}, 'D', {old}, who from old_rows o;
-  elsif tg_op = 'UPDATE' then
-    -- a changed key leaves both: the old one is gone, the new one has come
-    {into}
-      select {named}, case when b.k is null then 'D' when a.k is null then 'I' else 'U' end, coalesce(a.k, b.k), who
-      from (select {old} as k from old_rows o) a full join (select {new} as k from new_rows n) b on a.k = b.k;
-  elsif current_setting('transaction_isolation') = 'read committed' then
-    -- the table is locked and this statement sees every committed row: the list is complete
-    {into} select {named}, 'D', {old}, who from {table} o;
-  else
-    {into} values ({named}, 'T', '', who);  -- an older snapshot may not see all: a mark, never a partial list
-  end if;
-  return null;
-end """
-
-
-def capture_statements(shape: TableShape) -> list[str]:
-    """Write the statements that install the capture of one table; running them again changes nothing."""
-    function = f"banyan.{_quoted(capture_function(shape.name))}"
-    table = shape.identifier.as_string()
-    pins = [f"set {name} = {sql.Literal(value).as_string()}" for name, value in RAW_SETTINGS.items()]
-    if all(shape.casts[name] in _SAFE_KEY_TYPES for name in shape.key):
-        pins = []
-    body = capture_function_body(shape)
-    lines = [
-        f"create or replace function {function}() returns trigger language plpgsql security definer\n"
-        f"{' '.join(['set search_path = pg_catalog, pg_temp', *pins])} as $banyan${body}$banyan$",
-        f"revoke all on function {function}() from public",
-    ]
-    for event, referencing in (
-        ("insert", "referencing new table as new_rows"),
-        ("update", "referencing old table as old_rows new table as new_rows"),
-        ("delete", "referencing old table as old_rows"),
-        ("truncate", ""),
-    ):
-        moment = "before" if event == "truncate" else "after"
-        lines.append(
-            f"create or replace trigger zz_banyan_{event} {moment} {event} on {table} {referencing} "
-            f"for each statement execute function {function}()"
-        )
-        lines.append(f"alter table {table} enable always trigger zz_banyan_{event}")
-    schema_name, table_name = (sql.Literal(text).as_string() for text in (shape.schema, shape.name))
-    lines.append(
-        "insert into banyan.captured (table_name, schema_name, table_oid, function_oid, digest)\n"
-        f"select {table_name}, {schema_name}, {sql.Literal(table).as_string()}::regclass::oid, p.oid, md5(p.prosrc)\n"
-        f"from pg_proc p where p.oid = {sql.Literal(function + '()').as_string()}::regprocedure\n"
-        "on conflict (table_name) do update set schema_name = excluded.schema_name, table_oid = excluded.table_oid, "
-        "function_oid = excluded.function_oid, digest = excluded.digest"
-    )
-    return lines
-
-
-def uncapture_statements(schema: str, table: str) -> list[str]:
-    """Write the statements that remove the capture of one table."""
-    named = sql.Identifier(schema, table).as_string()
-    lines = [
-        f"drop trigger if exists zz_banyan_{event} on {named}" for event in ("insert", "update", "delete", "truncate")
-    ]
-    return [
-        *lines,
-        f"drop function if exists banyan.{_quoted(capture_function(table))}()",
-        f"delete from banyan.captured where table_name = {sql.Literal(table).as_string()}",
-    ]
-
-
-def capture_function(table: str) -> str:
-    """Name the trigger function of a table, within the 63 bytes of an identifier."""
-    name = f"capture_{table}"
-    return name if len(name.encode()) <= 63 else f"capture_{hashlib.sha256(table.encode()).hexdigest()[:16]}"
-
-
-def fence_statements(schema: str, closure: str, table: str) -> list[str]:
-    """Write the statements that put one table behind the fence of its closure."""
-    named = sql.Identifier(schema, table).as_string()
-    name, schema_name, table_name = (sql.Literal(text).as_string() for text in (closure, schema, table))
-    return [
-        f"create or replace trigger aa_banyan before insert or update or delete or truncate on {named}\n"
-        f"for each statement execute function banyan.check_fence({name})",
-        f"alter table {named} enable always trigger aa_banyan",
-        "insert into banyan.fenced (closure, schema_name, table_name, table_oid)\n"
-        f"values ({name}, {schema_name}, {table_name}, {sql.Literal(named).as_string()}::regclass::oid)\n"
-        "on conflict (schema_name, table_name) do update set table_oid = excluded.table_oid",
-        f"grant select, insert, update, delete on {named} to banyan_reverse",
-    ]
-
-
-def unfence_statements(schema: str, table: str) -> list[str]:
-    """Write the statements that take one table out of the fence."""
-    named = sql.Identifier(schema, table).as_string()
-    return [
-        f"drop trigger if exists aa_banyan on {named}",
-        f"revoke insert, update, delete on {named} from banyan_reverse",
-    ]
-
-
-def _quoted(name: str) -> str:
-    return sql.Identifier(name).as_string()
 
 
 def _key_terms(shape: TableShape, alias: str) -> list[sql.Composable]:

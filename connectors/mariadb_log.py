@@ -9,6 +9,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -44,7 +45,7 @@ _TRIES: Final = 3
 _SHORT: Final = 16 << 20
 """So many bytes of a log the server reads sooner than it answers more questions."""
 _REMEMBERED: Final = 16
-_WORD: Final = re.compile(r"[^\W`.,;()'\"]+", re.UNICODE)
+_BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,9 +258,8 @@ class MariaDBLog:
         """Leave the tables that a statement changed without naming their rows to a sweep, or refuse."""
         if _HARMLESS.match(text) or _HARMLESS_ALTER.match(text):
             return
-        words = {word.lower() for word in _WORD.findall(text)}
-        changed = sorted(table for table in rows.names if table.lower() in words)
-        is_here = schema == self._schema or self._schema.lower() in words
+        changed = sorted(table for table in rows.names if _may_name(table).search(text))
+        is_here = schema.lower() == self._schema.lower() or _may_name(self._schema).search(text)
         if not changed or not is_here:
             return
         unnamed = SourceDrifted(
@@ -364,6 +364,14 @@ def _place_of(position: Position, incarnation: str) -> _Place:
         raise SourceDrifted("a Position of this source cannot be read; nothing was read from the log") from None
     refuse_incarnation(named_one, incarnation)
     return place
+
+
+@cache
+def _may_name(name: str) -> re.Pattern[str]:
+    """Find a name in a statement, quoted or not; letters beyond ASCII stand there in the encoding of its client."""
+    spelled = {re.escape(one) for one in (name, name.replace("`", "``"), name.replace('"', '""'))}
+    any_letters = "|".join(sorted(_BEYOND_ASCII.sub(r"[^\\x00-\\x7f]+", one) for one in spelled))
+    return re.compile(rf"(?<![\w$])(?:{any_letters})(?![\w$])", re.IGNORECASE)
 
 
 def _lost_log() -> SourceRestored:

@@ -37,7 +37,7 @@ from connectors.dialects import (
     told_key,
 )
 from connectors.postgresql_capture import JournalCapture
-from connectors.postgresql_connection import PostgreSQLConnections, copy_rows
+from connectors.postgresql_connection import PostgreSQLConnections, copy_rows, read_children
 from connectors.postgresql_log_setup import slot_name
 from connectors.postgresql_reverse import Admission, PostgreSQLReverseSession, open_reverse_session
 from connectors.questions import answer_postgresql
@@ -108,20 +108,22 @@ class PostgreSQLPort:
 
     def capabilities(self, table: str) -> Capabilities:
         """Tell what this table can do today, as its triggers and our accounts allow."""
-        self.shape(table)
+        shape = self.shape(table)
         with self._reader.session("reading capabilities", table=table) as connection:
             row = connection.execute(statement("table_guards"), {"schema": self.schema, "table": table}).fetchone()
             is_captured = self._capture.is_installed(connection, table)
         _, is_fenced = row or (False, False)
         return Capabilities(
             incremental=self._capture.incremental if is_captured else Incremental.NONE,
-            write_back=WriteBack.SQL if self._reverse is not None else WriteBack.NONE,
+            write_back=WriteBack.NONE if self._reverse is None or shape.is_inherited else WriteBack.SQL,
             deletes_visible=is_captured and self._capture.deletes_visible,
             fence=ONLINE_FENCE if is_fenced else NO_FENCE,
-            note="; ".join(self._notes(is_captured=is_captured)),
+            note="; ".join(self._notes(shape, is_captured=is_captured)),
         )
 
-    def _notes(self, *, is_captured: bool) -> Iterator[str]:
+    def _notes(self, shape: TableShape, *, is_captured: bool) -> Iterator[str]:
+        if shape.is_inherited:
+            yield "tables inherit from it: no key is unique over all of them, so that nothing is written back"
         if not is_captured:
             yield f"its changes are not found by {self._capture.incremental.value}"
         if self._reader.alphabet is not None:
@@ -299,6 +301,8 @@ class PostgreSQLPort:
             asked = {"schema": self.schema, "table": table}
             key = [name for (name,) in connection.execute(statement("key_columns"), asked)]
             found = connection.execute(statement("column_casts"), asked).fetchall()
+            children = read_children(connection, self.schema, table)
+            is_partitioned = connection.execute(statement("is_partitioned"), asked).fetchone() == (True,)
         names = {name: full for name, _, full, _ in found}
         if any("%" in name for name in (table, *names)):  # statements are formatted with values
             raise SourceUnreadable(
@@ -316,6 +320,8 @@ class PostgreSQLPort:
             key=tuple(key),
             casts={name: cast for name, cast, _, _ in found},
             bytewise=frozenset(name for name, _, _, is_collated in found if is_collated),
+            children=children,
+            is_partitioned=is_partitioned,
         )
 
     def _name_type(self, reflected: TypeEngine[Any], said: str) -> str:

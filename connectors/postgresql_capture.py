@@ -19,7 +19,8 @@ from banyan.errors import ConfigurationError, SourceDrifted, SourceRestored
 from banyan.ports import Incremental
 from banyan.records import ChangedKey, Operation, Origin, Position
 from connectors.capture import ShapeOf
-from connectors.dialects import TableShape, capture_statements, statement, statements, uncapture_statements
+from connectors.dialects import TableShape, statement, statements
+from connectors.dialects_triggers import capture_statements, uncapture_statements
 from connectors.history import DECIDE, SWEEP, refuse_incarnation
 from connectors.postgresql_connection import Connection, PostgreSQLConnections
 

@@ -26,7 +26,7 @@ from banyan.errors import (
     SourceUnreadable,
     StoreFenced,
 )
-from connectors.dialects import ALL_ROWS, RAW_SETTINGS, Bound
+from connectors.dialects import ALL_ROWS, RAW_SETTINGS, Bound, statement
 from connectors.postgresql_encoding import parted, settle_encoding
 from wire.alphabet import Alphabet, NotSpelled
 from wire.copy import read_frame
@@ -163,6 +163,12 @@ def copy_rows(
     """Read the rows of a query as raw text columns: those of few keys at once, others through COPY."""
     query, values = bound
     return read_frame(connection, query, dict.fromkeys(columns, Kind.TEXT), values, asked=asked)
+
+
+def read_children(connection: Connection, schema: str, table: str) -> tuple[tuple[str, str], ...]:
+    """Name the partitions of a table and the tables that inherit from it, at any depth, by schema and name."""
+    found = connection.execute(statement("children"), {"schema": schema, "table": table}).fetchall()
+    return tuple((str(home), str(name)) for home, name in found)
 
 
 def explain(error: psycopg.Error, doing: str, table: str = "") -> BanyanError:

@@ -4,7 +4,7 @@ Decisions are taken on the legacy server: the door locks the row first, reads th
 token and lease (see connectors/sql/postgresql_fence.sql).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,10 +13,11 @@ from psycopg import sql
 
 from banyan.errors import BanyanError, ConfigurationError, SwitchRefused, SwitchUncertain
 from banyan.ports import FenceAnswer, FenceDefect, FenceMode, FenceState
-from connectors.dialects import RAW_SETTINGS, fence_statements, statement, statements, unfence_statements
+from connectors.dialects import RAW_SETTINGS, statement, statements
 from connectors.dialects_probe import PROBED, probe_tables
+from connectors.dialects_triggers import fence_statements, unfence_statements
 from connectors.postgresql_capture import administrator
-from connectors.postgresql_connection import Connection, PostgreSQLConnections
+from connectors.postgresql_connection import Connection, PostgreSQLConnections, read_children
 from wire.encoded import respelled
 
 _TRIGGER_TYPE = 2 | 4 | 8 | 16 | 32  # before (2), insert, delete, update, truncate; no row bit: per statement
@@ -216,9 +217,11 @@ def open_postgresql_fence(
     return PostgreSQLFence(guard, closure, schema=schema, probe=probe, timeout_seconds=timeout_seconds)
 
 
-def plan_fence(closure: str, tables: Sequence[str], *, schema: str) -> list[str]:
-    """Write the statements that install the fence of a closure; runs none of them."""
-    per_table = [line for table in tables for line in fence_statements(schema, closure, table)]
+def plan_fence(
+    closure: str, tables: Sequence[str], *, schema: str, children: Mapping[str, Sequence[tuple[str, str]]]
+) -> list[str]:
+    """Write the statements that install the fence of a closure and of what holds rows of its tables; runs none."""
+    per_table = [line for table in tables for line in fence_statements(schema, closure, table, children[table])]
     reserve = sql.SQL("grant usage on all sequences in schema {} to banyan_reverse").format(sql.Identifier(schema))
     row = sql.SQL(
         "insert into banyan.fence (closure, nonce) values ({}, gen_random_uuid()) on conflict (closure) do nothing"
@@ -232,7 +235,8 @@ def install_fence(admin_url: str, closure: str, tables: Sequence[str], *, schema
     A trigger waits for running transactions of its table (5 s): install days before the switch.
     """
     with administrator(admin_url, f"installing the fence of {closure}") as connection:
-        for line in plan_fence(closure, tables, schema=schema):
+        children = {table: read_children(connection, schema, table) for table in tables}
+        for line in plan_fence(closure, tables, schema=schema, children=children):
             connection.execute(sql.SQL(line))  # type: ignore[arg-type]  # written by the plan
         values = {"schema": schema, "tables": list(tables), "closure": closure}
         strangers = connection.execute(statement("fence_strangers"), values).fetchall()
@@ -266,7 +270,7 @@ def remove_fence(admin_url: str, closure: str) -> None:
             )
         fenced = connection.execute(statement("fenced_tables"), values).fetchall()
         for schema_name, table in fenced:
-            for line in unfence_statements(schema_name, table):
+            for line in unfence_statements(schema_name, table, read_children(connection, schema_name, table)):
                 connection.execute(sql.SQL(line))  # type: ignore[arg-type]  # written by the dialect
         connection.execute(statement("forget_fenced"), values)
         connection.execute(statement("forget_code"), values)

@@ -26,6 +26,7 @@ from connectors.history import DECIDE, SWEEP, refuse_incarnation
 from connectors.postgresql_connection import Connection, PostgreSQLConnections
 from connectors.postgresql_log_keys import KeyReader
 from connectors.postgresql_log_setup import (
+    has_its_children,
     install_log,
     log_statement,
     plan_log,
@@ -112,7 +113,8 @@ class LogCapture:
         """Tell whether the slot stands and a table is published."""
         found = read_slot(connection, self.slot)
         sound = found is not None and found.wal_status != "lost"
-        return sound and (self._schema, table) in read_published(connection, self.slot)
+        is_told = sound and (self._schema, table) in read_published(connection, self.slot)
+        return is_told and has_its_children(connection, self._schema, table)
 
     def plan(self, shapes: Sequence[TableShape]) -> list[str]:
         """Write the statements that install it."""

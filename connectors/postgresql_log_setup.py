@@ -15,12 +15,13 @@ from psycopg import sql
 from banyan.clock import monotonic
 from banyan.errors import ConfigurationError, SourceUnavailable
 from connectors.dialects import TableShape, statements
+from connectors.dialects_triggers import keep_children
 from connectors.postgresql_connection import Connection, PostgreSQLConnections
 from connectors.postgresql_log_keys import ROUTE_TABLE
 
 _LISTS_COLUMNS = 150000  # a publication of some columns only: no other value leaves the server
 _RELEASE_SECONDS = 10
-_ONCE = ("schema", "capture", "position", "rights_1", "rights_2", "rights_3", "rights_4")
+_ONCE = ("schema", "capture", "children", "position", "rights_1", "rights_2", "rights_3", "rights_children", "rights_4")
 
 
 def log_statement(name: str) -> sql.SQL:
@@ -54,6 +55,7 @@ def plan_log(shapes: Sequence[TableShape], slot: str, *, lists_columns: bool) ->
     return [
         *(once[step] for step in _ONCE),
         once["capture_row"].replace("%(slot)s", name),
+        *(keep_children(shape) for shape in shapes if shape.children),
         _publication(shapes, slot, "create publication {} for table {} with (publish = 'insert, update, delete, "
                      "truncate', publish_via_partition_root = true)", lists_columns=lists_columns),
         once["create_slot"].replace("%(slot)s", name),
@@ -89,6 +91,9 @@ def install_log(admin_url: str, shapes: Sequence[TableShape], slot: str) -> None
                 if found is None:
                     connection.execute(log_statement("capture_row"), {"slot": slot})
                 _publish(connection, shapes, slot, lists_columns=lists_columns)
+                for shape in shapes:
+                    if shape.children:  # one that comes or goes takes rows with it, of which no log tells
+                        connection.execute(sql.SQL(keep_children(shape)))  # type: ignore[arg-type]  # of the dialect
             if found is None:
                 _create_slot(connection, slot)
     finally:
@@ -126,6 +131,16 @@ def read_published(connection: Connection, slot: str) -> Mapping[tuple[str, str]
     return {(schema, table): tuple(columns or ()) for schema, table, columns in rows}
 
 
+def has_its_children(connection: Connection, schema: str, table: str) -> bool:
+    """Tell whether the partitions of a table are those that it had when its log was first read."""
+    asked = {"schema": schema, "table": table}
+    (present,) = connection.execute(log_statement("present_children"), asked).fetchone() or ([],)
+    if connection.execute(log_statement("has_children_table")).fetchone() != (True,):
+        return not present
+    known = connection.execute(log_statement("known_children"), asked).fetchone()
+    return set(present) == set(known[0] if known else ())
+
+
 def _check_server(connection: Connection) -> int:
     row = connection.execute(log_statement("server")).fetchone()
     assert row is not None
@@ -155,6 +170,13 @@ def _check_identities(connection: Connection, shapes: Sequence[TableShape], *, l
     bound = {"schema": shapes[0].schema if shapes else "", "tables": [shape.name for shape in shapes]}
     found = {name: rest for name, *rest in connection.execute(log_statement("identities"), bound).fetchall()}
     for shape in shapes:
+        if shape.is_inherited:
+            raise ConfigurationError(
+                f"tables inherit from {shape.schema}.{shape.name}: one that is made later would not be in the log; "
+                "nothing was installed",
+                hint="set `capture: journal` or `capture: snapshot` in banyan.yaml",
+                table=shape.name,
+            )
         identity, told = found.get(shape.name, ("n", None))
         if identity == "f" and not lists_columns:
             continue

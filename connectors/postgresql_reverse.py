@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Json
 
-from banyan.errors import BanyanError, StoreFenced
+from banyan.errors import BanyanError, SourceDrifted, StoreFenced
 from banyan.ports import WrittenRows
 from banyan.records import Position
 from connectors.dialects import (
@@ -60,6 +60,12 @@ class PostgreSQLReverseSession:
     def upsert(self, table: str, rows: pl.DataFrame) -> WrittenRows:
         """Insert or update rows by primary key, only the columns given and only where a value differs."""
         shape = self._shape_of(table)
+        if shape.is_inherited:
+            raise SourceDrifted(
+                f"tables inherit from {table}: no key is unique over all of them; nothing was written",
+                hint="banyan source capabilities",
+                table=table,
+            )
         _check_rows(shape, rows)
         if rows.is_empty():
             return WrittenRows(0, 0, 0)

@@ -75,9 +75,15 @@ create or replace definer = banyan_owner@localhost function {home}.identity(want
 not deterministic reads sql data sql security definer
 begin
   declare found varchar(40) default null;
-  -- the number of an InnoDB table changes when it is truncated, rebuilt or made anew
-  select concat('id ', max(table_id)) into found from information_schema.innodb_sys_tables
-   where name = concat({schema_text}, '/', wanted);
+  -- the engine knows a table by the names of its files
+  declare called varbinary(2000) default concat(cast(convert({schema_text} using filename) as binary), '/',
+                                                cast(convert(wanted using filename) as binary));
+  -- the number of an InnoDB table changes when it is truncated, rebuilt or made anew; each partition has its own
+  select if(count(*) = 0, null, concat('id ', if(count(*) = 1 and max(cast(name as binary) = called), max(table_id),
+            md5(concat_ws(' ', count(*), sum(table_id), bit_xor(table_id * table_id), max(table_id)))))) into found
+    from information_schema.innodb_sys_tables
+   where cast(name as binary) = called
+      or left(cast(name as binary), length(called) + 3) in (concat(called, '#P#'), concat(called, '#p#'));
   if found is null then
     select concat('at ', max(create_time)) into found from information_schema.tables
      where table_schema = {schema_text} and table_name = wanted;

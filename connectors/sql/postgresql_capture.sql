@@ -32,6 +32,9 @@ create table if not exists banyan.captured (
   function_oid oid not null,
   digest text not null)
 
+-- name: captured_children
+alter table banyan.captured add column if not exists children oid[] not null default '{}'
+
 -- name: pruned
 create table if not exists banyan.pruned (
   one boolean primary key default true check (one),

@@ -11,6 +11,9 @@ create table if not exists banyan.log_capture (
   previous_mark text not null default '',
   installed_at timestamptz not null default clock_timestamp())
 
+-- name: children
+create table if not exists banyan.log_children (table_name text primary key, children oid[] not null)
+
 -- name: position
 create table if not exists banyan.position (
   route text primary key,
@@ -18,13 +21,16 @@ create table if not exists banyan.position (
   applied_at timestamptz not null)
 
 -- name: rights_1
-revoke all on banyan.log_capture, banyan.position from public
+revoke all on banyan.log_capture, banyan.log_children, banyan.position from public
 
 -- name: rights_2
 grant usage on schema banyan to banyan_reader
 
 -- name: rights_3
 grant select, update (mark, previous_mark) on banyan.log_capture to banyan_reader
+
+-- name: rights_children
+grant select on banyan.log_children to banyan_reader
 
 -- name: rights_4
 alter role banyan_reader with replication
@@ -40,7 +46,7 @@ select pg_catalog.pg_create_logical_replication_slot(%(slot)s, 'pgoutput')
 select pg_catalog.pg_drop_replication_slot(slot_name) from pg_catalog.pg_replication_slots where slot_name = %(slot)s
 
 -- name: drop_capture
-drop table if exists banyan.log_capture
+drop table if exists banyan.log_capture, banyan.log_children
 
 -- name: wait_for_slot
 set statement_timeout = '60s'
@@ -56,6 +62,22 @@ select pg_catalog.current_setting('server_version_num')::int, pg_catalog.current
 
 -- name: is_installed
 select pg_catalog.to_regclass('banyan.log_capture') is not null
+
+-- name: has_children_table
+select pg_catalog.to_regclass('banyan.log_children') is not null
+
+-- name: known_children
+select children from banyan.log_children where table_name = %(table)s
+
+-- name: present_children
+with recursive below as (
+  select i.inhrelid as oid
+  from pg_catalog.pg_inherits i
+  join pg_catalog.pg_class p on p.oid = i.inhparent
+  join pg_catalog.pg_namespace n on n.oid = p.relnamespace
+  where n.nspname = %(schema)s and p.relname = %(table)s
+  union select i.inhrelid from below b join pg_catalog.pg_inherits i on i.inhparent = b.oid)
+select array(select oid from below order by oid)
 
 -- name: published
 select schemaname, tablename, attnames::text[]

@@ -403,10 +403,13 @@ def test_installing_waits_for_running_writers_only_so_long(legacy):
 
 
 def test_the_plan_shows_every_statement_and_changes_nothing(legacy):
-    plan = plan_fence("38.cases", ["t_dossier"], schema="orion")
+    plan = plan_fence("38.cases", ["t_dossier"], schema="orion", children={"t_dossier": [("orion", "t_un")]})
 
     assert any("before insert or update or delete or truncate" in line for line in plan)
-    assert any("enable always trigger aa_banyan" in line for line in plan)
+    assert [line for line in plan if "enable always trigger aa_banyan" in line] == [
+        'alter table "orion"."t_dossier" enable always trigger aa_banyan',
+        'alter table "orion"."t_un" enable always trigger aa_banyan',
+    ]
     assert legacy.run("select to_regnamespace('banyan')") == [(None,)]
 
 
