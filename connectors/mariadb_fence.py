@@ -18,7 +18,7 @@ from banyan.ports import FenceAnswer, FenceDefect, FenceMode, FenceState
 from connectors.dialects_mariadb import named, shipped, touch_one
 from connectors.mariadb_connection import FENCED, LET_IN, Connection, MariaDBConnections, ask, count_touched
 from connectors.mariadb_fence_plan import EVENTS, fence_triggers, parent_triggers
-from connectors.mariadb_objects import FENCE, as_shown, inspect_triggers
+from connectors.mariadb_objects import FENCE, as_shown, inspect_triggers, is_fed_unseen
 from connectors.mariadb_shapes import read_reaching_keys, read_shape
 from connectors.postgresql_writers import Writer
 
@@ -163,7 +163,7 @@ class MariaDBFence:
             found = [one for one in inspect_triggers(connection, self.schema) if one.kind == FENCE]
             routines = ask(connection, named("routines", self.schema))
             loose = ask(connection, named("loose_rights", self.schema))
-            frozen = self._frozen(connection)
+            is_fed, frozen = is_fed_unseen(connection, self.schema), self._frozen(connection)
         mine = [one for one in found if one.closure == self.closure]
         defects = [FenceDefect(one.table, one.problem) for one in mine if one.problem and one.table in tables]
         expected = {t.name: t for t in fence_triggers(self.closure, self.schema, tables)}
@@ -185,6 +185,8 @@ class MariaDBFence:
             elif account and (not table or table in tables):
                 told = f"{account} holds {rights}: no trigger fires for TRUNCATE, DROP and ALTER"
                 defects.append(FenceDefect(table, told))
+        if is_fed:
+            defects.append(FenceDefect("", "replication writes to this server, and what it applies fires no trigger"))
         if frozen:
             defects.append(FenceDefect("", "the server runs with sysdate-is-now: a client could stop the clock"))
         return defects + _routine_problems(self.schema, routines)

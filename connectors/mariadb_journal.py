@@ -35,6 +35,7 @@ from connectors.mariadb_objects import (
     CAPTURE,
     Trigger,
     inspect_triggers,
+    is_fed_unseen,
     is_installed,
     plan_base,
     plan_removal,
@@ -109,6 +110,8 @@ class MariaDBJournal:
         shape = watched.shapes[table]
         if not _is_journalled(shape) or table in watched.cascades.lost:
             return False
+        if is_fed_unseen(connection, self._schema):
+            return False
         sound = {found.trigger for found in inspect_triggers(connection, self._schema) if not found.problem}
         return {trigger.name for trigger in _triggers(watched, (table,))} <= sound
 
@@ -173,6 +176,12 @@ class MariaDBJournal:
         return batch
 
     def _refuse_damage(self, connection: Connection, watched: Watched) -> None:
+        if is_fed_unseen(connection, self._schema):
+            raise SourceDrifted(
+                "replication writes to this server, and what it applies fires no trigger: changes are missing; nothing "
+                "was read",
+                hint="capture: log with log_slave_updates = ON, capture: snapshot, or read the server it comes from",
+            )
         captured = {name for (name,) in ask(connection, named("captured_tables", self._schema))}
         broken = {
             found.table

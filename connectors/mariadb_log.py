@@ -159,8 +159,7 @@ class MariaDBLog:
 
     def is_followed(self, connection: Connection, table: str, watched: Watched) -> bool:
         """Tell whether the log names every change of a table by its key; cascades only when their triggers stand."""
-        on, form, image, compressed, _ = ask(connection, named("log_settings", self._schema))[0]
-        if not (on and form == "ROW" and image == "FULL" and not compressed):
+        if self._missing_settings(connection):
             return False
         if not ask(connection, named("log_rights", self._schema))[0][0] or not is_loggable(watched.shapes[table]):
             return False
@@ -336,22 +335,28 @@ class MariaDBLog:
         needed = {t.name for t in cascade_triggers(watched, (table,) if table else tuple(watched.shapes))}
         return needed <= {f.trigger for f in inspect_triggers(connection, self._schema) if not f.problem}
 
-    def _refuse_settings(self, connection: Connection) -> None:
+    def _missing_settings(self, connection: Connection) -> list[str]:
         on, form, image, compressed, _ = ask(connection, named("log_settings", self._schema))[0]
-        wrong = [
+        is_fed, is_fed_in_log, _ = ask(connection, named("fed", self._schema))[0]
+        return [
             said
             for is_wrong, said in (
                 (not on, "log_bin is OFF"),
                 (form != "ROW", f"binlog_format is {form}"),
                 (image != "FULL", f"binlog_row_image is {image}"),
                 (bool(compressed), "log_bin_compress is ON"),
+                (is_fed and not is_fed_in_log, "replication writes here and log_slave_updates is OFF"),
             )
             if is_wrong
         ]
+
+    def _refuse_settings(self, connection: Connection) -> None:
+        wrong = self._missing_settings(connection)
         if wrong:
             raise ConfigurationError(
                 f"the binary log of {self._reader.place} does not tell every row: {', '.join(wrong)}; nothing was read",
-                hint="ask for log_bin, binlog_format = ROW, binlog_row_image = FULL; or capture: journal",
+                hint="ask for log_bin, log_slave_updates where replication writes, binlog_format = ROW, "
+                "binlog_row_image = FULL; or capture: journal",
             )
 
 

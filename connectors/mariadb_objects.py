@@ -125,6 +125,12 @@ def is_installed(connection: Connection, schema: str, table: str) -> bool:
     return bool(ask(connection, named("is_installed", schema), values)[0][0])
 
 
+def is_fed_unseen(connection: Connection, schema: str) -> bool:
+    """Tell whether replication writes to this server past its triggers."""
+    is_fed, _, fires_triggers = ask(connection, named("fed", schema))[0]
+    return bool(is_fed) and not fires_triggers
+
+
 def inspect_triggers(connection: Connection, schema: str) -> list[Installed]:
     """Compare every trigger that was installed with what is there now."""
     if not is_installed(connection, schema, "installed"):

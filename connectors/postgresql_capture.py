@@ -141,6 +141,13 @@ def install_capture(admin_url: str, shapes: Sequence[TableShape]) -> None:
     with administrator(admin_url, "installing the capture") as connection:
         for line in plan_capture(shapes):
             connection.execute(sql.SQL(line))  # type: ignore[arg-type]  # written by the plan
+        fed = connection.execute(statement("captured_and_fed")).fetchall()
+        if fed:
+            raise ConfigurationError(
+                f"a subscription writes into {', '.join(name for (name,) in fed)}, and no trigger of a statement "
+                "fires for what it brings; nothing was installed",
+                hint="set `capture: log` or `capture: snapshot` in banyan.yaml",
+            )
         found = connection.execute(statement("captured_schemas")).fetchall()
         if len(found) > 1:
             raise ConfigurationError(

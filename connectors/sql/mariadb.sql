@@ -45,6 +45,10 @@ where table_schema = %(home)s and table_name = %(table)s
 -- name: log_settings
 select @@log_bin, @@global.binlog_format, @@global.binlog_row_image, @@global.log_bin_compress, @@server_id
 
+-- name: fed
+select coalesce(max(variable_value), 0) > 0, @@global.log_slave_updates, @@global.slave_run_triggers_for_rbr <> 'NO'
+from information_schema.global_status where variable_name = 'SLAVES_RUNNING'
+
 -- name: log_rights
 select count(*) from information_schema.user_privileges
 where privilege_type in ('REPLICATION SLAVE', 'REPLICATION CLIENT', 'BINLOG MONITOR', 'SUPER')

@@ -103,10 +103,17 @@ where pg_catalog.to_regclass(quote_ident(c.schema_name) || '.' || quote_ident(c.
    -- a child that came or went took rows with it that no statement told; the column is of a later day than the table
    or array(select b.oid from below b where b.table_name = c.table_name order by b.oid)
       <> array(select k::oid from jsonb_array_elements_text(coalesce(to_jsonb(c) -> 'children', '[]')) k order by k::oid)
+   -- what a subscription brings fires no trigger of a statement
+   or exists (select from pg_catalog.pg_subscription_rel r where r.srrelid = c.table_oid
+              or r.srrelid in (select b.oid from below b where b.table_name = c.table_name))
    or exists (select from below b where b.table_name = c.table_name and (
         select count(*) from pg_catalog.pg_trigger t
         where t.tgrelid = b.oid and t.tgenabled = 'A' and t.tgfoid = c.function_oid
           and t.tgname in ('zz_banyan_insert', 'zz_banyan_update', 'zz_banyan_delete', 'zz_banyan_truncate')) <> 4)
+order by c.table_name
+
+-- name: captured_and_fed
+select c.table_name from banyan.captured c join pg_catalog.pg_subscription_rel r on r.srrelid = c.table_oid
 order by c.table_name
 
 -- name: position_faults

@@ -1,4 +1,4 @@
-"""What triggers do not stop on a legacy PostgreSQL: rows brought by a subscription, and whoever owns the tables."""
+"""What triggers do not stop, nor see, on a legacy PostgreSQL: rows that a subscription brings, owners of tables."""
 
 import time
 import uuid
@@ -6,6 +6,8 @@ import uuid
 import pytest
 from legacies import make_legacy
 
+from banyan.errors import ConfigurationError, SourceDrifted
+from banyan.ports import Incremental
 from connectors.postgresql_fence import Master
 
 pytestmark = pytest.mark.server
@@ -50,6 +52,22 @@ def test_a_table_that_a_subscription_feeds_is_told_since_its_rows_pass_a_closed_
         assert [(one.table, one.problem) for one in found] == [
             ("t_code", "the subscription codes writes into it, and no trigger of a statement fires for what it brings")
         ]
+
+
+def test_a_journal_is_not_trusted_with_a_table_that_a_subscription_feeds(legacy, fed, port):
+    with pytest.raises(ConfigurationError, match="a subscription writes into t_code"):
+        port.install_capture(legacy.url(), ["t_dossier", "t_code"])
+    port.install_capture(legacy.url(), ["t_dossier"])
+    since = port.head()
+    assert port.changes(since) == []
+
+    fed.run("alter publication fed add table orion.t_dossier")
+    with legacy.connect() as connection:
+        connection.execute("alter subscription codes refresh publication with (copy_data = false)")
+
+    assert port.capabilities("t_dossier").incremental is Incremental.NONE
+    with pytest.raises(SourceDrifted, match="the capture of t_dossier was removed, disabled or changed"):
+        port.changes(since)
 
 
 def test_owners_and_further_superusers_are_named_with_what_they_own(legacy):

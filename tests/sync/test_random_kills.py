@@ -28,6 +28,8 @@ __all__ = ["known_actor"]
 pytestmark = [pytest.mark.server, pytest.mark.torture]
 KILLS = int(os.environ.get("BANYAN_KILLS", "200"))
 SIZE = os.environ.get("BANYAN_KILLS_SIZE", "S")
+A_CHUNK = 0.6
+"""Seconds in which a chunk or two of a first copy are carried: most of its commands die."""
 SECONDS = float(os.environ.get("BANYAN_KILLS_SECONDS", "inf"))  # after so many, whatever was killed is judged
 
 
@@ -59,19 +61,24 @@ class Killer:
         )
         self.kills = self.ends = 0
 
-    def run(self, *arguments: str) -> bool:
-        """Run a command and kill it unless it is done before; gives whether it came to its end."""
+    def run(self, *arguments: str, patience: float | None = None) -> bool:
+        """Run a command and kill it unless it is done before; gives whether it came to its end.
+
+        With `patience`, so many seconds are the most that it is given once it carries a chunk.
+        """
         asked = (["-C", str(self._project.folder), *arguments], ENVIRONMENT)
         child = self._context.Process(target=run_command, args=asked, daemon=True)
         child.start()
         if self._draw.random() < 0.8:
             self._wait_for_a_chunk(child)
-        child.join(self._draw.uniform(0.0, self._patience))
+        child.join(self._draw.uniform(0.0, self._patience if patience is None else patience))
         child.kill()
         child.join()
         assert child.exitcode in (0, -signal.SIGKILL)
         has_ended = child.exitcode == 0
         self.kills, self.ends = self.kills + (not has_ended), self.ends + has_ended
+        if patience is not None:
+            return has_ended
         self._patience = min(6.0, max(0.2, self._patience * (0.7 if has_ended else 1.1)))  # most die, some do not
         return has_ended
 
@@ -157,7 +164,7 @@ def test_an_estate_killed_at_random_is_carried_whole_and_once_there_and_back(clu
         prepare(workspace, ORION)
     killer = Killer(project, 20)
     patience = Patience(killer)
-    while not patience.is_over(0.3) and not killer.run("load", "38", "--json"):
+    while not patience.is_over(0.3) and not killer.run("load", "38", "--json", patience=A_CHUNK):
         pass
     load_kills, writings = killer.kills, 0
     assert project.banyan("load", "38", "--json") == 0
