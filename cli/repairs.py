@@ -129,12 +129,12 @@ def _read_values(place: str) -> list[tuple[str, str | None]]:
     if not place:
         return []
     try:
-        text = sys.stdin.read() if place == "-" else Path(place).read_text(encoding="utf-8")
+        text = (sys.stdin.buffer.read() if place == "-" else Path(place).read_bytes()).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{place} cannot be read as UTF-8 text; nothing was changed") from error
     found: list[tuple[str, str | None]] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        left, tabulator, right = line.partition("\t")
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else [], 1):
+        left, tabulator, right = line.removesuffix("\r").partition("\t")
         if not tabulator or not left:
             raise UsageError(f"line {number} of {place} is not TEXT, tabulator, TEXT; nothing was changed")
         found.append((left, right or None))

@@ -22,12 +22,13 @@ import pyarrow as pa
 import pyarrow.csv
 
 from banyan.errors import ConfigurationError, SourceDrifted, SourceUnavailable, SourceUnreadable
-from connectors.lines import DAMAGE, HINT, Lines, checked_encoding, identity_of
+from connectors.lines import DAMAGE, HINT, MAX_LINE_BYTES, Lines, checked_encoding, identity_of
 
 RECNO = "_recno"
 LINE = "_line"
 
 _MAX_REJECTED = 10_000
+csv.field_size_limit(MAX_LINE_BYTES)  # of the process; a text of a report is longer than the limit of the module
 _BOM = codecs.BOM_UTF8
 
 
@@ -164,6 +165,8 @@ class DelimitedFile:
         if width < 2 or not separator.isascii() or (quote and quote in block) or "\0" in block:
             return None
         raw = (block if block.endswith("\n") else block + "\n").encode()
+        if raw.startswith(_BOM):
+            return None  # Arrow takes it for a mark of the file, and it is the first letter of a cell
         stored = np.frombuffer(raw, np.uint8)
         ends = np.flatnonzero(stored == 0x0A)
         returns = np.flatnonzero(stored == 0x0D)

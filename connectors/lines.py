@@ -13,7 +13,8 @@ DAMAGE = re.compile("[\\udc80-\\udcff]")
 """A byte that has no character, as the error handler `surrogateescape` shows it."""
 
 _BLOCK_BYTES = 4 << 20
-_MAX_LINE_BYTES = 64 << 20
+MAX_LINE_BYTES = 64 << 20
+"""A longer line, or a field of more characters, is no data: a quote is not closed, or it is another file."""
 
 
 def checked_encoding(encoding: str) -> str:
@@ -80,9 +81,9 @@ class Lines:
                 return False
             end = raw.rfind(b"\n") + 1 if fresh else len(raw)
             self._rest = raw[end:]
-            if len(self._rest) > _MAX_LINE_BYTES:
+            if len(self._rest) > MAX_LINE_BYTES:
                 raise SourceUnreadable(
-                    f"{self._name}:{self.line + 1}: a line of more than {_MAX_LINE_BYTES} bytes; it was not passed on",
+                    f"{self._name}:{self.line + 1}: a line of more than {MAX_LINE_BYTES} bytes; it was not passed on",
                     hint=HINT,
                     file=self._name,
                     line=self.line + 1,

@@ -5,6 +5,8 @@ import json
 import pytest
 from projects import make_project
 
+from cli.repairs import _read_values
+
 pytestmark = pytest.mark.server
 NATION, DAY = "XKX", "19500231"
 
@@ -113,6 +115,12 @@ def test_a_code_decision_clears_its_rows_keeps_their_bytes_and_is_taken_back(loa
     ]
     capsys.readouterr()
     assert loaded_project.banyan("log", "verify") == 0
+
+
+def test_a_line_of_readings_ends_where_lines_of_files_end_and_nowhere_else(tmp_path):
+    (tmp_path / "readings").write_bytes("31\u202802\x85\tx\r\na\rb\t\n\ufeffc\td\n".encode())
+
+    assert _read_values(str(tmp_path / "readings")) == [("31\u202802\x85", "x"), ("a\rb", None), ("\ufeffc", "d")]
 
 
 def test_a_value_decision_reads_one_text_as_another_and_holds_for_rows_to_come(loaded_project, capsys, tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hostile_texts import LONG_TEXTS, TEXTS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -47,6 +48,18 @@ def test_line_numbers_are_exact_after_line_ends_between_quotes(write):
         ("3\n\n", "w", "3", "5"),
         ("4", "v", "4", "8"),
     ]
+
+
+@pytest.mark.parametrize("first", ["\ufeff", "\ufeff\ufeffa", "a"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_every_hostile_text_stays_as_it_is_in_the_first_and_the_last_cell_of_a_block(write, first, quote):
+    texts = [first, *(text for text in (*TEXTS, *LONG_TEXTS) if quote or not set(text) & set('";\r\n'))]
+    lines = [quote + text.replace('"', '""') + quote for text in texts]
+    body = "".join(f"{line};{number};{line}\n" for number, line in enumerate(lines))
+
+    rows = read(write(f"a;n;z\n{body}", "utf-8"), UTF8, batch_rows=100)
+
+    assert rows["a"].to_list() == rows["z"].to_list() == texts
 
 
 def test_characters_that_other_programs_take_for_line_ends_stay_in_their_field(write):
