@@ -2,7 +2,9 @@
 
 A workbook keeps numbers as doubles and dates as numbers with a format. A text cell is given verbatim; a number as the
 shortest decimal text of its double, without `.0` when it is whole; a date as `2016-09-01`, an instant as
-`2016-09-01T08:00:00`, a time as `08:00:00`, a duration as seconds, a boolean as TRUE or FALSE. What a number format
+`2016-09-01T08:00:00`, a time as `08:00:00`, a duration as seconds, a boolean as TRUE or FALSE. Instants, times and
+durations are exact to the millisecond. In xlsx, a date that cannot be (before the calendar, 29 February 1900, a time
+that rounds to 24:00) is given as the number that stands in the cell. What a number format
 shows on a screen (a leading zero, a rounding) is not in the cell and is not given. An empty cell and an empty text are
 both the empty text: the reader underneath does not tell them apart. A cell in error is given as it shows (`#N/A`) in
 xlsx, and as the empty text in the other formats.
@@ -10,6 +12,7 @@ xlsx, and as the empty text in the other formats.
 The sheet is decompressed into memory once, the rows leave it in batches.
 """
 
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,6 +31,13 @@ RECNO = "_recno"
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _LINK = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 _HINT = "correct the declaration of the sheet, or ask the department for a new export"
+
+_DAY_MS = 86_400_000
+_NO_DAY = 60
+"""The number of 29 February 1900, a day that workbooks count and no calendar has."""
+_ODD = re.compile(rb"""t=["']e["']|v>(?:-|60[.<]|0?\.9999999)""")
+_ODD_BYTES = 16
+"""More than the longest of what `_ODD` finds."""
 
 Cell = int | float | str | bool | time | date | datetime | timedelta
 
@@ -117,17 +127,24 @@ def _rows(path: Path, sheet: str, first: int) -> Iterator[list[Cell]]:
             corner = opened.start
             if corner is None:
                 return
-            errors = _error_cells(path, sheet)
+            odd = _odd_cells(path, sheet)
             for number, found in enumerate(opened.iter_rows(), 1):
                 cells = [*([""] * corner[1]), *found]
-                for column, shown in errors.get(number, ()):
-                    cells[column] = shown
+                for column, shown in odd.get(number, ()):
+                    if isinstance(shown, str) or isinstance(cells[column], date | time):
+                        cells[column] = shown
                 if number >= first:
                     yield cells
     except OSError as error:
         raise SourceUnavailable(
             f"{path.name} cannot be opened: {error.strerror or 'no reason given'}; nothing was read",
             hint="check the path and the rights of the reader",
+            file=path.name,
+        ) from error
+    except OverflowError as error:
+        raise SourceUnreadable(
+            f"{path.name}, sheet {sheet}: a duration is longer than 999,999,999 days; nothing of it was passed on",
+            hint="correct the cell, or ask the department for a new export",
             file=path.name,
         ) from error
     except calamine.CalamineError as error:
@@ -138,8 +155,8 @@ def _rows(path: Path, sheet: str, first: int) -> Iterator[list[Cell]]:
         ) from error
 
 
-def _error_cells(path: Path, sheet: str) -> dict[int, list[tuple[int, str]]]:
-    """Find what cells in error show (`#N/A`), by row and column; calamine gives them as if they were empty."""
+def _odd_cells(path: Path, sheet: str) -> dict[int, list[tuple[int, str | float]]]:
+    """Find by row and column what calamine cannot say: what cells in error show (`#N/A`), numbers that are no date."""
     if not zipfile.is_zipfile(path):
         return {}
     with zipfile.ZipFile(path) as archive:
@@ -153,25 +170,38 @@ def _error_cells(path: Path, sheet: str) -> dict[int, list[tuple[int, str]]]:
         if part not in archive.namelist():
             return {}
         with archive.open(part) as body:
-            if not _mentions_error(body):
+            if not _mentions_odd(body):
                 return {}
-        errors: dict[int, list[tuple[int, str]]] = {}
+        cells: dict[int, list[tuple[int, str | float]]] = {}
         with archive.open(part) as body:
             for _, cell in ElementTree.iterparse(body):
-                if cell.tag == f"{_MAIN}c" and cell.get("t") == "e":
+                if cell.tag == f"{_MAIN}c" and (shown := _odd(cell)) is not None:
                     column, row = _place(cell.get("r", ""))
-                    errors.setdefault(row, []).append((column, cell.findtext(f"{_MAIN}v", "")))
+                    cells.setdefault(row, []).append((column, shown))
                 if cell.tag == f"{_MAIN}row":
                     cell.clear()
-    return errors
+    return cells
 
 
-def _mentions_error(body: IO[bytes]) -> bool:
+def _odd(cell: ElementTree.Element) -> str | float | None:
+    """Give the text of a cell in error, the number of one that can be no date; None for every other cell."""
+    kind, value = cell.get("t", "n"), cell.findtext(f"{_MAIN}v", "")
+    if kind == "e":
+        return value
+    try:
+        number = float(value) if kind == "n" else 1.0
+    except ValueError:
+        return None
+    is_midnight = number < 1 and round(number * _DAY_MS) >= _DAY_MS
+    return number if number < 0 or is_midnight or _NO_DAY <= number < _NO_DAY + 1 else None
+
+
+def _mentions_odd(body: IO[bytes]) -> bool:
     end = b""
     while block := body.read(1 << 20):
-        if b't="e"' in (seen := end + block) or b"t='e'" in seen:
+        if _ODD.search(seen := end + block):
             return True
-        end = block[-4:]
+        end = seen[-_ODD_BYTES:]
     return False
 
 
@@ -192,9 +222,9 @@ def _text(cell: Cell) -> str:
         case int():
             return str(cell)
         case float():
-            return str(int(cell)) if cell.is_integer() and abs(cell) <= 2**53 else repr(cell)
+            return f"{cell:.0f}" if cell.is_integer() and abs(cell) <= 2**53 else repr(cell)
         case timedelta():
-            return f"{cell.total_seconds():g}"
+            return _text(cell.total_seconds())
         case _:
             return cell.isoformat()
 

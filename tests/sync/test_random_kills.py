@@ -28,8 +28,8 @@ __all__ = ["known_actor"]
 pytestmark = [pytest.mark.server, pytest.mark.torture]
 KILLS = int(os.environ.get("BANYAN_KILLS", "200"))
 SIZE = os.environ.get("BANYAN_KILLS_SIZE", "S")
-A_CHUNK = 0.6
-"""Seconds in which a chunk or two of a first copy are carried: most of its commands die."""
+A_CHUNK = 0.25
+"""Seconds in which a chunk of a first copy is carried: most of its commands die."""
 SECONDS = float(os.environ.get("BANYAN_KILLS_SECONDS", "inf"))  # after so many, whatever was killed is judged
 
 
