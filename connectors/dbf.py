@@ -145,6 +145,11 @@ class DbfTable:
     def _texts(self, records: Bytes, cells: Bytes, field: _Field, first: int) -> list[str | None]:
         if field.length_bit is not None:
             shorter = _bit(records, self._layout.flags_at, field.length_bit)
+            beyond = shorter & (cells[:, -1] >= field.width)
+            if field.null_bit is not None:
+                beyond &= ~_bit(records, self._layout.flags_at, field.null_bit)
+            if beyond.any():
+                self._refuse_length(field, first + int(beyond.argmax()))
             values = [
                 bytes(cell[: cell[-1]]) if short else bytes(cell) for cell, short in zip(cells, shorter, strict=True)
             ]
@@ -206,6 +211,18 @@ class DbfTable:
             offset=offset,
             encoding=self.encoding,
         ) from None
+
+    def _refuse_length(self, field: _Field, row: int) -> NoReturn:
+        offset = self._layout.header_bytes + row * self._layout.record_bytes + field.start + field.width - 1
+        raise SourceUnreadable(
+            f"{self.path.name}, record {row + 1}, column {field.name}, byte offset {offset} of the file: it says that "
+            f"its text is longer than the {field.width - 1} bytes it may have; nothing of this batch was passed on",
+            hint="ask for a fresh copy of the table, taken while nobody writes",
+            file=self.path.name,
+            record=row + 1,
+            column=field.name,
+            offset=offset,
+        )
 
     def _refuse_change(self) -> NoReturn:
         raise SourceDrifted(

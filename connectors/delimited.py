@@ -30,6 +30,7 @@ LINE = "_line"
 _MAX_REJECTED = 10_000
 csv.field_size_limit(MAX_LINE_BYTES)  # of the process; a text of a report is longer than the limit of the module
 _BOM = codecs.BOM_UTF8
+_RETURN = "a carriage return inside an unquoted field"
 
 
 class Malformed(Enum):
@@ -241,6 +242,8 @@ class DelimitedFile:
             cause, offset = f"a byte has no character in {self.form.encoding}", lines.first_damage
             place = next((place for place, cell in enumerate(row.cells) if DAMAGE.search(cell)), None)
             column = self._name(place) if place is not None else None
+        if cause is None and lines.is_returned_twice:
+            cause = _RETURN
         if cause is None:
             place = next((place for place, cell in enumerate(row.cells) if "\0" in cell), None)
             if place is not None:
@@ -305,7 +308,7 @@ def _checked(form: DelimitedFormat) -> DelimitedFormat:
 
 def _csv_cause(message: str) -> str:
     causes = {
-        "new-line character": "a carriage return inside an unquoted field",
+        "new-line character": _RETURN,
         "unexpected end": "the file ends inside a quoted field",
         "field larger": f"a field of more than {csv.field_size_limit()} characters, or a quote that is not closed",
     }

@@ -42,6 +42,8 @@ class Lines:
     def __init__(self, file: BinaryIO, encoding: str, start: int, name: str) -> None:
         self.line = 0
         self.first_damage: int | None = None
+        self.is_returned_twice = False
+        """Whether the line read last ends with more than one carriage return: all but one of them are of a field."""
         self._file, self._name, self._encoding = file, name, encoding
         self._offset = file.seek(start)
         self._rest = b""
@@ -59,6 +61,7 @@ class Lines:
         text = next(self._queue)
         self._waiting -= 1
         self.line += 1
+        self.is_returned_twice = text.endswith(("\r\r\n", "\r\r"))
         if self._is_damaged:
             self._locate(text)
         return text

@@ -162,8 +162,9 @@ def _odd_cells(path: Path, sheet: str) -> dict[int, list[tuple[int, str | float]
     with zipfile.ZipFile(path) as archive:
         if "xl/workbook.xml" not in archive.namelist():
             return {}
-        sheets = ElementTree.fromstring(archive.read("xl/workbook.xml")).iter(f"{_MAIN}sheet")
-        link = next((found.get(f"{_LINK}id") for found in sheets if found.get("name") == sheet), None)
+        book = ElementTree.fromstring(archive.read("xl/workbook.xml"))
+        is_1904 = any(found.get("date1904") in ("1", "true") for found in book.iter(f"{_MAIN}workbookPr"))
+        link = next((found.get(f"{_LINK}id") for found in book.iter(f"{_MAIN}sheet") if found.get("name") == sheet), "")
         links = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))
         target = next((found.get("Target", "") for found in links if found.get("Id") == link), "")
         part = target.removeprefix("/") if target.startswith("/") else f"xl/{target}"
@@ -172,18 +173,28 @@ def _odd_cells(path: Path, sheet: str) -> dict[int, list[tuple[int, str | float]
         with archive.open(part) as body:
             if not _mentions_odd(body):
                 return {}
-        cells: dict[int, list[tuple[int, str | float]]] = {}
         with archive.open(part) as body:
-            for _, cell in ElementTree.iterparse(body):
-                if cell.tag == f"{_MAIN}c" and (shown := _odd(cell)) is not None:
-                    column, row = _place(cell.get("r", ""))
-                    cells.setdefault(row, []).append((column, shown))
-                if cell.tag == f"{_MAIN}row":
-                    cell.clear()
-    return cells
+            return dict(_odd_rows(body, is_1904=is_1904))
 
 
-def _odd(cell: ElementTree.Element) -> str | float | None:
+def _odd_rows(body: IO[bytes], *, is_1904: bool) -> Iterator[tuple[int, list[tuple[int, str | float]]]]:
+    """Walk the rows of a sheet; a row or a cell that does not say its place stands after the one before."""
+    number = 0
+    for _, row in ElementTree.iterparse(body):
+        if row.tag != f"{_MAIN}row":
+            continue
+        number, column, cells = int(row.get("r", number + 1)), -1, list[tuple[int, str | float]]()
+        for cell in row.iter(f"{_MAIN}c"):
+            place = cell.get("r")
+            column = _column(place) if place else column + 1
+            if (shown := _odd(cell, is_1904=is_1904)) is not None:
+                cells.append((column, shown))
+        row.clear()
+        if cells:
+            yield number, cells
+
+
+def _odd(cell: ElementTree.Element, *, is_1904: bool) -> str | float | None:
     """Give the text of a cell in error, the number of one that can be no date; None for every other cell."""
     kind, value = cell.get("t", "n"), cell.findtext(f"{_MAIN}v", "")
     if kind == "e":
@@ -192,8 +203,9 @@ def _odd(cell: ElementTree.Element) -> str | float | None:
         number = float(value) if kind == "n" else 1.0
     except ValueError:
         return None
-    is_midnight = number < 1 and round(number * _DAY_MS) >= _DAY_MS
-    return number if number < 0 or is_midnight or _NO_DAY <= number < _NO_DAY + 1 else None
+    is_midnight = 0 < 1 - number < 1 and round(number * _DAY_MS) >= _DAY_MS
+    is_no_day = _NO_DAY <= number < _NO_DAY + 1 and not is_1904
+    return number if number < 0 or is_midnight or is_no_day else None
 
 
 def _mentions_odd(body: IO[bytes]) -> bool:
@@ -205,12 +217,11 @@ def _mentions_odd(body: IO[bytes]) -> bool:
     return False
 
 
-def _place(reference: str) -> tuple[int, int]:
-    letters = reference.rstrip("0123456789")
+def _column(reference: str) -> int:
     column = 0
-    for letter in letters:
+    for letter in reference.rstrip("0123456789"):
         column = column * 26 + ord(letter) - 64
-    return column - 1, int(reference[len(letters) :])
+    return column - 1
 
 
 def _text(cell: Cell) -> str:

@@ -175,6 +175,19 @@ def test_foxpro_nulls_and_varying_lengths_are_read_from_the_bits_of_the_record(w
     assert rows.columns == ["A", "V", "_deleted", "_recno"]
 
 
+def test_a_varying_text_that_says_to_be_longer_than_its_field_is_refused_unless_it_is_null(write):
+    fields = [field("V", "V", 4, flags=2), field("_NullFlags", "0", 1, flags=5)]
+    null, whole, longer = b" xyz\xff\x03", b" abc\x03\x01", b" xyz\x04\x01"
+
+    assert read(write(dbf(fields, [null, whole], version=0x32)))["V"].to_list() == [None, "abc"]
+    path = write(dbf(fields, [null, whole, longer], version=0x32))
+    with pytest.raises(SourceUnreadable, match=r"record 3, column V, byte offset 113 of the file") as caught:
+        read(path)
+
+    assert path.read_bytes()[110:114] == b"xyz\x04"
+    assert "xyz" not in str(caught.value)
+
+
 def memo_table(pointers, *, version, width=10):
     numbers = [pointer.rjust(10) if width == 10 else pointer for pointer in pointers]
     return dbf([field("M", "M", width)], [b" " + number for number in numbers], version=version)

@@ -77,12 +77,20 @@ def test_characters_that_other_programs_take_for_line_ends_stay_in_their_field(w
         ('1;"x"y', "text after a closing quote"),
         ("1;x\0y", "column b: a NUL character"),
         ("1;x\ry", "a carriage return inside an unquoted field"),
+        ("1;x\r\r", "a carriage return inside an unquoted field"),
+        ('1;"x"\r\r\r', "a carriage return inside an unquoted field"),
         ('1;"x', "the file ends inside a quoted field"),
     ],
 )
 def test_a_line_that_is_no_record_stops_the_reading_with_its_number(write, line, cause):
     with pytest.raises(SourceUnreadable, match=rf"t\.csv:4.*{cause}.*nothing of this block was passed on"):
         read(write(f"a;b\n1;2\n3;4\n{line}\n"))
+
+
+def test_returns_before_a_line_end_stay_in_a_quoted_field_and_the_last_line_may_end_with_one(write):
+    assert read(write('a;b\r\n1;"x\r\r\n\r\r"\r\n2;y\r'))["b"].to_list() == ["x\r\r\n\r\r", "y"]
+    with pytest.raises(SourceUnreadable, match=r"t\.csv:2.*a carriage return inside an unquoted field"):
+        read(write("a;b\n1;x\r\r"))
 
 
 def test_rejected_lines_are_listed_by_place_and_the_others_are_read(write):

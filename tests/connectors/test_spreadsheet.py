@@ -34,8 +34,8 @@ def write_workbook(path: Path, cells: dict[str, str]) -> Path:
         "xl/_rels/workbook.xml.rels": '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/'
         f'relationships"><Relationship Id="r1" Type="{LINKS}/worksheet" Target="worksheets/sheet1.xml"/>'
         f'<Relationship Id="r2" Type="{LINKS}/styles" Target="styles.xml"/></Relationships>',
-        "xl/styles.xml": f'<styleSheet xmlns="{MAIN}"><cellXfs count="3"><xf numFmtId="0"/><xf numFmtId="14"/>'
-        '<xf numFmtId="22"/></cellXfs></styleSheet>',
+        "xl/styles.xml": f'<styleSheet xmlns="{MAIN}"><cellXfs count="4"><xf numFmtId="0"/><xf numFmtId="14"/>'
+        '<xf numFmtId="22"/><xf numFmtId="46"/></cellXfs></styleSheet>',
         "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{MAIN}"><sheetData>{body}</sheetData></worksheet>',
     }
     with zipfile.ZipFile(path, "w") as archive:
@@ -90,6 +90,48 @@ def test_a_cell_in_error_is_given_as_it_shows_and_not_as_empty(tmp_path):
     path = write_workbook(tmp_path / "s.xlsx", HEADER | cells)
 
     assert read(path).rows() == [("#N/A", "x", "1"), ("y", "#DIV/0!", "2")]
+
+
+def test_a_duration_is_given_to_the_millisecond_however_long_it_is(tmp_path):
+    numbers = ["0.5", "12.5", "11.574085648148147", "0.999999", "300.123456", "-0.25", "-59.00001", "42614"]
+    cells = {f"A{row}": number(value, 3) for row, value in enumerate(numbers, 2)}
+    path = write_workbook(tmp_path / "s.xlsx", HEADER | cells)
+
+    assert read(path)["code"].to_list() == [
+        "43200", "1080000", "1000001", "86399.914", "25930666.598", "-21600", "-5097600.864", "3681849600",
+    ]  # fmt: skip
+
+
+def test_a_duration_that_is_too_long_is_refused(tmp_path):
+    path = write_workbook(tmp_path / "s.xlsx", HEADER | {"A2": number("1e10", 3)})
+
+    with pytest.raises(SourceUnreadable, match="a duration is longer than 999,999,999 days"):
+        read(path)
+
+
+def test_a_date_that_cannot_be_is_given_as_its_number_and_not_as_another_date(tmp_path):
+    numbers = ["59", "60", "60.5", "61", "-1", "-0.25", "0.9999999999", "0.5", "2958466"]
+    cells = {f"{column}{row}": number(value, 2 if column == "A" else 0)
+             for row, value in enumerate(numbers, 2) for column in "AB"}  # fmt: skip
+    path = write_workbook(tmp_path / "s.xlsx", HEADER | cells)
+
+    rows = read(path)
+
+    assert rows["code"].to_list() == [
+        "1900-02-28", "60", "60.5", "1900-03-01", "-1", "-0.25", "0.9999999999", "12:00:00", "2958466",
+    ]  # fmt: skip
+    assert rows["when"].to_list() == numbers
+
+
+def test_a_cell_that_does_not_say_its_place_is_looked_at_too(tmp_path):
+    path = write_workbook(tmp_path / "s.xlsx", HEADER | {"A2": 't="e"|<v>#N/A</v>', "B2": number("-1", 1)})
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content.replace(b'r="A2" ', b"").replace(b'r="B2" ', b"").replace(b' r="2"', b""))
+
+    assert read(path).rows() == [("#N/A", "-1", "1")]
 
 
 def test_a_header_further_down_is_found_only_where_it_is_declared(tmp_path):
