@@ -77,7 +77,8 @@ class Trace:
 def find_row(rig: Rig, kind: str, key: str) -> RowPlace:
     """Find the legacy row that a person names: table and key, a case by its number, a record by its id."""
     if kind in rig.book.rulesets:
-        return RowPlace(rig.source, kind, _meant(rig, kind, key.replace(",", KEY_SEPARATOR)))
+        parts = len(rig.book.rulesets[kind].key)
+        return RowPlace(rig.source, kind, _meant(rig, kind, key.replace(",", KEY_SEPARATOR) if parts > 1 else key))
     code = rig.source.department_code
     conditions: list[sa.ColumnElement[bool]] = [_LINEAGE.c.department_code == code]
     if kind == CASE:

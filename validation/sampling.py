@@ -17,6 +17,7 @@ from random import Random
 
 from banyan.findings import Finding, FindingKind, LevelResult, LevelState, Severity
 from validation.text import Language, Text, write_number
+from validation.visible import csv_cell
 
 CONFIDENCE_PERCENT = 95
 HEADER = ("number", "table", "key", "record", "unit", "year", "answer", "remark")
@@ -131,7 +132,9 @@ def write_list(sample: Sample) -> str:
     writer = csv.writer(sheet, lineterminator="\n")
     writer.writerow(HEADER)
     for number, each in enumerate(sample.drawn, 1):
-        writer.writerow((number, each.table, each.key, _cell(each.record), _cell(each.unit), each.year, "", ""))
+        writer.writerow(
+            (number, each.table, csv_cell(each.key), csv_cell(each.record), csv_cell(each.unit), each.year, "", "")
+        )
     return sheet.getvalue()
 
 
@@ -140,20 +143,21 @@ def read_answers(sample: Sample, sheet: str) -> SampleResult:
     lines = list(csv.DictReader(io.StringIO(sheet)))
     if not lines or tuple(lines[0]) != HEADER:
         raise ValueError("the sheet does not have the columns it went out with")
-    drawn = {(each.table, each.key): each for each in sample.drawn}
-    answers: dict[tuple[str, str], str] = {}
+    drawn = {str(number): each for number, each in enumerate(sample.drawn, 1)}
+    answers: dict[str, str] = {}
     for line in lines:
-        place = (line["table"], line["key"])
-        if place not in drawn or place in answers:
-            raise ValueError(f"line {line['number']} was not drawn, or stands twice")
-        answers[place] = (line["answer"] or "").strip().lower()
+        number = line["number"]
+        each = None if number in answers else drawn.get(number)
+        if each is None or (line["table"], line["key"]) != (each.table, csv_cell(each.key)):
+            raise ValueError(f"line {number} was not drawn, or stands twice")
+        answers[number] = (line["answer"] or "").strip().lower()
     if len(answers) != len(drawn):
         raise ValueError(f"{len(drawn) - len(answers)} lines of the sheet are missing")
     unknown = set(answers.values()) - {"", *Answer}
     if unknown:
         raise ValueError(f"an answer is one of: {', '.join(Answer)}; {len(unknown)} other words were found")
     counted = Counter(answers.values())
-    different = tuple(drawn[place] for place, answer in answers.items() if answer == Answer.DIFFERENT)
+    different = tuple(drawn[number] for number, answer in answers.items() if answer == Answer.DIFFERENT)
     return SampleResult(sample, counted[Answer.SAME], different, counted[Answer.NO_FILE], counted[""])
 
 
@@ -249,8 +253,3 @@ def _percent(per_million: int, language: Language) -> str:
         digits = f"{cents:02d}"
     comma = "," if language is Language.FR else "."
     return f"{whole}{comma}{digits}" if digits else str(whole)
-
-
-def _cell(text: str) -> str:
-    """Write a text so that no sheet takes it for a formula."""
-    return "'" + text if text[:1] in "=+-@\t\r" else text

@@ -1,5 +1,7 @@
 """The sample to the paper: drawn again it is the same, in proportion, blind; its bound is the exact one."""
 
+import csv
+import io
 import re
 from collections import Counter
 from dataclasses import replace
@@ -84,6 +86,26 @@ def test_the_list_is_blind_and_no_cell_is_a_formula():
 
     assert sheet.splitlines()[0] == ",".join(HEADER)
     assert ",'=HYPERLINK(1)," in sheet
+
+
+def test_a_key_that_is_a_formula_comes_back_as_the_key_that_was_drawn():
+    keys = ("=1+1", "'=1+1", "@x", "", "a;=b", "-5", "\u202ex")
+    candidates = [Candidate("t_tel", key, "x", "U", "2020") for key in keys]
+    sample = draw_sample(candidates, 7, seed=1, closure="c", rules_digest="r")
+    sheet = write_list(sample)
+    lines = list(csv.DictReader(io.StringIO(sheet)))
+    wrong = next(str(number) for number, each in enumerate(sample.drawn, 1) if each.key == "=1+1")
+    answers = [line | {"answer": "different" if line["number"] == wrong else "same"} for line in lines]
+    given = io.StringIO()
+    writer = csv.DictWriter(given, HEADER, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(answers)
+
+    result = read_answers(sample, given.getvalue())
+
+    assert not any(line["key"].startswith(("=", "@")) for line in lines)
+    assert [each.key for each in result.different] == ["=1+1"]
+    assert result.same == 6
 
 
 def test_an_answered_list_gives_its_sentence_in_both_languages():
