@@ -28,8 +28,9 @@ RAW_SETTINGS = {
     "extra_float_digits": "1",
     "bytea_output": "hex",
     "lc_monetary": "C",
+    "standard_conforming_strings": "on",
 }
-"""Settings under which the text of a value is the same on every server."""
+"""Settings under which the text of a value is the same on every server, and that of our statements."""
 ALL_ROWS = {"row_security": "off"}
 """A query of which a policy of the table would hide rows is an error, and not an answer without them."""
 

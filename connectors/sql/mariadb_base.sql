@@ -75,6 +75,7 @@ create or replace definer = banyan_owner@localhost function {home}.identity(want
 not deterministic reads sql data sql security definer
 begin
   declare found varchar(40) default null;
+  declare zone varchar(64) default @@session.time_zone;
   -- the engine knows a table by the names of its files
   declare called varbinary(2000) default concat(cast(convert({schema_text} using filename) as binary), '/',
                                                 cast(convert(wanted using filename) as binary));
@@ -85,8 +86,11 @@ begin
    where cast(name as binary) = called
       or left(cast(name as binary), length(called) + 3) in (concat(called, '#P#'), concat(called, '#p#'));
   if found is null then
+    -- the time of a table is told in the zone of the session, and who asks has another one than who wrote it down
+    set session time_zone = '+00:00';
     select concat('at ', max(create_time)) into found from information_schema.tables
      where table_schema = {schema_text} and table_name = wanted;
+    set session time_zone = zone;
   end if;
   return coalesce(found, '');
 end

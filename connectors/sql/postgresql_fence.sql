@@ -165,7 +165,7 @@ begin
   select token, nonce into f from banyan.fence where closure = c for update;
   if not found then return 'refused: there is no fence for this closure'; end if;
   select key into k from banyan.fence_code where closure = c;
-  if not found or code !~ '^[0-9]{1,18}\.[0-9A-Fa-f]{4}(-[0-9A-Fa-f]{4}){3}$' then
+  if not found or code !~ '^[0-9]{1,18}[.][0-9A-Fa-f]{4}(-[0-9A-Fa-f]{4}){3}$' then
     return 'refused: this is no code of this closure';
   end if;
   tok := split_part(code, '.', 1)::bigint;

@@ -191,6 +191,15 @@ def test_a_rehearsal_writes_a_copy_and_the_table_stays_byte_for_byte(marel, port
     assert len(before) == 2
 
 
+@pytest.fixture(params=["+00:00", "+05:30"])
+def zone(marel, request):
+    """The zone of a server: that of every session that asks for no other."""
+    marel.run(f"set global time_zone = '{request.param}'", "select 1")
+    yield
+    marel.run("set global time_zone = 'SYSTEM'", "select 1")
+
+
+@pytest.mark.usefixtures("zone")
 def test_keys_are_reserved_without_the_table_being_taken_for_another_one(marel, sorti):
     with marel.port("journal", ("sorti",)) as port, marel.fence() as fence:
         port.install_capture(marel.url(), ["sorti"])

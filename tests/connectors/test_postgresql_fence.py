@@ -402,6 +402,15 @@ def test_installing_waits_for_running_writers_only_so_long(legacy):
     assert legacy.run("select to_regnamespace('banyan')") == [(None,)]
 
 
+def test_a_database_whose_strings_are_those_of_thirty_years_ago_has_a_sound_fence(legacy):
+    legacy.run(f"alter database {legacy.address.database} set standard_conforming_strings = off")
+    nonce = legacy.install_fence()
+
+    with legacy.fence() as fence:
+        assert fence.check_installed(["t_dossier", "t_ligne"]) == []
+        assert fence.close(5, lease_seconds=30, nonce_old=nonce, nonce_new=nonce).accepted
+
+
 def test_the_plan_shows_every_statement_and_changes_nothing(legacy):
     plan = plan_fence("38.cases", ["t_dossier"], schema="orion", children={"t_dossier": [("orion", "t_un")]})
 
