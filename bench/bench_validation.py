@@ -6,9 +6,9 @@ python bench/bench_validation.py [--legacy postgresql|mariadb] [--rows N] [--tab
 A scan reads every column of every row of one side. L4 reads the legacy rows of PostgreSQL, maps them and compares them
 with the canonical records of PostgreSQL: identical, with 10 and with 1,000 differences scattered evenly (six tenths
 edited, two tenths removed, two tenths added). It runs in a process of its own, whose peak memory is told. Beside it:
-bucket digests inside PostgreSQL (L3), with the same differences; 1,000 changes judged again; 22 passing rules through
-Great Expectations against one scan; and reladiff on two tables of one schema, the same rows, identical and with as many
-differences, when its program is given.
+bucket digests inside PostgreSQL (L3), with the same differences; 1,000 changes judged again, the mean of ten nights
+(judged_again.py); 22 passing rules through Great Expectations against one scan; and reladiff on two tables of one
+schema, the same rows, identical and with as many differences, when its program is given.
 Each side has a server of its own, so that what the legacy server alone takes is told apart.
 
 With MariaDB installed, the same L4 of the persons of a MAREL there, with what its server alone takes (judged_marel.py).
@@ -30,22 +30,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from judged_again import CHANGED, judge_nights
 from judged_marel import LIMIT_LEGACY, measure_marel
 from one_table import KEYS, cpu_of_servers, cpu_seconds, prepare
 from sqlalchemy.engine import make_url
 from stores import only_tables
 from worlds import DOMAINS, ISERE, ORION, RULES, World
 
-from banyan.departments import Side
 from banyan.findings import Severity
 from banyan.process import settle_process
-from banyan.records import Position
 from connectors.postgresql import open_postgresql
 from mappings.ruleset import load_rulebook
-from store.buckets import read_moment
-from store.ledger import LedgerReader
 from store.postgres import open_engine, transaction
-from validation.incremental import find_touched
 from validation.level_two import run_rules
 from validation.reconcile import reconcile
 from validation.rules_worker import RuleWorker
@@ -56,7 +52,7 @@ from validation.tripwire import WRITTEN, check_tripwire, remember
 from wire.cluster import Cluster, ClusterPlace, Durability, cluster_home
 from wire.mariadb import find_mariadb
 
-FEW, CHANGED = 10, 1_000
+FEW = 10
 WRITTEN_TENTHS = 8
 """Of the differences, those that a record tells of: what was removed is told as a bucket that lost some."""
 RULES_ASKED = 22
@@ -97,7 +93,9 @@ class Bench:
         return f"legacy server {seconds:.2f} CPU s, {shares}, {seconds / self.legacy_scan:.2f}x of its own scan"
 
     def tell(self, what: str, seconds: float, *, scans: float, more: str = "") -> None:
-        print(f"{what:44}{seconds:9.2f} CPU s {seconds / scans:8.1f}x  {more}", flush=True)
+        ratio = seconds / scans
+        told = f"{ratio:8.1f}x" if ratio >= 1 else f"{ratio:8.2f}x"
+        print(f"{what:44}{seconds:9.2f} CPU s {told}  {more}", flush=True)
 
 
 def main() -> None:
@@ -159,7 +157,7 @@ def measure(cluster: Cluster, legacy: Cluster, folder: Path, asked: argparse.Nam
             reconciled(bench, f"L4, {number} differences", expected=number)
             tripped(bench, f"L3, inside PostgreSQL, {number} differences", expected=number * WRITTEN_TENTHS // 10)
         fold(bench)
-    again(bench)
+    judge_nights(bench, subject_for(asked_of(bench)))
     rules(bench)
     rivals(bench, asked.reladiff)
 
@@ -292,29 +290,6 @@ def tripped(bench: Bench, what: str, *, expected: int) -> None:
     if named != expected:
         raise RuntimeError(f"{what}: {named} records named, not {expected}")
     bench.tell(what, seconds, scans=bench.both, more=f"{named} records named")
-
-
-def again(bench: Bench) -> None:
-    """Change rows in the old system, carry them, and judge again what changed and what was written."""
-    world, key = bench.world, KEYS[bench.table]
-    subject = replace(subject_for(asked_of(bench)))
-    with transaction(subject.engine) as connection:
-        snapshot = read_moment(connection).snapshot
-        since = LedgerReader(connection).find_watermark(ORION, Side.CANONICAL) or Position(subject.port.head())
-    number = min(CHANGED, bench.rows // 10)
-    world.on_legacy(
-        f"update orion.{bench.table} set dt_maj = clock_timestamp() where {key} in (select {key} from"
-        f" orion.{bench.table} where {key}::bigint % {max(1, bench.rows // number)} = 0 limit {number})"
-    )
-    changed = len(subject.port.changes(since))
-    world.forward_engine().advance(world.forward())
-
-    def judge() -> object:
-        keys = find_touched(subject, since=since, snapshot=snapshot, until=subject.port.head())
-        return reconcile(subject, watermark=None, keys_by_table={one: sorted(many) for one, many in keys.items()})
-
-    seconds, found = bench.cost(judge)
-    bench.tell(f"judged again: {changed} changed rows", seconds, scans=bench.both, more=str(found.level.state.value))
 
 
 def rules(bench: Bench) -> None:

@@ -38,8 +38,8 @@ def plan_again(
 ) -> Again:
     """List what changed in the old system or was written in the store since a judgement, and the slices due."""
     slices = due_slices(judged.judged_at.astimezone(UTC).date(), on)
-    changed = _changed(subject, judged.legacy_position, until)
-    written = _written(subject, judged.snapshot)
+    changed = find_changed(subject, judged.legacy_position, until)
+    written = find_written(subject, judged.snapshot)
     sliced = _slice(subject, slices, rows_per_range)
     every: dict[str, set[str]] = {}
     for found in (changed, written, sliced):
@@ -64,8 +64,8 @@ def due_slices(last: date, on: date) -> tuple[int, ...]:
 
 def find_touched(subject: Subject, *, since: Position, snapshot: str, until: Position) -> dict[str, set[str]]:
     """List the keys that changed in the old system after a Position, or whose records were written after a snapshot."""
-    touched = _changed(subject, since, until)
-    for table, keys in _written(subject, snapshot).items():
+    touched = find_changed(subject, since, until)
+    for table, keys in find_written(subject, snapshot).items():
         touched.setdefault(table, set()).update(keys)
     return touched
 
@@ -74,7 +74,8 @@ def _count(keys: Mapping[str, set[str]]) -> int:
     return sum(len(each) for each in keys.values())
 
 
-def _changed(subject: Subject, since: Position, until: Position) -> dict[str, set[str]]:
+def find_changed(subject: Subject, since: Position, until: Position) -> dict[str, set[str]]:
+    """List the keys that changed in the old system after a Position and up to another, by table."""
     found: dict[str, set[str]] = {}
     tables = frozenset(subject.tables)
     for change in subject.port.changes(since, until):
@@ -83,7 +84,7 @@ def _changed(subject: Subject, since: Position, until: Position) -> dict[str, se
     return found
 
 
-def _written(subject: Subject, snapshot: str) -> dict[str, set[str]]:
+def find_written(subject: Subject, snapshot: str) -> dict[str, set[str]]:
     """List the legacy rows of all records that any transaction wrote since, known or not."""
     found: dict[str, set[str]] = {}
     tables = subject.tables

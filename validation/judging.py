@@ -147,12 +147,13 @@ class Judge:
         )
         fate = pl.DataFrame({"source_key": keys}).join(every.unique("source_key"), on="source_key", how="left")
         fate = fate.with_columns(pl.col("cause").fill_null("its legacy row is gone"))
-        mains = ids_of_part(context, table, compiled.ruleset.main, rows=fate)
         for part in self.subject.parts(table):
             if part.share:  # other rows may stand for the same record: only a pass over all of them can tell
                 continue
-            ids = ids_of_part(context, table, part, rows=fate)
-            listed = fate.with_columns(ids.alias("id"), mains.alias("main_id"))
+            without = fate.join(mapped.parts[part.name].select("source_key"), on="source_key", how="anti")
+            ids = ids_of_part(context, table, part, rows=without)
+            mains = ids_of_part(context, table, compiled.ruleset.main, rows=without)
+            listed = without.with_columns(ids.alias("id"), mains.alias("main_id"))
             unemitted = listed.join(mapped.parts[part.name].select("id"), on="id", how="anti")
             standing = find_standing(connection, part.table, self.subject.department.code, unemitted["id"])
             lists.append(_missing_in_legacy(unemitted.join(standing, on="id", how="semi"), part.table))
