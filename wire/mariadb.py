@@ -128,7 +128,7 @@ class MariaDBServer:
             self._give_to_server(home / name)
         done = subprocess.run(
             [
-                str(tools.installer), "--no-defaults", f"--datadir={self.place.data}",
+                str(tools.installer), "--no-defaults", f"--datadir={self.place.data}", f"--tmpdir={home / 'tmp'}",
                 "--auth-root-authentication-method=normal", "--skip-test-db", "--force",
                 *([f"--user={_ACCOUNT}"] if os.geteuid() == 0 else []),
             ],

@@ -2,11 +2,13 @@ import json
 import os
 import pwd
 import random
+import secrets
 import shutil
 import threading
 import time
 from collections import Counter
 from functools import partial
+from pathlib import Path
 
 import pymysql
 import pytest
@@ -40,6 +42,20 @@ def test_the_programs_of_mariadb_are_found_on_this_machine():
 
     assert found is not None
     assert (found.server.name, found.installer.name) == ("mariadbd", "mariadb-install-db")
+
+
+def test_a_server_that_is_created_takes_nothing_from_one_that_runs(own_server, tmp_path_factory):
+    shared = Path("/tmp")
+    table = shared / f"#sql-temptable-{secrets.token_hex(8)}"
+    table.touch()
+    os.chown(table, own_server.place.data.stat().st_uid, -1)
+    home = cluster_home(tmp_path_factory.mktemp("other"), "other")
+    other = MariaDBServer(ClusterPlace(home, Durability.THROWAWAY)).start()
+    try:
+        assert table.exists()
+    finally:
+        other.destroy()
+        table.unlink(missing_ok=True)
 
 
 def target_of(port, tables=FOLLOWED):
