@@ -1,5 +1,6 @@
 """`banyan quarantine repair | replay | undo`: a cause repaired in bulk, previewed first, replayed, taken back."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -64,7 +65,8 @@ def repair_cause(
         rig.close()
     following = f"banyan quarantine replay {dept}"
     if not apply:
-        following = f"banyan quarantine repair {dept} {preview.cause.name} ... --reason TEXT --apply"
+        asked = _asked(code or [], values=value or [], values_from=values_from, encoding=encoding)
+        following = f"banyan quarantine repair {dept} {preview.cause.name}{asked} --reason TEXT --apply"
     if as_json:
         print_json({**_document(preview), "decisions": [f"D-{number}" for number in numbers], "next": following})
         return
@@ -108,6 +110,14 @@ def undo_decided(
         done = _ran(carry_undone(rig, found, actor, watcher=watcher))
         rig.close()
     _tell(done, dept, as_json=as_json, nothing=f"{found.name} is undone; no row held what it was about")
+
+
+def _asked(codes: list[str], *, values: list[str], values_from: str, encoding: str) -> str:
+    """Write the wish as it was given, but for values of records: those are not said again."""
+    words = [word for code in codes for word in ("--code", code)] + ["--value", "TEXT=TEXT"] * len(values)
+    words += ["--values-from", values_from] if values_from else []
+    words += ["--encoding", encoding] if encoding else []
+    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -79,6 +79,8 @@ def test_a_preview_changes_nothing_and_says_what_would_be(loaded_project, capsys
     told = json.loads(capsys.readouterr().out)
     assert (told["covered"], told["refused_anew"], told["decisions"]) == (len(keys), 0, [])
     assert sum(told["remaining"].values()) == cause["fields"] - len(keys)
+    again = f"banyan quarantine repair 38 {cause['list']} --code {text.strip()}=FRA --reason TEXT --apply"
+    assert told["next"] == again
     assert (loaded_project.ask(loaded_project.store, COUNT), log(loaded_project)) == before
 
 
