@@ -91,13 +91,11 @@ OpenMariaDBCapture = Callable[[MariaDBConnections, str], MariaDBCapture]
 
 def fold(entries: Iterable[Entry]) -> list[ChangedKey]:
     """Keep one entry for each key, with its last operation; a person's when any of its changes is."""
-    last: dict[tuple[str, str], Entry] = {}
+    last: dict[tuple[str, str], ChangedKey] = {}
     for entry in entries:
         place = (entry.table, entry.key)
         before = last.pop(place, None)
-        by_person = entry.by_person or (before is not None and before.by_person)
-        last[place] = Entry(entry.table, entry.key, entry.operation, by_person)
-    return [
-        ChangedKey(e.table, e.key, Operation(e.operation), Origin.PERSON if e.by_person else Origin.ROUTE)
-        for e in last.values()
-    ]
+        by_person = entry.by_person or (before is not None and before.origin is Origin.PERSON)
+        origin = Origin.PERSON if by_person else Origin.ROUTE
+        last[place] = ChangedKey(entry.table, entry.key, Operation(entry.operation), origin)
+    return list(last.values())

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from sys import intern
 from typing import Any
 from weakref import WeakSet
 
@@ -186,11 +187,10 @@ def read_changes(connection: Connection, schema: str, since: Position, until: Po
         except psycopg.errors.UndefinedTable:
             raise _no_capture(schema) from None
         _check_journal(schema, captured, *asked[:-1])
-        rows = asked[-1].fetchall()
-    return [
-        ChangedKey(table, key, Operation(operation), Origin.PERSON if by_person else Origin.ROUTE)
-        for table, key, operation, by_person in rows
-    ]
+        return [  # row by row: a bulk change of a table is no list of tuples beside the list of its keys
+            ChangedKey(intern(table), key, Operation(operation), Origin.PERSON if by_person else Origin.ROUTE)
+            for table, key, operation, by_person in asked[-1]
+        ]
 
 
 def prune_journal(connection: Connection, before: Position) -> int:

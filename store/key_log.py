@@ -8,6 +8,7 @@ back on the legacy side.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
+from sys import intern
 
 import polars as pl
 import sqlalchemy as sa
@@ -155,7 +156,7 @@ class StoreKeyLog:
         bound = {**self._bound, "since": since, "until": until}
         with asking(self._open_engine()) as connection:
             return [
-                ChangedKey(name, key, Operation(op), Origin.PERSON if by_person else Origin.ROUTE)
+                ChangedKey(intern(name), key, Operation(op), Origin.PERSON if by_person else Origin.ROUTE)
                 for name, key, op, by_person in connection.execute(_CHANGES, bound)
             ]
 
