@@ -114,12 +114,13 @@ def judge_balances(balances: Balances) -> LevelResult:
     rows = sum(table.rows for table in balances.tables)
     unexplained = sum(abs(table.rows - table.accounted) for table in balances.tables)
     state = LevelState.FAIL if findings else LevelState.PASS if rows else LevelState.NOT_RUN
-    figures: dict[str, int | str | bool] = {"rows": rows, "unexplained": unexplained}
+    figures: dict[str, int | str | bool] = {"rows": rows, "unexplained": unexplained, "broken": len(findings)}
     for table in balances.tables:
         figures |= {f"{table.table}.{name}": getattr(table, name) for name in _ROW_FIGURES}
     for record in balances.records:
         figures |= {f"{record.table}.{name}": getattr(record, name) for name in _RECORD_FIGURES}
     sentence = f"{rows} rows, {unexplained} without exactly one fate" if rows else "no row was there: nothing is proved"
+    sentence += f"; equations that do not hold: {len(findings)}" if findings else ""
     return LevelResult("L1", state, sentence, figures, findings)
 
 

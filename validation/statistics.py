@@ -305,11 +305,14 @@ def total_by_unit(lines: Collection[StatisticLine]) -> tuple[Total, ...]:
 def _total(label: Text, own: Collection[StatisticLine]) -> Total:
     explained = sum(line.explained for line in own)
     is_exact = all(line.difference == 0 for line in own)
+    legacy, canonical = sum(line.legacy for line in own), sum(line.canonical for line in own)
+    rest = legacy - explained
     return Total(
         label,
-        legacy=sum(line.legacy for line in own),
-        canonical=sum(line.canonical for line in own),
+        legacy=legacy,
+        canonical=canonical,
         explanation=_explanation(explained) if explained and is_exact else None,
+        problem=_unequal(rest, canonical) if explained and rest != canonical else None,
     )
 
 
@@ -323,6 +326,13 @@ def _index_label(index: str) -> Text:
     if index == NO_INDEX:
         return Text("Faits sans index de l’état 4001", "Facts without an index of the état 4001")
     return Text(f"Index {index} de l’état 4001", f"Index {index} of the état 4001")
+
+
+def _unequal(rest: int, canonical: int) -> Text:
+    return Text(
+        f"sans les faits des listes\u202f: {rest} contre {canonical}",
+        f"without the facts of lists: {rest} against {canonical}",
+    )
 
 
 def _explanation(explained: int) -> Text:

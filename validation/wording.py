@@ -139,6 +139,10 @@ _MEASURED_MORE: dict[str, tuple[tuple[str, ...], Text]] = {
         Text("cellules qui ne sont pas du texte dans l’encodage déclaré : {undecoded_cells} sur {cells}",
              "cells that are no text of the encoding declared: {undecoded_cells} of {cells}"),
     ),
+    "L1": (
+        ("broken",),
+        Text("équations qui ne tombent pas juste\u202f: {broken}", "equations that do not hold: {broken}"),
+    ),
     "L2": (
         ("dispositions_not_applied",),
         Text("décisions d’effacement connues et non appliquées dans l’ancien système\u202f: {dispositions_not_applied}",

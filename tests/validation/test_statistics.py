@@ -266,6 +266,10 @@ def test_totals_by_index_are_explained_only_when_each_month_is():
     assert (totals["Index 37 of the état 4001"].legacy, totals["Index 37 of the état 4001"].canonical) == (6, 5)
     assert totals["Index 37 of the état 4001"].explanation is not None
     assert all(total.explanation is None for total in total_by_index(wrong))
+    lost = {("37", "2019-05"): 1, ("107", "2020-01"): 1}
+    _, less = statistics_level(GOLDEN, gone("8"), canonical(lost), time_zone=PARIS)
+    told = {total.label.en: total.problem and total.problem.en for total in total_by_index(less)}
+    assert told["Index 37 of the état 4001"] == "without the facts of lists: 5 against 1"
 
 
 @pytest.mark.parametrize(
