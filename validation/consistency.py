@@ -8,6 +8,7 @@ from banyan.records import RowCounts
 from validation.facts import EvidenceFacts, TableConservation
 from validation.profiles import Profile
 from validation.reasons import Reason, ReasonKind
+from validation.table_words import say_total
 from validation.text import Language, Text, write_number
 
 
@@ -31,20 +32,21 @@ def find_broken_conservation(facts: EvidenceFacts) -> Iterator[Reason]:
 def find_unexplained_totals(facts: EvidenceFacts) -> Iterator[Reason]:
     """Give a reason for each total that proves nothing, or that differs without an explanation."""
     for total in (*facts.control_totals, *facts.record_counts, *facts.statistics):
+        label = say_total(total.label)
         if total.problem is not None:
             yield _reason(
                 ReasonKind.TOTAL,
                 "",
-                f"Total «\u202f{total.label.fr}\u202f»\u202f: {total.problem.fr}.",
-                f"Total “{total.label.en}”: {total.problem.en}.",
+                f"Total «\u202f{label.fr}\u202f»\u202f: {total.problem.fr}.",
+                f"Total “{label.en}”: {total.problem.en}.",
             )
         elif total.difference and total.explanation is None:
             yield _reason(
                 ReasonKind.TOTAL,
                 "",
-                f"Total «\u202f{total.label.fr}\u202f»\u202f: écart de"
+                f"Total «\u202f{label.fr}\u202f»\u202f: écart de"
                 f" {write_number(total.difference, Language.FR)}, sans explication.",
-                f"Total “{total.label.en}”: difference of"
+                f"Total “{label.en}”: difference of"
                 f" {write_number(total.difference, Language.EN)}, without an explanation.",
             )
 

@@ -125,6 +125,15 @@ def test_a_cent_that_is_missing_is_a_difference_without_an_explanation():
     assert refused_for(line) == ["Total “Value”: difference of −0.01, without an explanation."]
 
 
+def test_a_count_of_records_is_named_as_the_page_names_it():
+    facts = good_facts(record_counts=(Total(Text.same("offense"), 151, 150),))
+
+    told = [each.sentence for each in examine(facts.profile, facts) if each.kind is ReasonKind.TOTAL]
+
+    assert [each.en for each in told] == ["Total “Offences”: difference of −1, without an explanation."]
+    assert "«\u202fInfractions\u202f»" in told[0].fr
+
+
 def test_rows_that_a_list_explains_are_left_out_of_both_sides_and_said():
     line = sides([("1", "10,00"), ("2", "5,00")], "10", left_out=["2"], kept="10")
 
