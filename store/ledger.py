@@ -352,7 +352,12 @@ def _from_now(seconds: int) -> sa.ColumnElement[Any]:
 
 def _refuse_unfinished(run: Run, totals: Mapping[str, ChunkCounts], waiting: int) -> None:
     if waiting:
-        raise UsageError(f"run {run.run_no} has {waiting} chunks that are not done; it stays open")
+        raise LeaseLost(
+            f"chunks of run {run.run_no} that are not done: {waiting}; another worker holds them, or held them when it "
+            "died; the run stays open, and what was carried stays",
+            hint="run the same command again; a chunk of a worker that died is free after five minutes",
+            run_no=run.run_no,
+        )
     for table, counts in totals.items():
         _refuse_unbalanced(table, counts)
 

@@ -160,7 +160,7 @@ def test_a_run_is_done_only_with_all_its_chunks_and_leaves_its_figures(store):
     first, second = taken(store, run), taken(store, run)
     with store.transaction("banyan_forward") as connection:
         Ledger(connection).finish_chunk(first, BALANCED)
-    with pytest.raises(UsageError, match="1 chunks"), store.transaction("banyan_forward") as connection:
+    with pytest.raises(LeaseLost, match="not done: 1"), store.transaction("banyan_forward") as connection:
         Ledger(connection).close_run(run, RunState.DONE)
     with store.transaction("banyan_forward") as connection:
         Ledger(connection).finish_chunk(second, BALANCED, parcel="38/t_proc/2")
