@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from time import sleep
 from typing import Final
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from banyan.clock import monotonic, now
 from banyan.departments import Actor, Closure, Phase, Side
@@ -23,7 +25,7 @@ from cutover.settle import settle_rows
 from cutover.steps import probe_new_side
 from store.postgres import transaction
 from store.runs import RunKind
-from store.slices import read_closure
+from store.slices import SliceRow, read_closure
 from sync.assembly import Rig
 from sync.engine import RunResult
 
@@ -32,6 +34,9 @@ _SOON_SECONDS: Final = 0.25
 _MOST_SECONDS: Final = 20.0
 _GAIN: Final = 0.8
 """A round that takes more than this share of the one before says that people are as fast as we are."""
+_DYING_SECONDS: Final = 2.0
+"""How long the server may take to end the session of a controller that was killed, and to give its lock back."""
+_PAUSE_SECONDS: Final = 0.05
 _AT_REST: Final = (Phase.SYNCING, Phase.READY, Phase.LIVE)
 _LOCK: Final = sa.text("select pg_try_advisory_lock(hashtextextended('banyan.switch.' || :closure, 0))")
 
@@ -126,10 +131,11 @@ def _at_work(rig: Rig, closure: Closure, order: Order) -> Iterator[Controller]:
     """
     with rig.workspace.engine("banyan_guard").connect() as connection:
         connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-        is_alone = connection.scalar(_LOCK, {"closure": closure.name})
-        row = read_control(rig.workspace.engine("banyan_guard"), closure.name).row
-        is_in_time = row.deadline is not None and now() <= row.deadline
-        if not is_alone and row.phase not in _AT_REST and is_in_time:
+        row, until = _find_other(rig, connection, closure), monotonic() + _DYING_SECONDS
+        while row is not None and monotonic() < until:
+            sleep(_PAUSE_SECONDS)
+            row = _find_other(rig, connection, closure)
+        if row is not None:
             raise SwitchRefused(
                 f"another controller is moving {closure.name} ({row.phase.value}); this one touched nothing",
                 hint=f"banyan switch status {closure.name}",
@@ -140,6 +146,14 @@ def _at_work(rig: Rig, closure: Closure, order: Order) -> Iterator[Controller]:
         finally:
             controller.disconnect()
             connection.invalidate()  # gives the lock back with the connection
+
+
+def _find_other(rig: Rig, connection: Connection, closure: Closure) -> SliceRow | None:
+    """Take the closure's lock; gives the row of one that another controller holds and is moving in time."""
+    is_alone = connection.scalar(_LOCK, {"closure": closure.name})
+    row = read_control(rig.workspace.engine("banyan_guard"), closure.name).row
+    is_in_time = row.deadline is not None and now() <= row.deadline
+    return row if not is_alone and row.phase not in _AT_REST and is_in_time else None
 
 
 def _start(controller: Controller, order: Order) -> Plan:

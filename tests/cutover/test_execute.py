@@ -414,6 +414,20 @@ def test_a_second_command_beside_a_healthy_one_is_turned_away(world):
     assert world.who_writes() == "CANONICAL"
 
 
+def test_a_command_waits_while_the_server_still_ends_the_session_of_a_dead_controller(world):
+    left_at(world, "before DRAIN")
+    store = world.project.url(world.project.store).replace("+psycopg", "")
+    dying = psycopg.connect(store, autocommit=True)
+    lock = "select pg_try_advisory_lock(hashtextextended('banyan.switch.' || %s, 0))"
+    assert dying.execute(lock, (world.closure.name,)).fetchone() == (True,)
+    threading.Timer(0.5, dying.close).start()
+
+    switch(world.rig, world.closure, order())
+
+    assert dying.closed
+    assert world.who_writes() == "CANONICAL"
+
+
 def block_then_cut(world, database, statement):
     """Hold a row, and end every connection of the controller to a database once it waits for it, as a cut cable would.
 
