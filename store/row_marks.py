@@ -17,32 +17,38 @@ from store.postgres import raw, transaction
 from wire.copy import copy_in
 
 _STAGE = sql.Identifier("pg_temp", "banyan_look")
-_CREATE = sa.text("create temp table banyan_look (source_key text, row_hash bytea) on commit drop")
-_EMPTY = sa.text("truncate pg_temp.banyan_look")
+_CREATE = (
+    sa.text("create temp table banyan_look (source_key text, row_hash bytea) on commit drop"),
+    sa.text("create temp table banyan_moved (source_key text, row_hash bytea, op text) on commit drop"),
+)
+_EMPTY = sa.text("truncate pg_temp.banyan_look, pg_temp.banyan_moved")
 _ANALYZE = sa.text("analyze pg_temp.banyan_look")
 _TABLE_NO = sa.text(
     "select source_table_no from mig.source_table"
     " where department_code = :department and system_code = :system and table_name = :name"
 )
-_KEEP = sa.text("""
-insert into mig.log_key (department_code, system_code, xid, table_name, op, key)
-select :department, :system, cast(cast(:look as text) as xid8), :name,
-       case when m.source_key is null then 'I' when s.source_key is null then 'D' else 'U' end,
-       coalesce(s.source_key, m.source_key)
+_COMPARE = sa.text("""
+insert into pg_temp.banyan_moved (source_key, row_hash, op)
+select coalesce(s.source_key, m.source_key), s.row_hash,
+       case when m.source_key is null then 'I' when s.source_key is null then 'D' else 'U' end
 from (select source_key, row_hash from mig.row_mark where department_code = :department and source_table_no = :number) m
 full join (select distinct on (source_key) source_key, row_hash from pg_temp.banyan_look) s
   on s.source_key = m.source_key
 where m.row_hash is distinct from s.row_hash
 """)
+_COUNT = sa.text("analyze pg_temp.banyan_moved")
+_KEEP = sa.text("""
+insert into mig.log_key (department_code, system_code, xid, table_name, op, key)
+select :department, :system, cast(cast(:look as text) as xid8), :name, op, source_key from pg_temp.banyan_moved
+""")
 _MARK = sa.text("""
-insert into mig.row_mark as m (department_code, source_table_no, source_key, row_hash)
-select distinct on (source_key) :department, :number, source_key, row_hash from pg_temp.banyan_look
+insert into mig.row_mark (department_code, source_table_no, source_key, row_hash)
+select :department, :number, source_key, row_hash from pg_temp.banyan_moved where op <> 'D'
 on conflict (department_code, source_table_no, source_key) do update set row_hash = excluded.row_hash
-where m.row_hash <> excluded.row_hash
 """)
 _UNMARK = sa.text("""
-delete from mig.row_mark m where department_code = :department and source_table_no = :number
-and not exists (select from pg_temp.banyan_look s where s.source_key = m.source_key)
+delete from mig.row_mark m using pg_temp.banyan_moved v
+where m.department_code = :department and m.source_table_no = :number and m.source_key = v.source_key and v.op = 'D'
 """)
 
 
@@ -58,7 +64,8 @@ class StoreRowMarks(StoreKeyLog):
         with transaction(self._open_engine()) as connection:
             last = self._find_place(connection, is_locked=True) or first
             look = last.reached + 1
-            connection.execute(_CREATE)
+            for line in _CREATE:
+                connection.execute(line)
             for name, frames in tables:
                 self._look(connection, name, frames, look=look, is_first=last.reached == 0)
             place = LogPlace(capture, 1 if last.reached == 0 else last.started, look, "")
@@ -75,7 +82,9 @@ class StoreRowMarks(StoreKeyLog):
         connection.execute(_ANALYZE)
         number = connection.execute(_TABLE_NO, {**self._bound, "name": name}).scalar_one()
         bound = {"department": self._bound["department"], "number": number}
+        connection.execute(_COMPARE, bound)
+        connection.execute(_COUNT)
         if not is_first:
-            connection.execute(_KEEP, {**self._bound, "name": name, "look": str(look), "number": number})
+            connection.execute(_KEEP, {**self._bound, "name": name, "look": str(look)})
         connection.execute(_UNMARK, bound)
         connection.execute(_MARK, bound)
