@@ -1,5 +1,7 @@
 """Looks at rows: what two of them found between them, in whichever order somebody asks."""
 
+from hashlib import blake2b
+
 import polars as pl
 import pytest
 
@@ -83,3 +85,14 @@ def test_who_only_tells_of_the_last_look_reads_no_row_and_marks_nothing(looks):
     assert looks.marks.read_place().reached == 2
     with pytest.raises(SourceDrifted, match="another incarnation of this source; no row was read"):
         telling.look("another file", never)
+
+
+def test_a_hash_is_over_each_text_behind_its_length_in_bytes_and_a_row_without_a_whole_key_has_none(looks):
+    rows = {"id": ["1", "2", None], "nom": ["é", None, "z"], "note": ["", "1:t", "z"]}
+
+    hashed = looks.hash_rows(pl.DataFrame(rows, schema=dict.fromkeys(rows, pl.String)), ["id"])
+
+    written = {"1": "t1:1t2:ét0:", "2": "t1:2nt3:1:t"}
+    assert hashed.rows() == [
+        (key, blake2b(text.encode(), digest_size=16, key=b"k" * 32).digest()) for key, text in written.items()
+    ]
