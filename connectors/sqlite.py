@@ -10,21 +10,25 @@ The file is opened read-only and read in one transaction.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
 from banyan.errors import SourceDrifted, SourceUnreadable
-from banyan.undecoded import find_bytes, read_text
+from banyan.undecoded import MARK, find_bytes, read_text
 from connectors.lines import checked_encoding
 from connectors.sqlite_connection import Connection, Text, Value, reading
 
 RECNO = "_recno"
 STORAGE = "_storage"
+_LETTERS: Final = {type(None): ord("n"), Text: ord("t"), bytes: ord("b"), float: ord("r"), int: ord("i")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +100,24 @@ class SqliteTable:
         storage: bool = False,
     ) -> pl.DataFrame:
         """Give rows that were read elsewhere as texts; `first` is the number of the row before them."""
-        series = []
-        for place, name in enumerate(names or self.columns):
-            series.append(pl.Series(name, [self.text(cells[place]) for cells in rows], dtype=pl.String))
+        named = names or self.columns
+        columns: list[tuple[Value, ...]] = list(zip(*rows, strict=True)) if rows else [()] * len(named)
+        series = [self._texts(name, cells) for name, cells in zip(named, columns, strict=True)]
         if storage:
-            letters = ["".join(_letter(cell) for cell in row) for row in rows]
-            series.append(pl.Series(STORAGE, letters, dtype=pl.String))
+            series.append(_letters(columns, len(rows)))
         if recno:
-            numbers = [str(first + row) for row in range(1, len(rows) + 1)]
-            series.append(pl.Series(RECNO, numbers, dtype=pl.String))
+            series.append(pl.int_range(first + 1, first + len(rows) + 1, eager=True).cast(pl.String).alias(RECNO))
         return pl.DataFrame(series)
+
+    def _texts(self, name: str, cells: tuple[Value, ...]) -> pl.Series:
+        """Give the raw texts of a column: all at once where its cells are of one class, otherwise one by one."""
+        kinds = set(map(type, cells)) - {type(None)}
+        if kinds == {int}:
+            return pl.Series(name, cells, dtype=pl.Int64).cast(pl.String)
+        if kinds == {Text} and self.encoding == "utf-8":
+            with suppress(pl.exceptions.ComputeError):  # bytes that spell no text: each cell is read by itself
+                return _decoded(name, cast(tuple[bytearray | None, ...], cells))
+        return pl.Series(name, [self.text(cell) for cell in cells], dtype=pl.String)
 
     def bound(self, text: str) -> str | bytes:
         """Give a raw text as it is bound where it is cast to a text: as itself, or as the bytes of another encoding."""
@@ -122,7 +134,7 @@ class SqliteTable:
             case None:
                 return None
             case Text():
-                return read_text(cell, self.encoding)
+                return read_text(bytes(cell), self.encoding)
             case bytes():
                 return "0x" + cell.hex()
             case float():
@@ -179,15 +191,24 @@ def _quoted(name: str) -> sa.quoted_name:
     return sa.quoted_name(name, quote=True)
 
 
-def _letter(cell: Value) -> str:
-    match cell:
-        case None:
-            return "n"
-        case Text():
-            return "t"
-        case bytes():
-            return "b"
-        case float():
-            return "r"
-        case _:
-            return "i"
+def _decoded(name: str, cells: tuple[bytearray | None, ...]) -> pl.Series:
+    """Decode texts in UTF-8 all at once; ComputeError where one of them is none, or holds the mark of what is none."""
+    texts = [b"" if cell is None else cell for cell in cells]
+    content = b"".join(texts)
+    if MARK.encode() in content:
+        raise pl.exceptions.ComputeError
+    present = pa.array([cell is not None for cell in cells]).buffers()[1] if None in cells else None
+    offsets = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)), out=offsets[1:])
+    buffers = [present, pa.py_buffer(offsets), pa.py_buffer(content)]
+    written = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(cells), buffers)
+    return pl.Series(name, written).cast(pl.String)
+
+
+def _letters(columns: list[tuple[Value, ...]], count: int) -> pl.Series:
+    """Write the class of each cell of each row, a letter a column."""
+    told = [np.frombuffer(bytes(map(_LETTERS.__getitem__, map(type, cells))), np.uint8) for cells in columns]
+    content = np.stack(told, axis=1).tobytes()
+    offsets = np.arange(count + 1, dtype=np.int64) * len(columns)
+    written = pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(content))
+    return pl.Series(STORAGE, written)

@@ -57,8 +57,7 @@ def placed(shape: SqliteShape, column: str, text: str | None, held: Value, encod
     if text is None:
         return "?", None
     affinity = shape.affinity(column)
-    has_bytes = isinstance(held, bytes) and not isinstance(held, Text)
-    if (has_bytes or "blob" in shape.declared[column].lower()) and _BLOB.fullmatch(text):
+    if (isinstance(held, bytes) or "blob" in shape.declared[column].lower()) and _BLOB.fullmatch(text):
         return "?", bytes.fromhex(text[2:])
     if affinity in _NUMBERS or (affinity is Affinity.NONE and isinstance(held, int | float)):
         number = _number(text)
@@ -73,7 +72,7 @@ def select_rows(
     """Give the rows of exactly these keys, as they stand, each with the text of its key."""
     places = [shape.columns.index(name) for name in shape.key]
     for key in dict.fromkeys(keys):
-        seen: set[tuple[Value, ...]] = set()
+        seen: list[tuple[Value, ...]] = []
         candidates = [_candidates(shape, name, part, opened.encoding)
                       for name, part in zip(shape.key, shape.key_parts(key), strict=True)]  # fmt: skip
         for chosen in product(*candidates):
@@ -81,7 +80,7 @@ def select_rows(
             for row in connection.execute(query, tuple(value for _, value in chosen)):
                 cells = tuple(row[place] for place in places)
                 if key_of(opened, cells) == key and cells not in seen:
-                    seen.add(cells)
+                    seen.append(cells)
                     yield key, row
 
 

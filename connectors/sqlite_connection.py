@@ -31,13 +31,10 @@ _NAMED: Final = re.compile(r"(?:CHECK|UNIQUE|NOT NULL) constraint failed: (\w+(?
 _FULL: Final = frozenset((sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM))
 
 
-class Text(bytes):
-    """The bytes of a text, to tell them from those of a blob."""
+Text = bytearray
+"""The bytes of a text, to tell them from those of a blob: the other type of bytes that sqlite3 makes by itself."""
 
-    __slots__ = ()
-
-
-Value = int | float | bytes | None
+Value = int | float | bytes | bytearray | None
 
 
 def aside_of(path: Path) -> Path:

@@ -68,6 +68,24 @@ def test_a_text_that_looks_like_the_mark_is_told_from_bytes_that_are_no_text(bas
     assert [find_bytes(text) for text in read[2:]] == [b"Ga\xebl", "\ufdd0x4761eb6c".encode()]
 
 
+def test_the_bytes_of_two_cells_are_never_one_letter_and_each_cell_reads_as_it_would_alone(base):
+    texts = [b"caf\xc3", b"\xa9", "é".encode(), b"", b"a\x00b", "\ufeff".encode()]
+    with sqlite3.connect(base) as connection:
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a, b, c)")
+        places = [(number, text, text, text) for number, text in enumerate(texts, 1)]
+        connection.executemany("INSERT INTO t VALUES (?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT))", places)
+        connection.execute("UPDATE t SET b = NULL WHERE id < 3")  # the rest of its column are texts
+        connection.execute("UPDATE t SET c = -9223372036854775808 WHERE id < 3")
+    connection.close()
+
+    rows = pl.concat(open_sqlite(base, "t", "utf-8").read(10, storage=True))
+
+    assert rows["a"].to_list() == ["\ufdd0x636166c3", "\ufdd0xa9", "é", "", "a\x00b", "\ufeff"]
+    assert rows["b"].to_list() == [None, None, "é", "", "a\x00b", "\ufeff"]
+    assert rows["c"].to_list() == ["-9223372036854775808"] * 2 + ["é", "", "a\x00b", "\ufeff"]
+    assert rows["_storage"].to_list() == ["itni"] * 2 + ["ittt"] * 4
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
 def test_keys_of_another_encoding_stand_in_one_range_each_and_are_found_again(tmp_path, encoding):
     keys = [b"Ga\xebl", b"Zo\xe9", "Noël".encode(), b"plain", b"\x81", b"Ga", b"\xff\xfe"]
