@@ -21,6 +21,7 @@ from store.postgres import raw, transaction
 from sync.assembly import Rig
 from sync.decided import digest_text, lay_over, seal_code, seal_value
 from sync.readings import read_by_encoding, readings_of
+from sync.replay import find_moved
 from sync.setting import key_column, look_up
 
 _ROWS_AT_ONCE = 50_000
@@ -67,6 +68,8 @@ def preview_repair(rig: Rig, name: str, wish: Wish) -> Preview:
     wish, unread = _spelled(rig, cause, entries, wish)
     decided, notes = _decide(rig, ruleset, cause, wish)
     notes = (*notes, f"{unread} cells are no text of {wish.encoding} either") if unread else notes
+    if moved := find_moved(rig, [cause.table]):
+        notes = (*notes, f"{moved[1]}: what is decided waits, quarantine replay is refused until it is given back")
     after = lay_over(rig.workspace, rig.source, [*(one.what for one in standing), *decided])
     now, then, there = _refusals(rig, ruleset, entries, after)
     staying = {

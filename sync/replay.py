@@ -78,19 +78,27 @@ def carry_again(
     return Carried(str(lane.route), result.run_no, RunKind.CHANGES, result.totals)
 
 
-def refuse_moved(rig: Rig, tables: Sequence[str]) -> None:
-    """Refuse tables whose closure is not owned by the legacy side: what people do in the new system would be lost."""
+def find_moved(rig: Rig, tables: Sequence[str]) -> tuple[str, str] | None:
+    """Find a closure of these tables that the legacy side does not own: its name, and where it is; None when none."""
     for found in rig.closures:
         if not set(found.tables) & set(tables):
             continue
         row = rig.slices(found.name)[0]
         if row.owner is not Side.LEGACY or row.phase not in _OPEN_TO_REPLAY:
-            raise StoreFenced(
-                f"{found.name} is {row.phase.value} and owned by {row.owner.value}: rows of it are not mapped again; "
-                "nothing was written",
-                hint=f"banyan switch status {found.name}",
-                closure=found.name,
-            )
+            return found.name, f"{found.name} is {row.phase.value} and owned by {row.owner.value}"
+    return None
+
+
+def refuse_moved(rig: Rig, tables: Sequence[str]) -> None:
+    """Refuse tables whose closure is not owned by the legacy side: what people do in the new system would be lost."""
+    moved = find_moved(rig, tables)
+    if moved is not None:
+        name, where = moved
+        raise StoreFenced(
+            f"{where}: rows of it are not mapped again; nothing was written",
+            hint=f"banyan switch status {name}",
+            closure=name,
+        )
 
 
 def refuse_written_back(rig: Rig) -> None:

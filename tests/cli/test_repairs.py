@@ -84,6 +84,28 @@ def test_a_preview_changes_nothing_and_says_what_would_be(loaded_project, capsys
     assert (loaded_project.ask(loaded_project.store, COUNT), log(loaded_project)) == before
 
 
+def test_a_preview_says_that_replay_waits_while_the_new_system_owns(loaded_project, capsys):
+    cause, text, _ = find_nation(loaded_project, capsys)
+    held = loaded_project.ask(loaded_project.store, "select domain_code, owner, phase from mig.slice")
+    owned = (
+        "update mig.slice set owner = :owner, phase = :phase, epoch = epoch + 1,"
+        " armed_boot = pg_postmaster_start_time() where domain_code = :domain"
+    )
+    arguments = ("quarantine", "repair", "38", cause["list"], "--code", f"{text.strip()}=FRA", "--json")
+
+    for domain, _, _ in held:
+        loaded_project.ask(loaded_project.store, owned, domain=domain, owner="CANONICAL", phase="LIVE")
+    assert loaded_project.banyan(*arguments) == 0
+    told = json.loads(capsys.readouterr().out)["notes"]
+    for domain, owner, phase in held:
+        loaded_project.ask(loaded_project.store, owned, domain=domain, owner=owner, phase=phase)
+    assert loaded_project.banyan(*arguments) == 0
+
+    waits = "what is decided waits, quarantine replay is refused until it is given back"
+    assert told == [f"38.cases+vehicles is LIVE and owned by CANONICAL: {waits}"]
+    assert json.loads(capsys.readouterr().out)["notes"] == []
+
+
 def test_a_code_decision_clears_its_rows_keeps_their_bytes_and_is_taken_back(loaded_project, capsys):
     cause, text, keys = find_nation(loaded_project, capsys)
     code = text.strip()
