@@ -9,7 +9,6 @@ trailer, the number of records in a header) is a part of its own: one that nobod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Final
 
 import polars as pl
@@ -131,12 +130,27 @@ def _coverage(subject: Subject, chunks: Sequence[Row[tuple[object, ...]]]) -> It
     """Check that the ranges of the load follow each other without a gap, from the first key to the last."""
     for table in subject.tables:
         own = [chunk for chunk in chunks if chunk.table_name == table and chunk.keys is None]
-        if not own:
-            yield _unreadable(table, "", "the last load has not read this table")
-        elif own[0].low_key is not None or own[-1].high_key is not None:
-            yield _unreadable(table, "", "the ranges of the last load do not hold every key")
-        elif any(left.high_key is None or left.high_key != right.low_key for left, right in pairwise(own)):
-            yield _unreadable(table, "", "the ranges of the last load leave a gap")
+        problem = find_gap([(chunk.low_key, chunk.high_key) for chunk in own])
+        if problem:
+            yield _unreadable(table, "", problem)
+
+
+def find_gap(ranges: Sequence[tuple[str | None, str | None]]) -> str:
+    """Say why ranges, each from above one key to another, do not hold every key once; empty where they do.
+
+    They stand in the order in which they were made: the upper part of one that was cut is younger than those after it.
+    """
+    if not ranges:
+        return "the last load has not read this table"
+    ends = dict(ranges)
+    if None not in ends or None not in ends.values():
+        return "the ranges of the last load do not hold every key"
+    reached, passed = ends[None], 1
+    while reached is not None and reached in ends and passed < len(ranges):
+        reached, passed = ends[reached], passed + 1
+    if reached is not None or passed < len(ranges):
+        return "the ranges of the last load leave a gap, or hold keys twice"
+    return ""
 
 
 def _judge_chunk(

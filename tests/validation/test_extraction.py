@@ -10,15 +10,18 @@ from typing import get_args
 import pytest
 from judged import judged, subject_of
 from stores import make_store, store_template
+from worlds import ISERE, ORION, build_world
 
 from banyan.config import SourceConfig
 from banyan.findings import FindingKind, LevelState
 from banyan.undecoded import read_text
 from store.landing import LandingZone
-from validation.extraction import STATES, check_extraction
+from sync.throttle import Throttle
+from validation.extraction import STATES, check_extraction, find_gap
 
 pytestmark = pytest.mark.server
 __all__ = ["judged", "make_store", "store_template"]
+GAP = "the ranges of the last load leave a gap, or hold keys twice"
 
 
 @contextmanager
@@ -109,6 +112,39 @@ def test_ranges_that_do_not_hold_every_key_are_found(judged):
     assert [(table, cause) for _, table, _, cause in found(level)] == [
         ("t_tel", "the ranges of the last load do not hold every key")
     ]
+
+
+def test_ranges_that_were_cut_while_they_were_carried_hold_every_key(make_database, make_store, tmp_path):
+    world = build_world(make_database, make_store, tmp_path)
+    throttle = Throttle(world.place.engine("banyan_forward"), ORION, ISERE, world.port)
+    for _ in range(5):
+        throttle.learn("t_personne", throttle.rows("t_personne"), 10_000.0)  # a slow server: as few rows as may be
+    lane = world.forward()
+    world.forward_engine(throttle=throttle).load(lane, lambda: lane.plan_load(rows_per_chunk=250), rules_digest="")
+
+    level = check_extraction(subject_of(world), world.landing)
+
+    numbers = "select chunk_no from mig.chunk where table_name = 't_personne' order by {} nulls first"
+    assert world.place.run(numbers.format("low_key::bigint")) != world.place.run(numbers.format("chunk_no"))
+    assert (level.state, level.findings) == (LevelState.PASS, ())
+
+
+@pytest.mark.parametrize(
+    ("ranges", "problem"),
+    [
+        ([], "the last load has not read this table"),
+        ([(None, None)], ""),
+        ([(None, "5"), ("9", None), ("5", "9")], ""),
+        ([(None, "5"), ("9", None)], GAP),
+        ([(None, "5"), ("5", None), ("5", None)], GAP),
+        ([(None, "5"), ("5", None), ("7", "9")], GAP),
+        ([(None, "5"), ("5", "7"), ("7", "5"), ("9", None)], GAP),
+        ([("5", None)], "the ranges of the last load do not hold every key"),
+        ([(None, "5"), ("5", "9")], "the ranges of the last load do not hold every key"),
+    ],
+)
+def test_ranges_hold_every_key_once_in_whatever_order_they_were_made(ranges, problem):
+    assert find_gap(ranges) == problem
 
 
 def test_changes_after_the_first_copy_are_judged_with_it(judged):
