@@ -110,6 +110,8 @@ def _conclude(findings: list[Finding], count: _Count, runs: int, medium: str) ->
         "undecoded_per_million": -(-count.undecoded.total() * PER_MILLION // max(1, count.cells)),
         "parts": "+".join((COUNTS, TRAILERS) if medium in STATES else (COUNTS,)),
     }
+    if findings:
+        figures["problems"] = len(findings)
     sentence = (
         f"{count.chunks} chunks of {runs} runs, {count.parcels} parcels with {count.rows} rows read back,"
         f" {len(findings)} problems{_undecoded(count)}; {STATES.get(medium, _not_compared(medium))}"

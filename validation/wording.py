@@ -160,6 +160,10 @@ _WEIGHED: tuple[tuple[str, ...], Text] = (
     Text("règles auxquelles le projet donne un autre poids, nommées dans levels.json\u202f: {weighed}",
          "rules to which the project gives another weight, named in levels.json: {weighed}"),
 )  # fmt: skip
+_PROBLEMS: tuple[tuple[str, ...], Text] = (
+    ("problems",),
+    Text("défauts de ce qui a été lu\u202f: {problems}", "defects of what was read: {problems}"),
+)
 _NOTHING: tuple[tuple[str, ...], Text] = ((), Text("", ""))
 
 _MEASURED_PARTS: dict[str, tuple[tuple[str, ...], Text]] = {
@@ -205,9 +209,9 @@ def measured(level: LevelResult, language: Language) -> str:
     if level.level == "L5" and level.state is LevelState.PASS and level.figures.get("parts"):
         return _NOT_CONCERNED.say(language)
     said = _from_figures(level, _MEASURED.get(level.level, _NOTHING), language) or level.sentence
-    more = _from_figures(level, _MEASURED_MORE.get(level.level, _NOTHING), language)
-    weighed = _from_figures(level, _WEIGHED, language)
-    return ("\u202f; " if language is Language.FR else "; ").join(filter(None, [said, more, weighed]))
+    besides = (_MEASURED_MORE.get(level.level, _NOTHING), _PROBLEMS, _WEIGHED)
+    told = [said, *(_from_figures(level, one, language) for one in besides)]
+    return ("\u202f; " if language is Language.FR else "; ").join(filter(None, told))
 
 
 def _from_figures(level: LevelResult, told: tuple[tuple[str, ...], Text], language: Language) -> str:

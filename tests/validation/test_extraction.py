@@ -18,6 +18,7 @@ from banyan.undecoded import read_text
 from store.landing import LandingZone
 from sync.throttle import Throttle
 from validation.extraction import STATES, check_extraction, find_gap
+from validation.wording import Language, measured
 
 pytestmark = pytest.mark.server
 __all__ = ["judged", "make_store", "store_template"]
@@ -112,6 +113,8 @@ def test_ranges_that_do_not_hold_every_key_are_found(judged):
     assert [(table, cause) for _, table, _, cause in found(level)] == [
         ("t_tel", "the ranges of the last load do not hold every key")
     ]
+    assert measured(level, Language.FR).endswith("; défauts de ce qui a été lu\u202f: 1")
+    assert "problems" not in check_extraction(subject_of(judged), judged.landing).figures
 
 
 def test_ranges_that_were_cut_while_they_were_carried_hold_every_key(make_database, make_store, tmp_path):
