@@ -29,7 +29,9 @@ NOT_DONE = (
 
 
 def demo(
-    size: Annotated[str, typer.Option("--size", help="Of the estate: XS, S or M.")] = "S",
+    size: Annotated[
+        str, typer.Option("--size", help="Of the estate: XS, S, M or L (a real department: 20 minutes).")
+    ] = "S",
     folder: Annotated[
         Path, typer.Option("--dir", help="Where the demo project is made; an earlier demo there is replaced.")
     ] = Path(".banyan/demo"),
